@@ -1,0 +1,216 @@
+"""The schema of a run's configuration and its checks; defaults live in conf/, not here.
+
+Knows neither torch nor Hydra's runtime: the worker, the sweep and the tests all read a run's config through it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from cifar_resnet.errors import ConfigError
+
+MODELS = ("plain", "resnet", "preact")
+DATA_KINDS = ("cifar10", "cifar100", "image_folder", "digits", "synthetic")
+Check = Callable[[Any], bool]
+
+
+def _key(accepted: str, check: Check | None = None) -> Any:
+    """A required key: what it accepts, in words for error messages, and as a predicate."""
+    return field(default=MISSING, metadata={"accepted": accepted, "check": check})
+
+
+def _one_of(*choices: str) -> Any:
+    return _key(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def _number(accepted: str, check: Check) -> Any:
+    return _key(accepted, lambda value: math.isfinite(value) and check(value))
+
+
+def _optional(accepted: str, check: Check) -> Any:
+    return _key(f"{accepted}, or null", lambda value: value is None or check(value))
+
+
+def _is_warmup(value: Any) -> bool:
+    return value in ("auto", "none") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def _increases(values: list[int]) -> bool:
+    return all(value > 0 for value in values) and all(a < b for a, b in pairwise(values))
+
+
+@dataclass
+class ModelConfig:
+    """Which network; its depth stands apart because it is swept across all of them."""
+
+    name: str = _one_of(*MODELS)
+    shortcut: str = _one_of("A", "B")
+    width: int = _key("an integer of 1 or more", lambda value: value >= 1)
+
+
+@dataclass
+class OptimConfig:
+    """SGD and its schedule. Exactly one of epochs and iterations is set; milestones are counted in that unit."""
+
+    epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
+    iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
+    batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)
+    lr: float = _number("a number above 0", lambda value: value > 0)
+    momentum: float = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+    nesterov: bool = _key("true or false")
+    weight_decay: float = _number("a number of 0 or more", lambda value: value >= 0)
+    milestones: list[int] = _key("a list of increasing positive integers, such as [81,122]", _increases)
+    gamma: float = _number("a number above 0, at most 1", lambda value: 0 < value <= 1)
+    warmup: int | str = _key("auto, none or a number of iterations", _is_warmup)
+
+
+@dataclass
+class DataConfig:
+    """Which images, how many of them, and how they are presented."""
+
+    kind: str = _one_of(*DATA_KINDS)
+    name: str = _key(
+        "a label of 1 to 40 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit",
+        lambda value: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is not None,
+    )
+    root: str | None = _key("a folder, or null")
+    cache: str | None = _key("a folder, or null")
+    image_size: int | None = _optional("an integer of 4 or more (pixels)", lambda value: value >= 4)
+    train_size: int | None = _optional("an integer of 1 or more (images)", lambda value: value >= 1)
+    test_size: int | None = _optional("an integer of 1 or more (images)", lambda value: value >= 1)
+    holdout: int = _key("an integer of 0 or more (images)", lambda value: value >= 0)
+    augment: bool = _key("true or false")
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how a run is computed; never part of what the run is."""
+
+    device: str = _one_of("auto", "cpu", "cuda")
+    threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
+    progress: bool = _key("true or false")
+
+
+@dataclass
+class Config:
+    """One run: everything that `config.yaml` in its folder holds."""
+
+    depth: int = _key("6n+2 (20, 32, 44, 56, 110, …)", lambda value: value >= 8 and (value - 2) % 6 == 0)
+    seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
+    precision: str = _one_of("fp32", "bf16")
+    out: str = _key("a folder", lambda value: value != "")
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+def _fields(schema: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    for item in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(item.default_factory):
+            yield from _fields(item.default_factory, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, item
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = dict(_fields(Config))
+"""Every key by its full name, such as `optim.lr`."""
+
+
+def accepted(key: str) -> str:
+    """What `key` accepts, in words."""
+    return str(FIELDS[key].metadata["accepted"])
+
+
+def nearest_depths(depth: int) -> tuple[int, int]:
+    """The two valid depths 6n+2 around an invalid one.
+
+    >>> nearest_depths(21)
+    (20, 26)
+    """
+    n = max(1, (depth - 2) // 6)
+    return 6 * n + 2, 6 * n + 8
+
+
+def from_container(values: Any) -> Config:
+    """A checked Config out of plain nested dictionaries or an OmegaConf node.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value is of the wrong type or impossible.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        config = None if missing else OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ConfigError(describe(error)) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the configuration is not a mapping of keys to values: {error}") from error
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: give it as {missing[0]}=<{accepted(missing[0])}>")
+    assert isinstance(config, Config)
+    check(config)
+    return config
+
+
+def describe(error: OmegaConfBaseException) -> str:
+    """One line for OmegaConf's error: the key, the value and what is accepted."""
+    key, first_line = getattr(error, "full_key", None), str(error).splitlines()[0]
+    if key is None:
+        return first_line
+    key = re.sub(r"\[\d+\]$", "", str(key))
+    if key in FIELDS:
+        return f"{key}: {first_line}; expected {accepted(key)}"
+    return unknown_key(key) if isinstance(error, ConfigKeyError | ConfigAttributeError) else f"{key}: {first_line}"
+
+
+def unknown_key(key: str) -> str:
+    """One line for a key that doesn't exist: its likeliest correction and its neighbours."""
+    import difflib
+
+    close = difflib.get_close_matches(key, FIELDS, n=1)
+    group = key.rpartition(".")[0]
+    prefix = f"{group}." if group else ""
+    siblings = dict.fromkeys(name[len(prefix) :].partition(".")[0] for name in FIELDS if name.startswith(prefix))
+    hint = f"did you mean {close[0]}? " if close else ""
+    where = f"in {group}" if group else "at the top level"
+    listing = f"accepted {where} are {', '.join(siblings)}" if siblings else "`python train.py --help` lists all keys"
+    return f"unknown key {key}: {hint}{listing}"
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError for the first value that can't be, with what is accepted."""
+    for key, item in FIELDS.items():
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        predicate = item.metadata["check"]
+        if predicate is not None and not predicate(value):
+            if key == "depth":
+                raise ConfigError(
+                    f"depth={value}: expected {accepted(key)}; nearest are %d and %d" % nearest_depths(value)
+                )
+            raise ConfigError(f"{key}={value}: expected {accepted(key)}")
+    optim, data = config.optim, config.data
+    if (optim.epochs is None) == (optim.iterations is None):
+        raise ConfigError(
+            f"optim.epochs={optim.epochs} and optim.iterations={optim.iterations}: "
+            "expected one of them, and null for the other"
+        )
+    if optim.nesterov and optim.momentum == 0:
+        raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")
+    if data.kind in ("cifar10", "cifar100", "image_folder") and not data.root:
+        raise ConfigError(
+            f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
+        )
+    if data.train_size is not None and data.holdout >= data.train_size:
+        raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")

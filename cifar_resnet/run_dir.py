@@ -1,0 +1,226 @@
+"""The run folder: its name, its files, its states and its lock; the contract between training, sweep and report.
+
+Nothing else passes between those rooms, and every file name of a run is written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import filelock
+import yaml
+
+from cifar_resnet.errors import BusyError, RunError
+
+MAX_NAME = 120
+_NOT_IDENTITY = {"hydra", "out", "runtime"}
+_NOT_IDENTITY_OF_DATA = {"root", "cache"}
+
+
+class State(str, Enum):
+    """Where a run stands; written to run.json with a reason that a person understands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run *is*: its resolved config less where and how it is computed."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    kept["data"] = {key: value for key, value in config["data"].items() if key not in _NOT_IDENTITY_OF_DATA}
+    return kept
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits over the identity's canonical JSON."""
+    canonical = json.dumps(identity(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def run_name(config: Mapping[str, Any], overridden: Mapping[str, Any]) -> str:
+    """The run's folder under `out`: <data>/<model>-<depth>/seed<seed>[-<overridden>]-<hash8>.
+
+    Args:
+        config: the whole resolved config.
+        overridden: key → value of what differs from the defaults. Only for the reader's eye: as many as fit are
+            named, and the hash alone tells runs apart.
+    """
+    ending = f"-{config_hash(config)}"
+    name = f"seed{config['seed']}"
+    separator = "-"
+    for key, value in sorted(overridden.items()):
+        item = separator + re.sub(r"[^A-Za-z0-9._=-]+", "-", f"{key.rpartition('.')[2]}={_short(value)}")
+        if len(name) + len(item) + len(ending) <= MAX_NAME:
+            name, separator = name + item, ","
+    return f"{config['data']['name']}/{config['model']['name']}-{config['depth']}/{name}{ending}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_short(item) for item in value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a temporary file and puts it in place of `path` once it is safe on disk."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config: what the run is."""
+        return self.path / "config.yaml"
+
+    @property
+    def status(self) -> Path:
+        """State, reason, times, versions, commit, data fingerprint, device, threads, parameters, outcome."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest state of training; replaced atomically."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def final(self) -> Path:
+        """The weights alone, once finished."""
+        return self.path / "final.pt"
+
+    @property
+    def log(self) -> Path:
+        """What the run said."""
+        return self.path / "run.log"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the process that trains the run."""
+        return self.path / "run.lock"
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float = 0) -> Iterator[None]:
+        """Holds the run for this process, after waiting at most `timeout` seconds for it.
+
+        Raises:
+            BusyError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.lock_file, timeout=timeout)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise BusyError(f"{self.path}: another process is training this run; left alone") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Whether a process holds the run at this moment."""
+        if not self.lock_file.exists():
+            return False
+        try:
+            with self.lock():
+                return False
+        except BusyError:
+            return True
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the resolved config."""
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config, lambda file: file.write(text.encode()))
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved config as nested dictionaries.
+
+        Raises:
+            RunError: config.yaml is absent or unreadable.
+        """
+        try:
+            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} is not a run folder: expected a config.yaml in it") from error
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(f"{self.config} can't be read: {' '.join(str(error).split())}") from error
+        if not isinstance(config, dict):
+            raise RunError(f"{self.config} holds no configuration: expected keys and values")
+        return config
+
+    def read_status(self) -> dict[str, Any]:
+        """run.json; `{"state": "pending"}` where the run hasn't begun.
+
+        Raises:
+            RunError: run.json is unreadable.
+        """
+        try:
+            status = json.loads(self.status.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {"state": State.PENDING.value}
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.status} can't be read: {error}") from error
+        if not isinstance(status, dict) or status.get("state") not in set(State):
+            raise RunError(f"{self.status} holds no state: expected one of {', '.join(State)}")
+        return status
+
+    def update_status(self, **fields: Any) -> dict[str, Any]:
+        """Merges `fields` into run.json, atomically, and returns the whole."""
+        status = {**self.read_status(), **fields, "updated": now()}
+        text = json.dumps(status, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self.status, lambda file: file.write(text.encode()))
+        return status
+
+    def state(self) -> State:
+        """Where the run stands; `running` with nobody at it is `interrupted`."""
+        state = State(self.read_status()["state"])
+        return State.INTERRUPTED if state is State.RUNNING and not self.is_locked() else state

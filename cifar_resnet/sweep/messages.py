@@ -1,0 +1,29 @@
+"""Turns what Hydra and OmegaConf raise for a user's mistake into one line; knows nothing of runs."""
+
+from __future__ import annotations
+
+import re
+
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from cifar_resnet.config import FIELDS, describe, unknown_key
+from cifar_resnet.errors import CifarResnetError
+
+
+def one_line(error: BaseException) -> str:
+    """What was wrong, what was expected and what to do, in one line."""
+    if isinstance(error, CifarResnetError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={option}: expected one of {', '.join(sorted(error.options))}"
+    if isinstance(error, ConfigCompositionException):
+        named = re.search(r"Could not (?:override|append to config\. An item is already at) '([^']+)'", str(error))
+        if named and named[1] not in FIELDS:
+            return unknown_key(named[1])
+        if isinstance(error.__cause__, OmegaConfBaseException):
+            return describe(error.__cause__)
+    if isinstance(error, OmegaConfBaseException):
+        return describe(error)
+    return re.sub(r"\s+", " ", str(error)).strip()

@@ -1,0 +1,245 @@
+"""The training loop: steps, epochs, evaluation and the state that a checkpoint keeps; no files, no terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cifar_resnet.config import Config
+from cifar_resnet.errors import RunError
+from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
+from cifar_resnet.training.metrics import Row, rounded
+from cifar_resnet.training.models import build_network
+from cifar_resnet.training.schedule import Schedule, Warmup
+
+EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
+
+
+class Diverged(RunError):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass
+class Sums:
+    """The running sums of one epoch: loss × images, wrong predictions (both on the device), images, seconds."""
+
+    loss: Tensor
+    wrong: Tensor
+    images: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> Sums:
+        """Nothing summed yet."""
+        return cls(
+            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.int64, device=device)
+        )
+
+    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
+        """Adds a batch, without waiting for the device; returns its number of wrong predictions."""
+        wrong = (logits.argmax(1) != labels).sum()
+        self.loss += loss.detach().double() * len(labels)
+        self.wrong += wrong
+        self.images += len(labels)
+        return wrong
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss and error in percent."""
+        return self.loss.item() / self.images, 100.0 * self.wrong.item() / self.images
+
+
+class Training:
+    """One run in memory: network, optimiser, schedule, and how far they have come."""
+
+    def __init__(self, config: Config, dataset: Dataset, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.splits = {"test": _to(dataset.test, device)}
+        if dataset.val is not None:
+            self.splits["val"] = _to(dataset.val, device)
+        self.train = _to(dataset.train, device)
+        self.mean, self.std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
+
+        torch.manual_seed(config.seed)
+        self.network = build_network(
+            config.model.name,
+            config.depth,
+            config.model.shortcut,
+            config.model.width,
+            channels=self.train.images.shape[3],
+            classes=len(dataset.classes),
+        ).to(device)
+        optim = config.optim
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=optim.lr,
+            momentum=optim.momentum,
+            nesterov=optim.nesterov,
+            weight_decay=optim.weight_decay,
+            fused=True,
+        )
+        steps_per_epoch = count_steps(len(self.train.labels), optim.batch_size)
+        self.schedule = Schedule.of(optim, steps_per_epoch)
+        self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
+        self.step = 0
+        self.sums = Sums.zero(device)
+        self.history: list[Row] = []
+        self._clock = time.perf_counter()
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+        return self.step >= self.schedule.total_steps
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next step belongs to, counted from 0; it alone, with the seed, decides its images."""
+        return self.step // self.schedule.steps_per_epoch
+
+    def train_epoch(self, after_step: Callable[[], bool]) -> bool:
+        """Trains to the end of the current epoch and adds its row to the history.
+
+        Args:
+            after_step: called after each step; a true answer stops there.
+
+        Returns:
+            Whether the epoch was completed.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        draws = draw_epoch(len(self.train.labels), self.config.seed, self.epoch, self.config.data.augment)
+        draws = Draws(*(values.to(self.device) for values in (draws.permutation, draws.offsets, draws.flips)))
+        end = self.schedule.epoch_end(self.step)
+        self.network.train()
+        self._clock = time.perf_counter()
+        while self.step < end:
+            lr = self._train_step(draws)
+            # Checked every step where reading the loss is free, once an epoch where it would stall the device.
+            if (self.device.type == "cpu" or self.step == end) and not math.isfinite(self.sums.loss.item()):
+                raise Diverged(f"the training loss is not finite at step {self.step} (epoch {len(self.history) + 1})")
+            if self.step < end and after_step():
+                return False
+        self._end_epoch(lr)
+        return True
+
+    def _count_seconds(self) -> None:
+        """Adds the time since it was last called to the epoch's; waits for the device, so that the time is whole."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        before, self._clock = self._clock, time.perf_counter()
+        self.sums.seconds += self._clock - before
+
+    def _train_step(self, draws: Draws) -> float:
+        size = self.config.optim.batch_size
+        position = self.step % self.schedule.steps_per_epoch * size
+        chosen = slice(position, position + size)
+        index = draws.permutation[chosen]
+        images, labels = self.train.images[index], self.train.labels[index]
+        if self.config.data.augment:
+            images = crop_and_flip(images, draws.offsets[chosen], draws.flips[chosen])
+
+        lr = self.schedule.lr_at(self.step) * self.warmup.factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with self._autocast():
+            logits = self.network(normalise(images, self.mean, self.std))
+            loss = F.cross_entropy(logits, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+        wrong = self.sums.add(logits, labels, loss)
+        self.warmup.advance(100.0 * wrong.item() / len(labels) if self.warmup.watches_error else None)
+        self.step += 1
+        return lr
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def _end_epoch(self, lr: float) -> None:
+        self._count_seconds()
+        train_loss, train_error = self.sums.means()
+        row: Row = {
+            "epoch": len(self.history) + 1,
+            "step": self.step,
+            "lr": lr,  # of the epoch's last step
+            "train_loss": train_loss,
+            "train_error": train_error,
+            "train_seconds": self.sums.seconds,
+            "images_per_second": self.sums.images / self.sums.seconds,
+        }
+        begin = time.perf_counter()
+        for name, split in self.splits.items():
+            # With a hold-out split the test set is looked at once, at the end.
+            if name == "val" or "val" not in self.splits or self.finished:
+                row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
+        row["test_seconds"] = time.perf_counter() - begin
+        self.history.append(rounded(row))
+        self.sums = Sums.zero(self.device)
+
+    @torch.inference_mode()
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean loss and error in percent over a split, without augmentation."""
+        self.network.eval()
+        sums = Sums.zero(self.device)
+        size = EVALUATION_BATCH[self.device.type]
+        for begin in range(0, len(split.labels), size):
+            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
+            with self._autocast():
+                logits = self.network(normalise(images, self.mean, self.std))
+                loss = F.cross_entropy(logits, labels)
+            sums.add(logits, labels, loss)
+        return sums.means()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `load` needs to go on as if nothing had happened, at any step of an epoch."""
+        if self.sums.images > 0:
+            self._count_seconds()
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "warmup": self.warmup.state(),
+            "sums": vars(self.sums),
+            "history": self.history,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes up where `state` was taken.
+
+        Raises:
+            RunError: it belongs to another network or recipe.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.warmup.load(state["warmup"])
+            self.sums = Sums(**state["sums"])
+            self.step, self.history = int(state["step"]), list(state["history"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(
+                f"the checkpoint doesn't fit this run's network: {reason}; delete it to start anew"
+            ) from error
+
+
+def count_steps(images: int, batch_size: int) -> int:
+    """Steps an epoch; a last batch of a single image is left out, as batch norm can't learn from one."""
+    steps, rest = divmod(images, batch_size)
+    return max(1, steps + (rest > 1))
+
+
+def _to(split: Split, device: torch.device) -> Split:
+    return Split(split.images.to(device), split.labels.to(device))
+
+
+def final_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The weights on the CPU, for final.pt."""
+    return {name: value.cpu() for name, value in network.state_dict().items()}

@@ -1,0 +1,48 @@
+"""The columns of metrics.csv, and the file itself, written whole from the history."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_resnet.run_dir import write_atomically
+
+Row = dict[str, Any]
+
+_COLUMNS = (
+    "epoch",
+    "step",
+    "lr",
+    "train_loss",
+    "train_error",
+    "val_loss",
+    "val_error",
+    "test_loss",
+    "test_error",
+    "train_seconds",
+    "test_seconds",
+    "images_per_second",
+)
+_DECIMALS = {"train_seconds": 3, "test_seconds": 3, "images_per_second": 1, "lr": 12}
+
+
+def columns(holdout: bool) -> tuple[str, ...]:
+    """The header of metrics.csv; val_* are there with a hold-out split only."""
+    return _COLUMNS if holdout else tuple(name for name in _COLUMNS if not name.startswith("val_"))
+
+
+def rounded(row: Row) -> Row:
+    """The row with as many digits as its numbers mean."""
+    return {name: round(x, _DECIMALS.get(name, 6)) if isinstance(x, float) else x for name, x in row.items()}
+
+
+def write(path: Path, history: Sequence[Row], holdout: bool) -> None:
+    """Replaces `path` by the whole history; what a row doesn't have stays empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(holdout), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))

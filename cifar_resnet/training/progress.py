@@ -1,0 +1,75 @@
+"""Shows how far a run has come: a bar in a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cifar_resnet.training.loop import Training
+from cifar_resnet.training.metrics import Row
+
+log = logging.getLogger("cifar_resnet")
+_REFRESH_SECONDS = 0.5
+
+
+def epoch_line(row: Row, epochs: int) -> str:
+    """One epoch as one line of text; a split that wasn't evaluated isn't named."""
+    parts = [f"epoch {row['epoch']}/{epochs}", f"lr {row['lr']:g}", f"train loss {row['train_loss']:.4f}"]
+    for split in ("train", "val", "test"):
+        if f"{split}_error" in row:
+            parts.append(f"{split} error {row[f'{split}_error']:.2f} %")
+    return "  ".join([*parts, f"{row['images_per_second']:.0f} images/s"])
+
+
+class Bar:
+    """A live bar with epoch, loss, error, images/s and time left; does nothing where `shown` is false."""
+
+    def __init__(self, name: str, training: Training, shown: bool) -> None:
+        self.training, self.shown = training, shown
+        self._text = ""
+        self._last = time.monotonic()
+        self._last_step = training.step
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        self._task = self._bar.add_task(
+            name, total=training.schedule.total_steps, completed=training.step, text=self._text
+        )
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A terminal that has gone away must not take the run with it.
+        with contextlib.suppress(OSError):
+            self._bar.stop()
+
+    def step(self) -> None:
+        """Redraws, at most twice a second: reading the loss makes a GPU wait."""
+        if not self.shown or time.monotonic() - self._last < _REFRESH_SECONDS:
+            return
+        training = self.training
+        elapsed, steps = time.monotonic() - self._last, training.step - self._last_step
+        self._last, self._last_step = time.monotonic(), training.step
+        speed = steps * training.config.optim.batch_size / elapsed
+        epochs = training.schedule.epochs
+        text = f"epoch {training.epoch + 1}/{epochs}"
+        if training.sums.images:
+            loss, error = training.sums.means()
+            text += f"  loss {loss:.3f}  error {error:.1f} %"
+        self._bar.update(self._task, completed=training.step, text=f"{text}  {speed:.0f} images/s")

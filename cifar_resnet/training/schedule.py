@@ -1,0 +1,95 @@
+"""The learning rate of every step: milestones, and the warm-up of deep networks."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from cifar_resnet.config import OptimConfig
+
+WARMUP_FACTOR = 0.1
+WARMUP_ERROR = 80.0
+WARMUP_DEPTH = 110
+_SMOOTHING = 0.95
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of the whole run, of an epoch, and the learning rate after warm-up."""
+
+    steps_per_epoch: int
+    total_steps: int
+    lr: float
+    gamma: float
+    milestones: tuple[int, ...]
+
+    @classmethod
+    def of(cls, optim: OptimConfig, steps_per_epoch: int) -> Schedule:
+        """The schedule that `optim` asks for; its milestones converted to steps."""
+        unit = 1 if optim.epochs is None else steps_per_epoch
+        length = optim.iterations if optim.epochs is None else optim.epochs
+        assert length is not None
+        milestones = tuple(milestone * unit for milestone in optim.milestones)
+        return cls(steps_per_epoch, length * unit, optim.lr, optim.gamma, milestones)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training set; the last may be a part of one where the length is given in steps."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of the step that follows `step` finished ones."""
+        return self.lr * self.gamma ** bisect_right(self.milestones, step)
+
+    def epoch_end(self, step: int) -> int:
+        """The step at which the epoch that `step` lies in ends."""
+        return min((step // self.steps_per_epoch + 1) * self.steps_per_epoch, self.total_steps)
+
+
+@dataclass
+class Warmup:
+    """A learning rate ÷ 10 at first, for a number of steps or until the running training error is low enough.
+
+    He et al. 2015, section 4.2, start ResNet-110 at 0.01 "until the training error is below 80%". Here that error is
+    an exponential average over about 20 batches that starts at 100 %, so that one lucky batch can't end it.
+    """
+
+    steps_left: int
+    until_error: float | None = None
+    error: float = 100.0
+
+    @classmethod
+    def of(cls, warmup: int | str, depth: int, steps_per_epoch: int) -> Warmup:
+        """The warm-up that `optim.warmup` asks for at this depth."""
+        if warmup == "auto":
+            return cls(steps_per_epoch if depth >= WARMUP_DEPTH else 0, WARMUP_ERROR)
+        return cls(0 if warmup == "none" else int(warmup))
+
+    @property
+    def factor(self) -> float:
+        """What the learning rate of the next step is multiplied by."""
+        return WARMUP_FACTOR if self.steps_left > 0 else 1.0
+
+    @property
+    def watches_error(self) -> bool:
+        """Whether `advance` needs the batch's training error."""
+        return self.steps_left > 0 and self.until_error is not None
+
+    def advance(self, batch_error: float | None = None) -> None:
+        """Counts one finished step; `batch_error` in percent where `watches_error`."""
+        if self.steps_left == 0:
+            return
+        self.steps_left -= 1
+        if self.until_error is not None and batch_error is not None:
+            self.error = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
+            if self.error < self.until_error:
+                self.steps_left = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"steps_left": self.steps_left, "error": self.error}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Takes up where `state` left off."""
+        self.steps_left, self.error = int(state["steps_left"]), float(state["error"])

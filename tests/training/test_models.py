@@ -1,0 +1,123 @@
+"""The networks are the papers': parameters, shapes, gradients, shortcuts."""
+
+import re
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cifar_resnet.training import models
+from cifar_resnet.training.models import build_network, count_parameters
+
+TABLE = re.findall(r"^ +(plain|resnet|preact)-(\d+) +(\d+) +([\d,]+) +([\d,]+)$", models.__doc__, re.MULTILINE)
+
+
+def test_table_in_the_docstring_is_complete():
+    assert [(name, int(depth)) for name, depth, *_ in TABLE] == [
+        (name, depth) for name in ("plain", "resnet", "preact") for depth in (20, 32, 44, 56, 110)
+    ]
+
+
+@pytest.mark.parametrize(("name", "depth", "layers", "count_a", "count_b"), TABLE)
+def test_parameters_and_layers_are_those_of_the_table(name, depth, layers, count_a, count_b):
+    for option, count in (("A", count_a), ("B", count_b)):
+        network = build_network(name, int(depth), option)
+        assert count_parameters(network) == int(count.replace(",", ""))
+    weighted = [m for m in build_network(name, int(depth)).modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(weighted) == int(layers)
+
+
+def test_published_parameter_counts():
+    assert count_parameters(build_network("resnet", 20)) == 269_722
+    assert count_parameters(build_network("resnet", 110)) == 1_727_962
+
+
+@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("option", ["A", "B"])
+@pytest.mark.parametrize(("size", "channels", "classes"), [(4, 1, 2), (7, 3, 10), (8, 1, 10), (32, 3, 100), (33, 4, 5)])
+def test_any_image_size_channels_and_classes_work(name, option, size, channels, classes):
+    network = build_network(name, 8, option, width=5, channels=channels, classes=classes)
+    assert network(torch.randn(2, channels, size, size)).shape == (2, classes)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [((("vgg", 20)), "vgg"), (("resnet", 21), "21"), (("resnet", 2), "2")])
+def test_impossible_networks_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_network(*arguments)
+
+
+def test_weights_are_kaiming_normal_and_channels_last():
+    torch.manual_seed(0)
+    network = build_network("resnet", 56)
+    convolution = network.blocks[-1].conv2.weight
+    assert convolution.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert network.linear.weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+    assert convolution.is_contiguous(memory_format=torch.channels_last)
+    assert not network.linear.bias.any()
+
+
+def test_shortcut_a_subsamples_and_pads_with_zero_channels():
+    x = torch.arange(2 * 2 * 5 * 5.0).reshape(2, 2, 5, 5)
+    out = models.ShortcutA(2, 6, 2)(x)
+    assert out.shape == (2, 6, 3, 3)
+    assert torch.equal(out[:, :2], x[:, :, [0, 2, 4]][:, :, :, [0, 2, 4]])
+    assert not out[:, 2:].any()
+
+
+def out_of_place(network, images):
+    """The same network written without any in-place operation, after the papers' figures."""
+
+    def bn_relu(bn, x):
+        return F.relu(bn(x))
+
+    x = network.conv1(images)
+    if not network.preact:
+        x = bn_relu(network.bn, x)
+    for block in network.blocks:
+        if isinstance(block, models.PreActBlock):
+            activated = bn_relu(block.bn1, x)
+            branch = block.conv2(bn_relu(block.bn2, block.conv1(activated)))
+            x = branch + block.shortcut(activated if block is network.blocks[0] else x)
+            continue
+        branch = block.bn2(block.conv2(bn_relu(block.bn1, block.conv1(x))))
+        x = F.relu(branch + block.shortcut(x) if isinstance(block, models.ResidualBlock) else branch)
+    if network.preact:
+        x = bn_relu(network.bn, x)
+    return network.linear(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_gradients_equal_those_of_an_out_of_place_twin(name, option):
+    torch.manual_seed(1)
+    network = build_network(name, 20, option, width=4).double()
+    images, labels = torch.randn(6, 3, 12, 12, dtype=torch.float64), torch.arange(6)
+    gradients = []
+    for forward in (network, lambda x: out_of_place(network, x)):
+        network.zero_grad()
+        F.cross_entropy(forward(images), labels).backward()
+        gradients.append([parameter.grad.clone() for parameter in network.parameters()])
+    assert all(gradient.abs().max() > 0 for gradient in gradients[0][:-1])
+    for ours, twin in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, twin, rtol=1e-12, atol=1e-14)
+
+
+def test_plain_is_resnet_without_its_shortcuts():
+    torch.manual_seed(2)
+    resnet, plain = build_network("resnet", 20).eval(), build_network("plain", 20).eval()
+    plain.load_state_dict(resnet.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    assert not torch.allclose(resnet(images), plain(images))
+    for block in resnet.blocks:
+        block.shortcut = Nothing()
+    torch.testing.assert_close(resnet(images), plain(images))
+
+
+class Nothing(torch.nn.Module):
+    def forward(self, x):
+        return torch.zeros(())
+
+
+def test_first_preact_block_alone_shares_its_activation():
+    network = build_network("preact", 20)
+    assert [block.first for block in network.blocks] == [True] + [False] * 8

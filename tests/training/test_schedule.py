@@ -1,0 +1,78 @@
+"""The learning rate of every step is the recipe's."""
+
+import pytest
+
+from cifar_resnet.config import OptimConfig
+from cifar_resnet.training.loop import count_steps
+from cifar_resnet.training.schedule import Schedule, Warmup
+
+
+def optim(**changes):
+    values = {"epochs": 164, "iterations": None, "lr": 0.1, "gamma": 0.1, "milestones": [81, 122], **changes}
+    return OptimConfig(**values)
+
+
+def test_lab_recipe_drops_exactly_after_epochs_81_and_122():
+    schedule = Schedule.of(optim(), steps_per_epoch=391)
+    assert schedule.total_steps == 64_124
+    rates = [schedule.lr_at(epoch * 391) for epoch in range(164)]
+    assert rates[:81] == pytest.approx([0.1] * 81)
+    assert rates[81:122] == pytest.approx([0.01] * 41)
+    assert rates[122:] == pytest.approx([0.001] * 42)
+    assert schedule.lr_at(81 * 391 - 1) == pytest.approx(0.1)
+
+
+def test_paper_recipe_counts_iterations():
+    schedule = Schedule.of(optim(epochs=None, iterations=64_000, milestones=[32_000, 48_000]), steps_per_epoch=391)
+    assert (schedule.total_steps, schedule.epochs) == (64_000, 164)
+    assert [schedule.lr_at(step) for step in (31_999, 32_000, 47_999, 48_000)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
+    assert schedule.epoch_end(0) == 391
+    assert schedule.epoch_end(63_900) == 64_000
+
+
+def test_an_epoch_of_cifar10_has_391_steps():
+    assert count_steps(50_000, 128) == 391
+
+
+def test_a_last_batch_of_one_image_is_left_out():
+    assert [count_steps(images, 10) for images in (19, 20, 21, 22, 1)] == [2, 2, 2, 3, 1]
+
+
+def warm_steps(warmup, errors):
+    factors = []
+    for error in errors:
+        factors.append(warmup.factor)
+        warmup.advance(error if warmup.watches_error else None)
+    return factors.count(0.1), factors
+
+
+def test_automatic_warmup_is_for_110_layers_and_more():
+    assert Warmup.of("auto", 56, 391).factor == 1.0
+    assert Warmup.of("auto", 110, 391).factor == pytest.approx(0.1)
+
+
+def test_automatic_warmup_ends_when_the_running_error_is_below_80_percent():
+    # From 100 %, an error of 70 % brings the average 70 + 30·0.95^t below 80 % at t = 22.
+    assert warm_steps(Warmup.of("auto", 110, 391), [70.0] * 391)[0] == 22
+
+
+def test_one_lucky_batch_does_not_end_the_warmup():
+    assert warm_steps(Warmup.of("auto", 110, 391), [0.0] + [90.0] * 390)[0] == 391
+
+
+def test_automatic_warmup_lasts_one_epoch_at_most():
+    count, factors = warm_steps(Warmup.of("auto", 110, 30), [90.0] * 60)
+    assert count == 30
+    assert factors[30:] == [1.0] * 30
+
+
+@pytest.mark.parametrize(("setting", "steps"), [("none", 0), (0, 0), (7, 7)])
+def test_warmup_of_a_number_of_iterations(setting, steps):
+    assert warm_steps(Warmup.of(setting, 110, 391), [50.0] * 20)[0] == steps
+
+
+def test_warmup_goes_on_from_its_state():
+    warmup, other = Warmup.of("auto", 110, 391), Warmup.of("auto", 110, 391)
+    warm_steps(warmup, [70.0] * 10)
+    other.load(warmup.state())
+    assert warm_steps(other, [70.0] * 30)[0] == 12
