@@ -17,7 +17,7 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import build_network
-from cifar_resnet.training.schedule import Schedule, Warmup
+from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
@@ -228,12 +228,6 @@ class Training:
             raise RunError(
                 f"the checkpoint doesn't fit this run's network: {reason}; delete it to start anew"
             ) from error
-
-
-def count_steps(images: int, batch_size: int) -> int:
-    """Steps an epoch; a last batch of a single image is left out, as batch norm can't learn from one."""
-    steps, rest = divmod(images, batch_size)
-    return max(1, steps + (rest > 1))
 
 
 def _to(split: Split, device: torch.device) -> Split:

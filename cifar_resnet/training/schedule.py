@@ -14,6 +14,12 @@ WARMUP_DEPTH = 110
 _SMOOTHING = 0.95
 
 
+def count_steps(images: int, batch_size: int) -> int:
+    """Steps an epoch; a last batch of a single image is left out, as batch norm can't learn from one."""
+    steps, rest = divmod(images, batch_size)
+    return max(1, steps + (rest > 1))
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Steps of the whole run, of an epoch, and the learning rate after warm-up."""

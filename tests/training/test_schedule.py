@@ -3,8 +3,7 @@
 import pytest
 
 from cifar_resnet.config import OptimConfig
-from cifar_resnet.training.loop import count_steps
-from cifar_resnet.training.schedule import Schedule, Warmup
+from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
 
 
 def optim(**changes):

@@ -1,0 +1,49 @@
+"""What several rooms' tests share: the command line as a user runs it, and configs out of conf/."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+
+TINY = ["data=synthetic", "data.train_size=64", "data.test_size=32", "data.image_size=8", "depth=8", "optim.epochs=2"]
+"""Overrides of a run of a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Runs one of the project's scripts in `tmp_path`, as from a terminal, and returns the finished process."""
+
+    def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(REPO_ROOT / script), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONWARNINGS": "default", "XDG_CACHE_HOME": str(tmp_path / "cache"), **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def composed():
+    """Composes a run's config out of conf/, as plain dictionaries."""
+
+    def run(*overrides: str) -> dict:
+        with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+            return plain_config(compose("config", overrides=list(overrides)))
+
+    return run
+
+
+def tree(folder: Path) -> list[str]:
+    """All files under a folder, for tests that nothing was written."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

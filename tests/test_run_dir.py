@@ -1,0 +1,196 @@
+"""The run folder: a name for each experiment, states that hold, writes that are whole or absent."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifar_resnet.errors import BusyError, RunError
+from cifar_resnet.run_dir import MAX_NAME, RunDir, State, config_hash, identity, run_name, write_atomically
+from cifar_resnet.sweep.resolvers import overridden
+
+VALID = re.compile(r"[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+")
+rates = st.floats(1e-12, 1e12)
+configs = st.fixed_dictionaries(
+    {
+        "depth": st.integers(1, 2000).map(lambda n: 6 * n + 2),
+        "seed": st.integers(0, 2**31 - 1),
+        "precision": st.sampled_from(["fp32", "bf16"]),
+        "out": st.text(),
+        "model": st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["plain", "resnet", "preact"]),
+                "shortcut": st.sampled_from("AB"),
+                "width": st.integers(1, 10**6),
+            }
+        ),
+        "optim": st.fixed_dictionaries(
+            {
+                "epochs": st.integers(1, 10**9),
+                "iterations": st.none(),
+                "batch_size": st.integers(1, 10**9),
+                "lr": rates,
+                "momentum": st.floats(0, 0.999),
+                "nesterov": st.booleans(),
+                "weight_decay": rates,
+                "milestones": st.lists(st.integers(1, 10**9), max_size=40, unique=True).map(sorted),
+                "gamma": rates,
+                "warmup": st.one_of(st.sampled_from(["auto", "none"]), st.integers(0, 10**9)),
+            }
+        ),
+        "data": st.fixed_dictionaries(
+            {
+                "kind": st.sampled_from(["cifar10", "digits", "image_folder", "synthetic"]),
+                "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", fullmatch=True),
+                "root": st.none() | st.text(),
+                "cache": st.none() | st.text(),
+                "image_size": st.none() | st.integers(4, 10**6),
+                "train_size": st.none() | st.integers(1, 10**9),
+                "test_size": st.none() | st.integers(1, 10**9),
+                "holdout": st.integers(0, 10**9),
+                "augment": st.booleans(),
+            }
+        ),
+        "runtime": st.dictionaries(st.text(), st.integers()),
+    }
+)
+
+
+def name_of(config):
+    return run_name(config, overridden(config))
+
+
+@given(configs)
+def test_name_is_always_valid_and_short(config):
+    name = name_of(config)
+    assert VALID.fullmatch(name)
+    assert all(len(part) <= MAX_NAME and part not in (".", "..") for part in name.split("/"))
+
+
+@given(configs, st.text(), st.dictionaries(st.text(), st.integers()), st.text())
+def test_same_experiment_has_the_same_folder_wherever_it_runs(config, out, runtime, root):
+    other = copy.deepcopy(config)
+    other.update(out=out, runtime=runtime, hydra={"job": 1})
+    other["data"].update(root=root, cache=root)
+    assert name_of(other) == name_of(config)
+    assert name_of(dict(reversed(list(config.items())))) == name_of(config)
+
+
+@given(configs, configs)
+def test_different_experiments_have_different_folders(one, other):
+    assert (identity(one) == identity(other)) == (name_of(one) == name_of(other))
+
+
+@given(configs, st.data())
+def test_changing_any_one_key_of_the_identity_changes_the_folder(config, data):
+    group = data.draw(st.sampled_from([None, "model", "optim", "data"]))
+    part = config if group is None else config[group]
+    keys = [key for key in part if key not in ("out", "runtime", "root", "cache", "kind") and not isinstance(part[key], dict)]
+    key = data.draw(st.sampled_from(sorted(keys)))
+    other = copy.deepcopy(config)
+    changed = other if group is None else other[group]
+    changed[key] = data.draw(configs)[key] if group is None else data.draw(configs)[group][key]
+    assert (changed[key] == part[key]) == (name_of(other) == name_of(config))
+
+
+@given(configs)
+def test_hash_is_the_same_after_a_round_trip_through_the_folder(config):
+    import yaml
+
+    assert config_hash(yaml.safe_load(yaml.safe_dump(config))) == config_hash(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "readable"),
+    [
+        ((), r"cifar10/resnet-20/seed0-[0-9a-f]{8}"),
+        (("seed=3", "depth=56", "model=plain"), r"cifar10/plain-56/seed3-[0-9a-f]{8}"),
+        (("optim.epochs=12",), r"cifar10/resnet-20/seed0-epochs=12-[0-9a-f]{8}"),
+        (("optim.epochs=12", "optim.milestones=[2,4]"), r".*/seed0-epochs=12,milestones=2-4-[0-9a-f]{8}"),
+        (("optim.weight_decay=0.0001",), r".*/seed0-[0-9a-f]{8}"),
+        (("optim.lr=0.05", "model.shortcut=B"), r".*/seed0-shortcut=B,lr=0\.05-[0-9a-f]{8}"),
+        (("optim=paper",), r".*/seed0-[0-9a-f]{8}"),
+        (("data=digits", "data.augment=true"), r"digits/resnet-20/seed0-augment=true-[0-9a-f]{8}"),
+    ],
+)
+def test_name_says_what_was_overridden(composed, overrides, readable):
+    assert re.fullmatch(readable, name_of(composed(*overrides)))
+
+
+def test_the_same_experiment_asked_for_in_two_ways_has_one_folder(composed):
+    one = composed("optim.epochs=12", "optim.lr=0.10", "runtime.threads=3", "data.root=/elsewhere")
+    other = composed("optim.lr=1e-1", "optim.milestones=[6,9]", "optim.epochs=12", "out=x")
+    assert name_of(one) == name_of(other)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text("old")
+
+    def write(file):
+        file.write(b"half of the new")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, write)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_status_is_merged_and_pending_before_the_run_begins(tmp_path):
+    run = RunDir(tmp_path)
+    assert run.state() is State.PENDING
+    run.update_status(state=State.FAILED, reason="disk full")
+    run.update_status(threads=2)
+    status = run.read_status()
+    assert (status["state"], status["reason"], status["threads"]) == ("failed", "disk full", 2)
+    assert json.loads(run.status.read_text()) == status
+
+
+def test_running_with_nobody_at_it_is_interrupted(tmp_path):
+    run = RunDir(tmp_path)
+    run.update_status(state=State.RUNNING)
+    assert run.state() is State.INTERRUPTED
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from cifar_resnet.run_dir import RunDir\n"
+            "with RunDir(Path(sys.argv[1])).lock(): print('held', flush=True); sys.stdin.read()",
+            str(tmp_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    assert run.state() is State.RUNNING
+    with pytest.raises(BusyError, match="another process"), run.lock():
+        pass
+    holder.kill()
+    holder.communicate()
+    assert run.state() is State.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.yaml", None, "is not a run folder"),
+        ("config.yaml", "a: [", "can't be read"),
+        ("config.yaml", "", "holds no configuration"),
+        ("run.json", "{", "can't be read"),
+        ("run.json", '{"state": "sleeping"}', "holds no state"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, name, text, message):
+    run = RunDir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(RunError, match=message) as error:
+        run.read_config() if name == "config.yaml" else run.read_status()
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
