@@ -119,7 +119,7 @@ def print_summary(runs: list[RunDir]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading, justify in (("run", "left"), ("state", "left"), ("test error %", "right"), ("time s", "right")):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("reason")
+    table.add_column("reason", overflow="fold")
     for run in runs:
         status = run.read_status()
         error = status.get("outcome", {}).get("test_error")
@@ -131,4 +131,5 @@ def print_summary(runs: list[RunDir]) -> None:
             "" if seconds is None else f"{seconds:.0f}",
             status.get("reason") or "",
         )
-    Console(soft_wrap=True).print(table)
+    # Where nobody's terminal sets a width, lines are as long as they need to be.
+    Console(width=None if sys.stdout.isatty() else 250).print(table)

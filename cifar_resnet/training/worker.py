@@ -17,13 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
+from cifar_resnet import __version__
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores
@@ -100,7 +101,9 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
         "commit": git_commit(),
         "versions": {
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("cifar-resnet", "torch", "numpy")},
+            "cifar_resnet": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
         },
         "data": {
             "name": config.data.name,
@@ -163,7 +166,10 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
 
 @contextlib.contextmanager
 def _recorded(run: RunDir) -> Iterator[None]:
-    """Writes the state of a run that ends by an exception, with its reason; the exception goes on."""
+    """Writes the state of a run that ends by an exception, with its reason.
+
+    A user's mistake and divergence go on to `main`; anything else is a bug, whose traceback belongs in run.log.
+    """
     try:
         yield
     except Diverged as error:
@@ -176,7 +182,7 @@ def _recorded(run: RunDir) -> Iterator[None]:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         run.update_status(state=State.FAILED, reason=reason, finished=now())
         log.exception("the run failed")
-        raise
+        sys.exit(EXIT_FAILED)
 
 
 def run_folder(run: RunDir, quiet: bool) -> int:

@@ -1,0 +1,72 @@
+"""CIFAR-10 and CIFAR-100 through torchvision: downloaded once, under a lock, with torchvision's checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import filelock
+import numpy as np
+
+from cifar_resnet.config import DataConfig
+from cifar_resnet.errors import DataError
+from cifar_resnet.training.data.dataset import Source, make_source
+
+
+def import_torchvision() -> ModuleType:
+    """torchvision, also where its operators don't load.
+
+    The registry's torchvision is built for CUDA. Beside a CPU build of torch its operators fail to load, and its import
+    fails for want of two of them, which no data set needs. Declared without code, they let it go on.
+    """
+    import importlib.util
+
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for library in Path(folder).glob("_C*.so"):
+            try:
+                torch.ops.load_library(library)
+            except OSError:
+                for name in ("nms", "qnms"):
+                    torch.library.define(
+                        f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor"
+                    )
+    import torchvision
+
+    return torchvision
+
+
+def read(config: DataConfig, progress: bool) -> Source:
+    """The data set in `data.root`, downloaded if it isn't there.
+
+    Raises:
+        DataError: it is neither there nor to be had, or damaged.
+    """
+    datasets = import_torchvision().datasets
+    kind: Any = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[config.kind]
+    root = Path(config.root or ".")
+    try:
+        train = kind(root, train=True)
+    except RuntimeError:
+        train = _download(kind, root, config.kind)
+    test = kind(root, train=False)
+    return make_source(
+        (train.data, np.array(train.targets)), (test.data, np.array(test.targets)), tuple(map(str, train.classes))
+    )
+
+
+def _download(kind: Any, root: Path, name: str) -> Any:
+    """Downloads while other processes wait; what they waited for is then there for them."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(root / f".{name}.lock"):
+            return kind(root, train=True, download=True)
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "
+            f"{kind.filename} there from a machine with network, or use data=digits or data=image_folder"
+        ) from error
