@@ -90,7 +90,11 @@ def test_different_experiments_have_different_folders(one, other):
 def test_changing_any_one_key_of_the_identity_changes_the_folder(config, data):
     group = data.draw(st.sampled_from([None, "model", "optim", "data"]))
     part = config if group is None else config[group]
-    keys = [key for key in part if key not in ("out", "runtime", "root", "cache", "kind") and not isinstance(part[key], dict)]
+    keys = [
+        key
+        for key in part
+        if key not in ("out", "runtime", "root", "cache", "kind") and not isinstance(part[key], dict)
+    ]
     key = data.draw(st.sampled_from(sorted(keys)))
     other = copy.deepcopy(config)
     changed = other if group is None else other[group]

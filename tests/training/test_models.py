@@ -23,7 +23,9 @@ def test_parameters_and_layers_are_those_of_the_table(name, depth, layers, count
     for option, count in (("A", count_a), ("B", count_b)):
         network = build_network(name, int(depth), option)
         assert count_parameters(network) == int(count.replace(",", ""))
-    weighted = [m for m in build_network(name, int(depth)).modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    weighted = [
+        m for m in build_network(name, int(depth)).modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
+    ]
     assert len(weighted) == int(layers)
 
 
@@ -40,7 +42,9 @@ def test_any_image_size_channels_and_classes_work(name, option, size, channels, 
     assert network(torch.randn(2, channels, size, size)).shape == (2, classes)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((("vgg", 20)), "vgg"), (("resnet", 21), "21"), (("resnet", 2), "2")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((("vgg", 20)), "vgg"), (("resnet", 21), "21"), (("resnet", 2), "2")]
+)
 def test_impossible_networks_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_network(*arguments)

@@ -24,7 +24,9 @@ def test_lab_recipe_drops_exactly_after_epochs_81_and_122():
 def test_paper_recipe_counts_iterations():
     schedule = Schedule.of(optim(epochs=None, iterations=64_000, milestones=[32_000, 48_000]), steps_per_epoch=391)
     assert (schedule.total_steps, schedule.epochs) == (64_000, 164)
-    assert [schedule.lr_at(step) for step in (31_999, 32_000, 47_999, 48_000)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
+    assert [schedule.lr_at(step) for step in (31_999, 32_000, 47_999, 48_000)] == pytest.approx(
+        [0.1, 0.01, 0.01, 0.001]
+    )
     assert schedule.epoch_end(0) == 391
     assert schedule.epoch_end(63_900) == 64_000
 

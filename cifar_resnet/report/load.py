@@ -1,0 +1,199 @@
+"""Reads run folders into two tables, a row a run and a row an epoch; judges nothing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cifar_resnet.errors import RunError
+from cifar_resnet.run_dir import RunDir, State, config_hash, identity
+
+# What every table shows anyway, and what names a run; all else that differs between runs is their setting.
+_SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs that were found.
+
+    runs: a row a run, whatever its state; errors in percent, seconds of training and evaluation.
+    epochs: a row a run and epoch, with the run's data, model, depth, setting and seed.
+    unreadable: folder → reason, for what couldn't be read.
+    """
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    unreadable: dict[str, str]
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The runs that numbers are made of."""
+        return self.runs[self.runs["state"] == State.FINISHED.value]
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """The runs that are named and left out."""
+        return self.runs[self.runs["state"] != State.FINISHED.value]
+
+
+def find(paths: list[Path]) -> list[RunDir]:
+    """Every run folder under the paths, once, in the order of their names.
+
+    Raises:
+        RunError: a path isn't a folder, or there is no run under any.
+    """
+    found: dict[Path, RunDir] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
+        for config in sorted(path.rglob("config.yaml")):
+            found.setdefault(config.parent.resolve(), RunDir(config.parent))
+    if not found:
+        named = ", ".join(str(path) for path in paths)
+        raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
+    return list(found.values())
+
+
+def load(paths: list[Path]) -> Runs:
+    """Reads every run folder under the paths.
+
+    Raises:
+        RunError: a path isn't a folder, or no run could be read.
+    """
+    rows, histories, identities, unreadable = [], [], [], {}
+    for run in find(paths):
+        try:
+            config = run.read_config()
+            rows.append(_describe(run, config))
+            identities.append(flatten(identity(config)))
+            histories.append(read_metrics(run.metrics))
+        except RunError as error:
+            unreadable[str(run.path)] = str(error)
+            del rows[len(histories) :], identities[len(histories) :]
+        except (KeyError, TypeError, AttributeError):
+            unreadable[str(run.path)] = f"{run.config} is not the config of a run"
+            del rows[len(histories) :], identities[len(histories) :]
+    if not rows:
+        raise RunError("no run could be read: " + "; ".join(unreadable.values()))
+    for row, setting, history in zip(rows, _settings(rows, identities), histories, strict=True):
+        row["setting"] = setting
+        row.update(_results(history))
+    runs = pd.DataFrame(rows)
+    runs["order"] = runs["model"].map({"plain": 0, "resnet": 1, "preact": 2}).fillna(3)
+    runs = runs.sort_values(["data", "order", "model", "depth", "setting", "seed"], kind="stable")
+    names = ["data", "model", "depth", "setting", "seed", "state", "folder"]
+    frames = [
+        history.assign(**{name: row[name] for name in names}) for row, history in zip(rows, histories, strict=True)
+    ]
+    epochs = pd.concat([frame for frame in frames if len(frame)] or frames)
+    return Runs(runs.drop(columns="order"), epochs[names + [c for c in epochs if c not in names]], unreadable)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots; lists as text, so that they can be compared."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = str(value) if isinstance(value, list) else value
+    return flat
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """metrics.csv; a last line without its end, half-written by something else, is left out.
+
+    Raises:
+        RunError: the file isn't a table of numbers.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return pd.DataFrame(columns=["epoch"])
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} can't be read: {error}") from error
+    try:
+        metrics = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+        return metrics.astype({"epoch": int, "train_loss": float, "train_error": float, "test_error": float})
+    except (ValueError, KeyError) as error:
+        raise RunError(f"{path} is not a table of epochs: {str(error).splitlines()[0]}") from error
+
+
+def _state(run: RunDir, status: dict[str, Any]) -> str:
+    try:
+        return run.state().value
+    except OSError:
+        # On a disk that can't be written to, nobody can ask for the lock.
+        return str(status["state"])
+
+
+def _describe(run: RunDir, config: dict[str, Any]) -> dict[str, Any]:
+    status = run.read_status()
+    return {
+        "data": config["data"]["name"],
+        "model": config["model"]["name"],
+        "depth": config["depth"],
+        "setting": "",
+        "seed": config["seed"],
+        "state": _state(run, status),
+        "reason": status.get("reason"),
+        "parameters": status.get("parameters"),
+        "seconds": status.get("seconds"),
+        "device": status.get("device"),
+        "threads": status.get("threads"),
+        "precision": config["precision"],
+        "fingerprint": status.get("data", {}).get("fingerprint"),
+        "commit": status.get("commit"),
+        "torch": status.get("versions", {}).get("torch"),
+        "hash": config_hash(config),
+        "folder": str(run.path),
+    }
+
+
+def _results(history: pd.DataFrame) -> dict[str, Any]:
+    """A run's numbers so far: the last epoch's, and those of the best epoch, chosen on the split watched each epoch."""
+    if history.empty:
+        return {"epochs": 0}
+    last = history.iloc[-1]
+    watched = "val_error" if "val_error" in history else "test_error"
+    best = history.loc[history[watched].idxmin()] if history[watched].notna().any() else last
+    return {
+        "epochs": int(last["epoch"]),
+        "test_error": last["test_error"],
+        "train_error": last["train_error"],
+        "train_loss": last["train_loss"],
+        f"best_{watched}": best[watched],
+        "best_epoch": int(best["epoch"]),
+        "images_per_second": history["images_per_second"].median(),
+    }
+
+
+def _settings(rows: list[dict[str, Any]], identities: list[dict[str, Any]]) -> Iterator[str]:
+    """What tells each run from the others of its data set, beside model, depth and seed; empty where nothing does.
+
+    Runs that have not finished count as well, so that a run keeps its label when the last one of a sweep comes in.
+    """
+    for row, own in zip(rows, identities, strict=True):
+        others = [other for r, other in zip(rows, identities, strict=True) if r["data"] == row["data"]]
+        keys = [key for key in own if key not in _SHOWN and any(other.get(key) != own[key] for other in others)]
+        parts = [f"{_label(key, own)}={own[key]}" for key in keys if not _follows(key, keys)]
+        prints = {r["fingerprint"] for r in rows if r["data"] == row["data"] and r["fingerprint"]}
+        if len(prints) > 1 and row["fingerprint"]:
+            parts.append(f"images={row['fingerprint'][:6]}")
+        yield ", ".join(parts)
+
+
+def _follows(key: str, keys: list[str]) -> bool:
+    """Milestones differ wherever the number of epochs does, and need no mention of their own then."""
+    return key == "optim.milestones" and bool({"optim.epochs", "optim.iterations"} & set(keys))
+
+
+def _label(key: str, own: dict[str, Any]) -> str:
+    """The key's last part, or the whole where two keys end alike."""
+    last = key.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in own) == 1 else key
