@@ -15,10 +15,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from cifar_resnet.report.load import Runs
 from cifar_resnet.run_dir import State
 
-# file name → column of the epochs, axis label
+# file name → column of the epochs, axis label with a place for the scale
 FIGURES = {
-    "training_loss": ("train_loss", "training loss (cross-entropy)"),
-    "test_error": ("test_error", "test error (%)"),
+    "training_loss": ("train_loss", "training loss\n(cross-entropy{})"),
+    "test_error": ("test_error", "test error\n(%{})"),
 }
 # Beyond this ratio of largest to smallest, curves at the bottom would be flattened by those at the top.
 LOG_RATIO = 10.0
@@ -74,7 +74,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str, data: str) -> Figure:
             if epochs["epoch"].max() == 1:
                 axes.lines[0].set_marker("o")
         log = _scale(panels, epochs[column])
-        panels[0].set_ylabel(f"{label}, log scale" if log else label)
+        panels[0].set_ylabel(label.format(", log scale" if log else ""))
         handles = [
             mpl.lines.Line2D(
                 [], [], color=palette[line], dashes=dashes[line] or (None, None), linewidth=1.6, label=line

@@ -161,7 +161,7 @@ def _results(history: pd.DataFrame) -> dict[str, Any]:
         return {"epochs": 0}
     last = history.iloc[-1]
     watched = "val_error" if "val_error" in history else "test_error"
-    best = history.loc[history[watched].idxmin()] if history[watched].notna().any() else last
+    best = history.sort_values(watched, kind="stable").iloc[0]
     return {
         "epochs": int(last["epoch"]),
         "test_error": last["test_error"],

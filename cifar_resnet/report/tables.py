@@ -58,14 +58,10 @@ def grid(comparison: pd.DataFrame, data: str, measure: str) -> tuple[list[str], 
     names = (f"{measure}_mean", f"{measure}_std", "n")
     rows = []
     for (model, setting), group in part.groupby(["model", "setting"], sort=False):
-        by_depth = group.set_index("depth")
-        cells = [
-            cell(*by_depth.loc[depth, [f"{measure}_mean", f"{measure}_std", "n"]])
-            if depth in by_depth.index
-            else MISSING
-            for depth in depths
-        ]
-        rows.append([str(model), *([str(setting)] if has_settings else []), *cells])
+        cells = {row["depth"]: cell(*(row[name] for name in names)) for row in group.to_dict("records")}
+        rows.append(
+            [str(model), *([str(setting)] if has_settings else []), *(cells.get(depth, MISSING) for depth in depths)]
+        )
     return ["model", *(["setting"] if has_settings else []), *(f"{depth} layers" for depth in depths)], rows
 
 
@@ -80,9 +76,9 @@ def _tables(comparison: pd.DataFrame) -> Iterable[tuple[str, str, list[str], lis
 def _left_out(runs: Runs) -> list[tuple[str, str]]:
     """What is not in the numbers, and why."""
     names = []
-    for run in runs.unfinished.itertuples():
-        reason = f": {run.reason}" if run.reason and not pd.isna(run.reason) else ""
-        names.append((str(run.folder), f"{run.state} after {run.epochs} epochs{reason}"))
+    for run in runs.unfinished.to_dict("records"):
+        reason = f": {run['reason']}" if isinstance(run["reason"], str) else ""
+        names.append((str(run["folder"]), f"{run['state']} after {run['epochs']} epochs{reason}"))
     return names + [(folder, f"unreadable: {reason}") for folder, reason in runs.unreadable.items()]
 
 

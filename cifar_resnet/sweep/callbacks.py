@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.config import from_container
@@ -100,7 +100,7 @@ def compose_all(config: DictConfig) -> list[DictConfig]:
         return []
     loader = GlobalHydra.instance().config_loader()
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    arguments = [*params, *OmegaConf.to_container(config.hydra.overrides.task, resolve=False)]
+    arguments = [*params, *config.hydra.overrides.task]
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
     (batch,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return [loader.load_sweep_config(config, list(choice)) for choice in batch]

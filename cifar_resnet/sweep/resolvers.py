@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +27,14 @@ def register() -> None:
     # Our conf/hydra/launcher/joblib.yaml stands in for the plugin's config of the same name on purpose.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
     ConfigStore.instance().store(name="schema", node=Config)
-    for name, resolver in {
+    resolvers: dict[str, Callable[..., Any]] = {
         "repo_root": lambda: str(REPO_ROOT),
         "run_dir": lambda *, _root_: _run_dir(_root_),
         "scaled_milestones": scaled_milestones,
         "folder_name": folder_name,
         "default_n_jobs": default_n_jobs,
-    }.items():
+    }
+    for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 

@@ -72,8 +72,9 @@ class PlainBlock(nn.Module):
     def branch(self, x: Tensor) -> Tensor:
         """conv–BN–ReLU–conv–BN."""
         # Batch norm's backward pass needs its input, not its output, so the ReLU may overwrite that.
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return self.bn2(self.conv2(out))
+        out: Tensor = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.bn2(self.conv2(out))
+        return out
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
@@ -110,7 +111,7 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
         activated = F.relu(self.bn1(x), inplace=True)
-        out = self.conv1(activated)
+        out: Tensor = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out), inplace=True))
         return out.add_(self.shortcut(activated if self.first else x))
 
@@ -180,7 +181,8 @@ def build_network(
         raise ValueError(f"depth {depth}: expected 6n+2 with n ≥ 1")
     if shortcut not in ("A", "B"):
         raise ValueError(f"shortcut {shortcut!r}: expected A or B")
-    return Network(name, depth, shortcut, width, channels, classes).to(memory_format=torch.channels_last)
+    network = Network(name, depth, shortcut, width, channels, classes)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
 
 def count_parameters(network: nn.Module) -> int:

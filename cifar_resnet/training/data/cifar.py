@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import filelock
@@ -14,7 +13,7 @@ from cifar_resnet.errors import DataError
 from cifar_resnet.training.data.dataset import Source, make_source
 
 
-def import_torchvision() -> ModuleType:
+def import_torchvision() -> Any:
     """torchvision, also where its operators don't load.
 
     The registry's torchvision is built for CUDA. Beside a CPU build of torch its operators fail to load, and its import
@@ -28,7 +27,7 @@ def import_torchvision() -> ModuleType:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for library in Path(folder).glob("_C*.so"):
             try:
-                torch.ops.load_library(library)
+                torch.ops.load_library(library)  # type: ignore[no-untyped-call]
             except OSError:
                 for name in ("nms", "qnms"):
                     torch.library.define(

@@ -119,7 +119,7 @@ def resize(split: Split, config: DataConfig) -> Split:
     if size is None or split.images.shape[1:3] == (size, size):
         return split
     parts = []
-    for chunk in split.images.split(1000):
+    for chunk in torch.split(split.images, 1000):
         pixels = chunk.permute(0, 3, 1, 2).float()
         pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
         parts.append(pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
@@ -154,7 +154,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     means, deviations = [], []
     for channel in range(images.shape[3]):
         counts = np.zeros(256, dtype=np.int64)
-        for chunk in images[..., channel].split(5000):
+        for chunk in torch.split(images[..., channel], 5000):
             counts += np.bincount(chunk.numpy().ravel(), minlength=256)
         mean = float(np.average(values, weights=counts))
         means.append(mean)
