@@ -83,15 +83,18 @@ def load(paths: list[Path]) -> Runs:
     for row, setting, history in zip(rows, _settings(rows, identities), histories, strict=True):
         row["setting"] = setting
         row.update(_results(history))
-    runs = pd.DataFrame(rows)
-    runs["order"] = runs["model"].map({"plain": 0, "resnet": 1, "preact": 2}).fillna(3)
-    runs = runs.sort_values(["data", "order", "model", "depth", "setting", "seed"], kind="stable")
+    ordered = sorted(zip(rows, histories, strict=True), key=lambda pair: _order(pair[0]))
     names = ["data", "model", "depth", "setting", "seed", "state", "folder"]
-    frames = [
-        history.assign(**{name: row[name] for name in names}) for row, history in zip(rows, histories, strict=True)
-    ]
+    frames = [history.assign(**{name: row[name] for name in names}) for row, history in ordered]
     epochs = pd.concat([frame for frame in frames if len(frame)] or frames)
-    return Runs(runs.drop(columns="order"), epochs[names + [c for c in epochs if c not in names]], unreadable)
+    runs = pd.DataFrame([row for row, _ in ordered])
+    return Runs(runs, epochs[names + [column for column in epochs if column not in names]], unreadable)
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Runs as readers look for them: by data set, then plain, resnet, preact, then shallow to deep."""
+    model = {"plain": 0, "resnet": 1, "preact": 2}.get(row["model"], 3)
+    return row["data"], model, row["model"], row["depth"], row["setting"], row["seed"]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
