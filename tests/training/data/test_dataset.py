@@ -1,0 +1,86 @@
+"""Subsets, hold-out, statistics and the embedded data sets."""
+
+import pytest
+import torch
+
+from cifar_resnet.config import DataConfig
+from cifar_resnet.errors import DataError
+from cifar_resnet.training.data import load
+from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced
+
+
+def config(kind, **changes):
+    values = {"name": kind, "root": None, "cache": None, "image_size": None, "train_size": None, "test_size": None}
+    return DataConfig(kind=kind, **{**values, "holdout": 0, "augment": False, **changes})
+
+
+def rows(split):
+    return {bytes(image.numpy()) for image in split.images}
+
+
+def test_digits_are_the_fixed_split_of_1437_and_360():
+    digits = load(config("digits"), seed=0)
+    assert digits.train.images.shape == (1437, 8, 8, 1)
+    assert digits.test.images.shape == (360, 8, 8, 1)
+    assert digits.test.labels.bincount().tolist() == [36] * 10
+    assert not rows(digits.train) & rows(digits.test)
+    assert torch.equal(load(config("digits"), seed=7).test.images, digits.test.images)
+    assert (digits.train.images.min(), digits.train.images.max()) == (0, 255)
+
+
+def test_subset_is_class_balanced_and_fixed_by_the_seed():
+    one, again, other = (load(config("digits", train_size=200), seed=seed) for seed in (1, 1, 2))
+    assert one.train.labels.bincount().tolist() == [20] * 10
+    assert torch.equal(one.train.images, again.train.images)
+    assert not torch.equal(one.train.images, other.train.images)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_test_subset_is_the_same_for_every_seed():
+    one, other = (load(config("digits", test_size=50), seed=seed) for seed in (1, 2))
+    assert one.test.labels.bincount().tolist() == [5] * 10
+    assert torch.equal(one.test.images, other.test.images)
+
+
+def test_holdout_is_balanced_and_taken_out_of_training():
+    data = load(config("digits", holdout=100), seed=0)
+    assert data.val.labels.bincount().tolist() == [10] * 10
+    assert len(data.train.labels) == 1337
+    assert not rows(data.train) & rows(data.val)
+
+
+def test_unbalanced_classes_fill_up_from_the_others():
+    labels = torch.tensor([0] * 10 + [1] * 2).numpy()
+    assert labels[choose_balanced(labels, 8, [0])].tolist() == [0] * 6 + [1] * 2
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"train_size": 1438}, "1437"), ({"test_size": 361}, "360")])
+def test_asking_for_more_images_than_there_are_is_refused(changes, message):
+    with pytest.raises(DataError, match=f"at most the {message} images"):
+        load(config("digits", **changes), seed=0)
+
+
+def test_holding_out_everything_is_refused():
+    with pytest.raises(DataError, match="fewer than the 1437"):
+        load(config("digits", holdout=1437), seed=0)
+
+
+def test_statistics_are_those_of_the_training_images():
+    images = torch.randint(0, 256, (50, 6, 6, 3), dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    scaled = images.double() / 255
+    assert mean == pytest.approx(scaled.mean((0, 1, 2)).tolist())
+    assert std == pytest.approx(scaled.std((0, 1, 2), correction=0).tolist())
+
+
+def test_image_size_resizes_every_split():
+    data = load(config("digits", image_size=12), seed=0)
+    assert data.train.images.shape == (1437, 12, 12, 1)
+    assert data.test.images.dtype == torch.uint8
+
+
+def test_synthetic_images_are_the_same_each_time():
+    one, other = (load(config("synthetic", train_size=40, test_size=20, image_size=8), seed=s) for s in (0, 5))
+    assert one.train.images.shape == (40, 8, 8, 3)
+    assert one.fingerprint == other.fingerprint
+    assert one.train.labels.bincount().tolist() == [4] * 10

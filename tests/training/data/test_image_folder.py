@@ -1,0 +1,149 @@
+"""A folder of images is decoded once into a cache that can be trusted, and its faults are named."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifar_resnet.errors import DataError
+from cifar_resnet.training.data import image_folder, load
+from tests.training.data.test_dataset import config
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from cifar_resnet.config import DataConfig
+from cifar_resnet.training.data import image_folder, load
+fill = image_folder._fill
+def counted(*arguments):
+    with open(sys.argv[1] + "/fills", "a") as file: file.write("x")
+    fill(*arguments)
+image_folder._fill = counted
+load(DataConfig("image_folder", "x", sys.argv[1] + "/images", sys.argv[1] + "/cache", None, None, None, 0, False), 0)
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two classes of 8×8 images: three PNG each for training, one PNG and one JPEG each for testing."""
+    rng = np.random.default_rng(0)
+    for split, names in {"train": ("a.png", "b.PNG", "c.png"), "test": ("a.png", "b.jpeg")}.items():
+        for label in ("cat", "dog"):
+            folder = tmp_path / "images" / split / label
+            folder.mkdir(parents=True)
+            for name in names:
+                Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name)
+            (folder / "Thumbs.db").write_text("not an image")
+            (folder / ".hidden.png").write_text("not an image")
+    return tmp_path
+
+
+def read(base, **changes):
+    return load(config("image_folder", root=str(base / "images"), cache=str(base / "cache"), **changes), seed=0)
+
+
+def test_pixels_and_labels_are_those_of_the_files(images):
+    data = read(images)
+    assert data.classes == ("cat", "dog")
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.test.images.shape == (4, 8, 8, 3)
+    with Image.open(images / "images/train/dog/b.PNG") as file:
+        assert np.array_equal(data.train.images[4].numpy(), np.asarray(file))
+
+
+def test_second_load_decodes_nothing(images, monkeypatch):
+    first = read(images)
+    monkeypatch.setattr(image_folder, "decode", lambda *arguments: pytest.fail("decoded again"))
+    second = read(images)
+    assert second.fingerprint == first.fingerprint
+    assert np.array_equal(second.train.images.numpy(), first.train.images.numpy())
+
+
+def test_a_changed_file_makes_a_new_cache(images):
+    before = read(images).fingerprint
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(images / "images/train/cat/a.png")
+    assert read(images).fingerprint != before
+
+
+def test_writing_to_the_tensor_leaves_the_cache_alone(images):
+    data = read(images)
+    pixel = data.train.images[0, 0, 0, 0].item()
+    data.train.images[0, 0, 0, 0] = 255 - pixel
+    assert read(images).train.images[0, 0, 0, 0].item() == pixel
+
+
+def test_a_killed_preparation_leaves_no_half_cache(images, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_folder, "_fill", killed)
+    with pytest.raises(KeyboardInterrupt):
+        read(images)
+    monkeypatch.undo()
+    name = next(path.name for path in (images / "cache").iterdir() if path.name.endswith(".lock"))
+    left = images / "cache" / name.replace(".lock", ".tmp123")
+    left.mkdir()
+    (left / "train-images.npy").write_text("half")
+    assert len(read(images).train.labels) == 6
+    assert not left.exists()
+
+
+def test_two_processes_prepare_it_once(images):
+    (images / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(images / "script.py"), str(images)]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (images / "fills").read_text() == "x"
+
+
+def test_grey_images_become_rgb_and_sizes_are_brought_to_image_size(images):
+    Image.new("L", (20, 10), 77).save(images / "images/train/cat/a.png")
+    data = read(images, image_size=6)
+    assert data.train.images.shape == (6, 6, 6, 3)
+    assert (data.train.images[0] == 77).all()
+
+
+def break_file(base):
+    (base / "images/train/dog/b.PNG").write_bytes(b"\x89PNG broken")
+
+
+def empty_class(base):
+    (base / "images/train/eel").mkdir()
+    (base / "images/test/eel").mkdir()
+
+
+def other_size(base):
+    Image.new("RGB", (9, 8)).save(base / "images/test/dog/b.jpeg")
+
+
+def one_sided_class(base):
+    (base / "images/test/emu").mkdir()
+
+
+def no_test(base):
+    (base / "images/test").rename(base / "images/tset")
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (break_file, r"dog/b\.PNG can't be decoded"),
+        (empty_class, "train/eel has no images"),
+        (other_size, r"dog/b\.jpeg is 9×8 pixels, the first image 8×8; .*data\.image_size"),
+        (one_sided_class, "class 'emu' is in only one"),
+        (no_test, "no folder .*/images/test; expected"),
+    ],
+)
+def test_each_fault_is_one_line_that_names_the_place(images, fault, message):
+    fault(images)
+    with pytest.raises(DataError, match=message) as error:
+        read(images)
+    assert "\n" not in str(error.value)
+
+
+def test_a_cache_that_cannot_be_written_is_named(images):
+    (images / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"data\.cache=.*can't be written"):
+        read(images)
