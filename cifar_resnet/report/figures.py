@@ -71,8 +71,10 @@ def draw(epochs: pd.DataFrame, column: str, label: str, data: str) -> Figure:
             )
             axes.set(title=model, xlabel="epoch", ylabel="")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            if epochs["epoch"].max() == 1:
-                axes.lines[0].set_marker("o")
+            for drawn in axes.lines:
+                # One point makes no line: a run of one epoch, or the single test of a run with a hold-out split.
+                if len(drawn.get_xdata()) == 1:
+                    drawn.set_marker("o")
         log = _scale(panels, epochs[column])
         panels[0].set_ylabel(label.format(", log scale" if log else ""))
         handles = [

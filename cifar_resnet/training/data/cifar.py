@@ -20,8 +20,12 @@ def import_torchvision() -> Any:
     fails for want of two of them, which no data set needs. Declared without code, they let it go on.
     """
     import importlib.util
+    import sys
 
     import torch
+
+    if "torchvision" in sys.modules:
+        return sys.modules["torchvision"]
 
     spec = importlib.util.find_spec("torchvision")
     for folder in (spec.submodule_search_locations or []) if spec else []:

@@ -107,5 +107,5 @@ def test_offline_and_absent_says_what_to_do(tmp_path, monkeypatch):
 
 def test_a_root_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="is not in data.root="):
+    with pytest.raises(DataError, match=r"is not in data\.root="):
         load(config("cifar10", root=str(tmp_path / "file" / "data")), seed=0)
