@@ -28,7 +28,7 @@ def test_a_sweep_of_two_trains_both_and_the_same_command_skips_both(program, tmp
 
 
 def test_one_diverging_run_does_not_stop_the_other(program, tmp_path):
-    done = program("train.py", "-m", "optim.lr=1e9,0.01", *TINY)
+    done = program("train.py", "-m", "optim.lr=1e30,0.01", "optim.batch_size=8", *TINY)
     assert done.returncode == 1
     assert sorted(status["state"] for status in statuses(tmp_path)) == ["diverged", "finished"]
     assert "the training loss is not finite at step" in done.stdout
