@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str, data: str) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
             for drawn in axes.lines:
                 # One point makes no line: a run of one epoch, or the single test of a run with a hold-out split.
-                if len(drawn.get_xdata()) == 1:
+                if np.size(drawn.get_xdata()) == 1:
                     drawn.set_marker("o")
         log = _scale(panels, epochs[column])
         panels[0].set_ylabel(label.format(", log scale" if log else ""))
