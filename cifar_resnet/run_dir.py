@@ -49,6 +49,18 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots.
+
+    >>> flatten({"depth": 20, "optim": {"lr": 0.1}})
+    {'depth': 20, 'optim.lr': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits over the identity's canonical JSON."""
     canonical = json.dumps(identity(config), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, State, config_hash, identity
+from cifar_resnet.run_dir import RunDir, State, config_hash, flatten, identity
 
 # What every table shows anyway, and what names a run; all else that differs between runs is their setting.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
@@ -69,15 +70,15 @@ def load(paths: list[Path]) -> Runs:
     for run in find(paths):
         try:
             config = run.read_config()
-            rows.append(_describe(run, config))
-            identities.append(flatten(identity(config)))
-            histories.append(read_metrics(run.metrics))
+            row, own, history = _describe(run, config), flatten(identity(config)), read_metrics(run.metrics)
         except RunError as error:
             unreadable[str(run.path)] = str(error)
-            del rows[len(histories) :], identities[len(histories) :]
         except (KeyError, TypeError, AttributeError):
             unreadable[str(run.path)] = f"{run.config} is not the config of a run"
-            del rows[len(histories) :], identities[len(histories) :]
+        else:
+            rows.append(row)
+            identities.append(own)
+            histories.append(history)
     if not rows:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
     for row, setting, history in zip(rows, _settings(rows, identities), histories, strict=True):
@@ -97,17 +98,6 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["data"], model, row["model"], row["depth"], row["setting"], row["seed"]
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots; lists as text, so that they can be compared."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = str(value) if isinstance(value, list) else value
-    return flat
-
-
 def read_metrics(path: Path) -> pd.DataFrame:
     """metrics.csv; a last line without its end, half-written by something else, is left out.
 
@@ -122,7 +112,9 @@ def read_metrics(path: Path) -> pd.DataFrame:
         raise RunError(f"{path} can't be read: {error}") from error
     try:
         metrics = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
-        return metrics.astype({"epoch": int, "train_loss": float, "train_error": float, "test_error": float})
+        return metrics.astype(
+            {"epoch": int, "train_loss": float, "train_error": float, "test_error": float, "images_per_second": float}
+        )
     except (ValueError, KeyError) as error:
         raise RunError(f"{path} is not a table of epochs: {str(error).splitlines()[0]}") from error
 
@@ -181,14 +173,22 @@ def _settings(rows: list[dict[str, Any]], identities: list[dict[str, Any]]) -> I
 
     Runs that have not finished count as well, so that a run keeps its label when the last one of a sweep comes in.
     """
+    differing = {data: _differing_keys(rows, identities, data) for data in {row["data"] for row in rows}}
+    prints = {(row["data"], row["fingerprint"]) for row in rows if row["fingerprint"]}
+    versions = Counter(data for data, _ in prints)
     for row, own in zip(rows, identities, strict=True):
-        others = [other for r, other in zip(rows, identities, strict=True) if r["data"] == row["data"]]
-        keys = [key for key in own if key not in _SHOWN and any(other.get(key) != own[key] for other in others)]
+        keys = [key for key in own if key in differing[row["data"]]]
         parts = [f"{_label(key, own)}={own[key]}" for key in keys if not _follows(key, keys)]
-        prints = {r["fingerprint"] for r in rows if r["data"] == row["data"] and r["fingerprint"]}
-        if len(prints) > 1 and row["fingerprint"]:
+        if versions[row["data"]] > 1 and row["fingerprint"]:
             parts.append(f"images={row['fingerprint'][:6]}")
         yield ", ".join(parts)
+
+
+def _differing_keys(rows: list[dict[str, Any]], identities: list[dict[str, Any]], data: str) -> set[str]:
+    """The keys that don't have one value in all runs of a data set, beside those that every table shows."""
+    own = [identity for row, identity in zip(rows, identities, strict=True) if row["data"] == data]
+    keys = {key for identity in own for key in identity} - _SHOWN
+    return {key for key in keys if any(key not in one or one[key] != own[0].get(key) for one in own)}
 
 
 def _follows(key: str, keys: list[str]) -> bool:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet.config import Config
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.run_dir import run_name
+from cifar_resnet.run_dir import flatten, run_name
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 _CONF = REPO_ROOT / "conf"
@@ -88,8 +88,10 @@ def overridden(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     optim = "lab" if config["optim"]["epochs"] is not None else "paper"
     defaults = OmegaConf.create(_defaults(config["model"]["name"], optim, config["data"]["kind"]))
-    flat = dict(_flatten(config))
-    raw = dict(_flatten(OmegaConf.to_container(defaults, resolve=False)))
+    flat = flatten(config)
+    unresolved = OmegaConf.to_container(defaults, resolve=False)
+    assert isinstance(unresolved, dict)
+    raw = flatten({str(key): value for key, value in unresolved.items()})
     for key in set(flat) & set(raw):
         if not (isinstance(raw[key], str) and "${" in raw[key]):
             OmegaConf.update(defaults, key, flat[key])
@@ -110,10 +112,3 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, str) and isinstance(b, float):
         return float(a) == b
     return bool(a == b)
-
-
-def _flatten(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        items += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + str(key), value)]
-    return items

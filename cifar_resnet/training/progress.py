@@ -31,7 +31,6 @@ class Bar:
 
     def __init__(self, name: str, training: Training, shown: bool) -> None:
         self.training, self.shown = training, shown
-        self._text = ""
         self._last = time.monotonic()
         self._last_step = training.step
         self._bar = Progress(
@@ -44,9 +43,7 @@ class Bar:
             console=Console(stderr=True),
             disable=not shown,
         )
-        self._task = self._bar.add_task(
-            name, total=training.schedule.total_steps, completed=training.step, text=self._text
-        )
+        self._task = self._bar.add_task(name, total=training.schedule.total_steps, completed=training.step, text="")
 
     def __enter__(self) -> Bar:
         self._bar.start()

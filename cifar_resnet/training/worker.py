@@ -138,6 +138,8 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     training = Training(config, dataset, device)
     if run.checkpoint.exists():
         training.load(checkpoint.load(run.checkpoint, device))
+        # The process before may have died between its checkpoint and its metrics.
+        metrics.write(run.metrics, training.history, dataset.val is not None)
         log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
     run.update_status(**describe_run(config, dataset, training, threads))
 
@@ -157,7 +159,6 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
             log.debug(epoch_line(training.history[-1], training.schedule.epochs))
             if stop.signal is not None and not training.finished:
                 return State.INTERRUPTED
-    metrics.write(run.metrics, training.history, dataset.val is not None)
     write_atomically(run.final, lambda file: torch.save(final_weights(training.network), file))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
     run.update_status(outcome=outcome(training.history), seconds=round(seconds, 3))

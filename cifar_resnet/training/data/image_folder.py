@@ -46,9 +46,9 @@ def read(config: DataConfig, progress: bool) -> Source:
         DataError: a folder, class or image is missing, empty, broken or of another size; the line names it.
     """
     root = Path(config.root or ".")
-    classes = list_classes(root, "train")
-    if list_classes(root, "test") != classes:
-        differing = sorted(set(classes) ^ set(list_classes(root, "test")))[0]
+    classes, test_classes = list_classes(root, "train"), list_classes(root, "test")
+    if test_classes != classes:
+        differing = min(set(classes) ^ set(test_classes))
         raise DataError(
             f"{root}: class {differing!r} is in only one of train/ and test/; expected the same classes in both"
         )
