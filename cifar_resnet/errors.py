@@ -1,4 +1,16 @@
-"""The exceptions of the project: each says in one line what was wrong, what was expected and what to do."""
+"""The exceptions of the project, each one line on what was wrong and what to do, and what processes exit with."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a worker or a program ended."""
+
+    FINISHED = 0
+    FAILED = 1
+    USER = 2  # the user's mistake, named in one line
+    INTERRUPTED = 3
+    BUSY = 4  # another process has the run
 
 
 class CifarResnetError(Exception):

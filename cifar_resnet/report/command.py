@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ConfigError
+from cifar_resnet.run_dir import write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +44,8 @@ def aggregate(paths: list[Path], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         comparison = tables.compare(runs.finished)
         for frame, name in zip((runs.runs, runs.epochs, comparison), files, strict=False):
-            frame.to_csv(out / name, index=False)
-        (out / "comparison.md").write_text(tables.markdown(comparison, runs), encoding="utf-8")
+            _write(out / name, frame.to_csv(index=False))
+        _write(out / "comparison.md", tables.markdown(comparison, runs))
         files += figures.draw_all(runs, out)
     except OSError as error:
         raise ConfigError(
@@ -52,3 +53,7 @@ def aggregate(paths: list[Path], out: Path) -> None:
         ) from error
     tables.print_report(comparison, runs)
     print(f"\nin {out}/:\n  " + "\n  ".join(files))
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from cifar_resnet.report.load import Runs
-from cifar_resnet.run_dir import State
+from cifar_resnet.run_dir import State, write_atomically
 
 # file name → column of the epochs, axis label with a place for the scale
 FIGURES = {
@@ -37,7 +38,8 @@ def draw_all(runs: Runs, out: Path) -> list[str]:
             if shown.empty:
                 continue
             names.append(f"{name}{suffix}.png")
-            draw(shown, column, label, str(data)).savefig(out / names[-1], dpi=200)
+            figure = draw(shown, column, label, str(data))
+            write_atomically(out / names[-1], partial(figure.savefig, dpi=200, format="png"))
     return names
 
 

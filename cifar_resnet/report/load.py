@@ -14,6 +14,8 @@ import pandas as pd
 from cifar_resnet.errors import RunError
 from cifar_resnet.run_dir import RunDir, State, config_hash, flatten, identity
 
+# The columns of metrics.csv that every run has.
+_NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
 # What every table shows anyway, and what names a run; all else that differs between runs is their setting.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
 
@@ -25,11 +27,13 @@ class Runs:
     runs: a row a run, whatever its state; errors in percent, seconds of training and evaluation.
     epochs: a row a run and epoch, with the run's data, model, depth, setting and seed.
     unreadable: folder → reason, for what couldn't be read.
+    copies: folder → folder of the same run, config, seed and images, which is the one that counts.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     unreadable: dict[str, str]
+    copies: dict[str, str]
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -53,7 +57,9 @@ def find(paths: list[Path]) -> list[RunDir]:
         if not path.is_dir():
             raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
         for config in sorted(path.rglob("config.yaml")):
-            found.setdefault(config.parent.resolve(), RunDir(config.parent))
+            # Hydra's own folder of that file, .hydra, is no run, and nor is anything else hidden.
+            if not any(part.startswith(".") for part in config.relative_to(path).parts):
+                found.setdefault(config.parent.resolve(), RunDir(config.parent))
     if not found:
         named = ", ".join(str(path) for path in paths)
         raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
@@ -66,8 +72,10 @@ def load(paths: list[Path]) -> Runs:
     Raises:
         RunError: a path isn't a folder, or no run could be read.
     """
-    rows, histories, identities, unreadable = [], [], [], {}
-    for run in find(paths):
+    rows, histories, identities, unreadable, copies = [], [], [], {}, {}
+    known: dict[tuple[str, str | None], str] = {}
+    # Finished ones first: of a run and its unfinished copy, the finished one counts.
+    for run in sorted(find(paths), key=lambda run: not run.final.exists()):
         try:
             config = run.read_config()
             row, own, history = _describe(run, config), flatten(identity(config)), read_metrics(run.metrics)
@@ -76,6 +84,10 @@ def load(paths: list[Path]) -> Runs:
         except (KeyError, TypeError, AttributeError):
             unreadable[str(run.path)] = f"{run.config} is not the config of a run"
         else:
+            original = known.setdefault((row["hash"], row["fingerprint"]), row["folder"])
+            if original != row["folder"]:
+                copies[row["folder"]] = original
+                continue
             rows.append(row)
             identities.append(own)
             histories.append(history)
@@ -89,7 +101,7 @@ def load(paths: list[Path]) -> Runs:
     frames = [history.assign(**{name: row[name] for name in names}) for row, history in ordered]
     epochs = pd.concat([frame for frame in frames if len(frame)] or frames)
     runs = pd.DataFrame([row for row, _ in ordered])
-    return Runs(runs, epochs[names + [column for column in epochs if column not in names]], unreadable)
+    return Runs(runs, epochs[names + [column for column in epochs if column not in names]], unreadable, copies)
 
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -110,11 +122,12 @@ def read_metrics(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=["epoch"])
     except (OSError, ValueError) as error:
         raise RunError(f"{path} can't be read: {error}") from error
+    lines = text[: text.rfind("\n") + 1]
+    if not lines:
+        return pd.DataFrame(columns=["epoch"])
     try:
-        metrics = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
-        return metrics.astype(
-            {"epoch": int, "train_loss": float, "train_error": float, "test_error": float, "images_per_second": float}
-        )
+        metrics = pd.read_csv(io.StringIO(lines))
+        return metrics.astype(dict.fromkeys(_NUMBERS, float) | {"epoch": int})
     except (ValueError, KeyError) as error:
         raise RunError(f"{path} is not a table of epochs: {str(error).splitlines()[0]}") from error
 
@@ -160,6 +173,7 @@ def _results(history: pd.DataFrame) -> dict[str, Any]:
     return {
         "epochs": int(last["epoch"]),
         "test_error": last["test_error"],
+        "test_loss": last["test_loss"],
         "train_error": last["train_error"],
         "train_loss": last["train_loss"],
         f"best_{watched}": best[watched],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from cifar_resnet.report.load import Runs
+from cifar_resnet.terminal import make_console
 
 MISSING = "–"
 # title of the table → column of the runs it is made from
@@ -79,6 +79,7 @@ def _left_out(runs: Runs) -> list[tuple[str, str]]:
     for run in runs.unfinished.to_dict("records"):
         reason = f": {run['reason']}" if isinstance(run["reason"], str) else ""
         names.append((str(run["folder"]), f"{run['state']} after {run['epochs']} epochs{reason}"))
+    names += [(copy, f"the same run as {run}, counted once") for copy, run in runs.copies.items()]
     return names + [(folder, f"unreadable: {reason}") for folder, reason in runs.unreadable.items()]
 
 
@@ -100,10 +101,7 @@ def _row(cells: Iterable[str]) -> str:
 
 def print_report(comparison: pd.DataFrame, runs: Runs) -> None:
     """Prints the tables, and what was left out of them."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # Nobody's window sets a width here, so nothing needs to be cut.
-        console = Console(highlight=False, width=250)
+    console = make_console()
     for data, title, heads, rows in _tables(comparison):
         table = Table(title=f"{data}: {title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
         for index, head in enumerate(heads):

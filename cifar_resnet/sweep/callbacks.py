@@ -19,11 +19,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.config import from_container
-from cifar_resnet.errors import CifarResnetError, ConfigError
+from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep.launch import SWEEP_PROCESS, SWEEP_SIZE
-from cifar_resnet.sweep.messages import one_line
+from cifar_resnet.sweep.messages import GROUP_OVERRIDE, one_line
 from cifar_resnet.sweep.resolvers import plain_config
+from cifar_resnet.terminal import make_console
 
 
 @contextmanager
@@ -34,9 +35,11 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (CifarResnetError, HydraException, OmegaConfBaseException) as error:
+    except (CifarResnetError, HydraException, OmegaConfBaseException, ValueError) as error:
+        if type(error) is ValueError and not str(error).startswith(GROUP_OVERRIDE):
+            raise  # a bug of ours, not a mistake of the user's
         print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ExitCode.USER)
 
 
 class Plan(Callback):
@@ -113,7 +116,6 @@ def run_dir(config: DictConfig) -> RunDir:
 
 def print_summary(runs: list[RunDir]) -> None:
     """A table of all runs with their outcome, or the reason for there being none."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -131,5 +133,4 @@ def print_summary(runs: list[RunDir]) -> None:
             "" if seconds is None else f"{seconds:.0f}",
             status.get("reason") or "",
         )
-    # Where nobody's terminal sets a width, lines are as long as they need to be.
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    make_console().print(table)

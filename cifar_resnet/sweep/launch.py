@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cifar_resnet.devices import count_cores, gpu_of_run
+from cifar_resnet.errors import ExitCode
 from cifar_resnet.run_dir import RunDir, State, now
 from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
 
@@ -54,7 +55,7 @@ def launch(config: DictConfig) -> str:
     if in_sweep:
         _say(run, _ending(run), in_sweep)
     elif code != 0:
-        sys.exit(code if code > 0 else 1)
+        sys.exit(code if code > 0 else ExitCode.FAILED)
     return run.state().value
 
 
@@ -123,7 +124,7 @@ def _note_death(run: RunDir, code: int) -> None:
         name = signal.Signals(-code).name
         hint = ": out of memory?" if name == "SIGKILL" else ""
         run.update_status(state=State.FAILED, reason=f"killed by {name}{hint}", finished=now())
-    elif code not in (0, 4) and state in (State.PENDING, State.RUNNING):
+    elif code not in (ExitCode.FINISHED, ExitCode.BUSY) and state in (State.PENDING, State.RUNNING):
         run.update_status(state=State.FAILED, reason=f"ended with exit code {code}; see {run.log}", finished=now())
 
 

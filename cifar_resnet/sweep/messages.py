@@ -10,6 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from cifar_resnet.config import FIELDS, describe, unknown_key
 from cifar_resnet.errors import CifarResnetError
 
+GROUP_OVERRIDE = "Config group override must be"
+"""How Hydra's ValueError for `model=null` and `data=3` begins; it names no group."""
+
 
 def one_line(error: BaseException) -> str:
     """What was wrong, what was expected and what to do, in one line."""
@@ -26,4 +29,7 @@ def one_line(error: BaseException) -> str:
             return describe(error.__cause__)
     if isinstance(error, OmegaConfBaseException):
         return describe(error)
-    return re.sub(r"\s+", " ", str(error)).strip()
+    text = re.sub(r"\s+", " ", str(error)).strip()
+    if text.startswith(GROUP_OVERRIDE):
+        return f"{text}: give each group the name of one of its options; `python train.py --help` lists them"
+    return text

@@ -28,7 +28,7 @@ from cifar_resnet import __version__
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores
-from cifar_resnet.errors import BusyError, CifarResnetError, ConfigError
+from cifar_resnet.errors import BusyError, CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State, config_hash, now, write_atomically
 from cifar_resnet.training import checkpoint, metrics
 from cifar_resnet.training.data import Dataset, load
@@ -38,8 +38,6 @@ from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.progress import Bar, epoch_line
 
 log = logging.getLogger("cifar_resnet")
-
-EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED, EXIT_BUSY = 1, 2, 3, 4
 
 
 class StopRequest:
@@ -183,7 +181,7 @@ def _recorded(run: RunDir) -> Iterator[None]:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         run.update_status(state=State.FAILED, reason=reason, finished=now())
         log.exception("the run failed")
-        sys.exit(EXIT_FAILED)
+        sys.exit(ExitCode.FAILED)
 
 
 def run_folder(run: RunDir, quiet: bool) -> int:
@@ -194,7 +192,7 @@ def run_folder(run: RunDir, quiet: bool) -> int:
     with run.lock(timeout=2):
         if run.state() is State.FINISHED:
             log.info("finished before; skipped")
-            return 0
+            return ExitCode.FINISHED
         handler = logging.FileHandler(run.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
@@ -212,9 +210,9 @@ def run_folder(run: RunDir, quiet: bool) -> int:
         run.update_status(state=state, reason=reason, finished=now())
         if state is State.INTERRUPTED:
             log.info("interrupted by %s; the same command continues it", stop.signal)
-            return EXIT_INTERRUPTED
+            return ExitCode.INTERRUPTED
         log.info(_closing_line(run, time.monotonic() - begin))
-        return 0
+        return ExitCode.FINISHED
 
 
 def _closing_line(run: RunDir, seconds: float) -> str:
@@ -243,13 +241,13 @@ def main(arguments: list[str] | None = None) -> int:
         return run_folder(RunDir(options.run_dir), options.quiet)
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return ExitCode.FAILED
     except BusyError as error:
         print(error, file=sys.stderr)
-        return EXIT_BUSY
+        return ExitCode.BUSY
     except CifarResnetError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER
+        return ExitCode.USER
 
 
 if __name__ == "__main__":

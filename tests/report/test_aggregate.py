@@ -1,12 +1,13 @@
 """Known metrics become known numbers, through the real command line."""
 
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
-from cifar_resnet.report import load, tables
+from cifar_resnet.report import figures, load, tables
 from cifar_resnet.run_dir import RunDir
 
 HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
@@ -116,3 +117,39 @@ def test_report_needs_neither_torch_nor_hydra():
         "sys.exit(bool({'torch', 'hydra'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_copied_run_is_counted_once_and_named(make_run, tmp_path):
+    original = make_run("a", [6.0])
+    make_run("b", [7.0], seed=1)
+    shutil.copytree(original.path, tmp_path / "runs" / "copy of a")
+    runs = load.load([tmp_path])
+    assert tables.compare(runs.finished)["n"].tolist() == [2]
+    assert list(runs.copies) == [str(tmp_path / "runs" / "copy of a")]
+    assert "counted once" in tables.markdown(tables.compare(runs.finished), runs)
+
+
+def test_a_run_with_half_a_header_has_no_epochs_yet(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [], seed=1, state="interrupted").metrics.write_text("epoch,st")
+    assert sorted(load.load([tmp_path]).runs["epochs"]) == [0, 1]
+
+
+def test_hydras_own_folder_is_no_run(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("a/.hydra", [6.0])
+    assert len(load.find([tmp_path])) == 1
+
+
+def test_figures_draw_the_means_and_the_band_that_the_table_has(make_run, tmp_path):
+    for seed, final in enumerate((6.0, 8.0)):
+        make_run(f"r{seed}", [50.0, final], seed=seed)
+    runs = load.load([tmp_path])
+    figure = figures.draw(runs.epochs, "test_error", "test error (%{})", "digits")
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    assert line.get_xydata().tolist() == [[1.0, 50.0], [2.0, 7.0]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {6.0, 8.0} <= set(band[band[:, 0] == 2.0][:, 1])
+    assert axes.get_title() == "resnet"
+    assert figure._suptitle.get_text() == "digits, mean of 2 seeds (band: lowest to highest)"

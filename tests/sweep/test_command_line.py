@@ -51,6 +51,7 @@ def test_holdout_reports_its_split_each_epoch_and_the_test_set_once(program, tmp
         (["optim.lr=nan"], "a number above 0"),
         (["optim.warmup=later"], "auto, none or a number of iterations"),
         (["model=resnt"], "expected one of plain, preact, resnet"),
+        (["optim=null"], "give each group the name of one of its options"),
         (["optim.lrr=1"], "did you mean optim.lr?"),
         (["-m", "depth=20,21"], "nearest are 20 and 26"),
         (["-m", "sweeps=nope"], "expected one of demo, nine, quick, seeds"),

@@ -1,0 +1,29 @@
+"""What the worker is given before it starts, since it can't be changed after."""
+
+import pytest
+
+from cifar_resnet.sweep import launch
+
+
+@pytest.fixture
+def values(composed):
+    return composed("data=synthetic", "runtime.threads=3")
+
+
+def test_threads_and_memory_settings_are_in_the_environment(values):
+    environment = launch.worker_environment(values, 0)
+    assert {environment[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"3"}
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == "4294967296"
+
+
+def test_the_users_own_memory_settings_win(values, monkeypatch):
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
+    assert launch.worker_environment(values, 0)["MALLOC_TOP_PAD_"] == "1"
+
+
+def test_a_run_sees_its_gpu_alone_and_none_where_it_wants_none(values, monkeypatch):
+    monkeypatch.setattr(launch, "gpu_of_run", lambda index: str(index % 2))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert launch.worker_environment(values, 3)["CUDA_VISIBLE_DEVICES"] == "1"
+    values["runtime"]["device"] = "cpu"
+    assert "CUDA_VISIBLE_DEVICES" not in launch.worker_environment(values, 3)

@@ -1,0 +1,95 @@
+"""Training goes on from any step as if nothing had happened, and sees what its configuration says."""
+
+import copy
+
+import pytest
+import torch
+
+from cifar_resnet.config import from_container
+from cifar_resnet.errors import RunError
+from cifar_resnet.training.data import load
+from cifar_resnet.training.loop import Diverged, Training
+from tests.conftest import TINY
+
+TIMES = {"train_seconds", "test_seconds", "images_per_second"}
+
+
+@pytest.fixture
+def training(composed):
+    """Makes the training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
+
+    def make(*overrides: str) -> Training:
+        config = from_container(composed(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
+        return Training(config, load(config.data, config.seed), torch.device("cpu"))
+
+    return make
+
+
+def finish(run: Training) -> Training:
+    while not run.finished:
+        run.train_epoch(lambda: False)
+    return run
+
+
+def results(run: Training):
+    history = [{name: value for name, value in row.items() if name not in TIMES} for row in run.history]
+    return history, {name: value.tolist() for name, value in run.network.state_dict().items()}
+
+
+@pytest.mark.parametrize("overrides", [[], ["optim.warmup=5"], ["depth=110", "model.width=1"], ["model=preact"]])
+@pytest.mark.parametrize("step", [1, 3, 7, 8, 12])
+def test_a_run_stopped_at_any_step_and_continued_ends_bit_for_bit_alike(training, overrides, step):
+    interrupted = training(*overrides)
+    while interrupted.step < step:
+        interrupted.train_epoch(lambda: interrupted.step == step)
+    state = copy.deepcopy(interrupted.state())
+    continued = training(*overrides)
+    continued.load(state)
+    assert results(finish(continued)) == results(finish(training(*overrides)))
+
+
+def test_epoch_means_are_those_of_its_batches(training):
+    run = training("optim.epochs=1")
+    seen = []
+    add = run.sums.add
+    run.sums.add = lambda logits, labels, loss: seen.append((loss.item(), len(labels))) or add(logits, labels, loss)
+    run.train_epoch(lambda: False)
+    assert len(seen) == 8
+    mean = sum(loss * size for loss, size in seen) / 64
+    assert run.history[0]["train_loss"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_the_last_batch_is_whatever_is_left(training):
+    run = finish(training("data.train_size=61", "optim.epochs=1"))
+    assert run.step == 8
+    assert run.history[0]["train_error"] == pytest.approx(100 * round(run.history[0]["train_error"] * 0.61) / 61)
+
+
+def test_an_infinite_loss_names_the_step(training):
+    with pytest.raises(Diverged, match=r"not finite at step \d+ \(epoch 1\)"):
+        finish(training("optim.lr=1e30"))
+
+
+def test_bf16_trains_with_fp32_weights(training):
+    run = finish(training("precision=bf16", "optim.epochs=1"))
+    assert run.network.conv1.weight.dtype == torch.float32
+    assert run.history[0]["train_loss"] > 0
+    assert results(run) != results(finish(training("optim.epochs=1")))
+
+
+def test_the_learning_rate_drops_at_the_milestones(training):
+    run = finish(training("optim.epochs=4", "optim.milestones=[1,3]"))
+    assert [row["lr"] for row in run.history] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
+
+
+def test_evaluation_uses_running_statistics_and_changes_nothing(training):
+    run = training()
+    before = results(run)
+    first, second = run.evaluate(run.splits["test"]), run.evaluate(run.splits["test"])
+    assert first == second
+    assert results(run) == before
+
+
+def test_a_checkpoint_of_another_network_is_refused(training):
+    with pytest.raises(RunError, match="doesn't fit this run's network"):
+        training().load(training("model.width=8").state())
