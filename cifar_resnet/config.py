@@ -98,6 +98,9 @@ class RuntimeConfig:
     device: str = _one_of("auto", "cpu", "cuda")
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
     progress: bool = _key("true or false")
+    checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
+    retry_failed: bool = _key("true or false")
+    dry_run: bool = _key("true or false")
 
 
 @dataclass
@@ -108,6 +111,7 @@ class Config:
     seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
     precision: str = _one_of("fp32", "bf16")
     out: str = _key("a folder", lambda value: value != "")
+    init_from: str | None = _key("the folder of a finished run, or null")
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: DataConfig = field(default_factory=DataConfig)

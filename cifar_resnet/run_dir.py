@@ -6,6 +6,7 @@ Nothing else passes between those rooms, and every file name of a run is written
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ import yaml
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_IDENTITY = {"hydra", "out", "runtime"}
 _NOT_IDENTITY_OF_DATA = {"root", "cache"}
 
@@ -101,8 +103,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
+            _named(path, write, file)
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
@@ -112,10 +113,29 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
+    """Calls `write`; says of a full disk which file it was for, and not the temporary one's name."""
+    try:
+        write(file)
+        file.flush()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def digest(path: Path) -> str | None:
+    """16 hexadecimal digits over a file's contents; None where there is no such file."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -145,6 +165,11 @@ class RunDir:
         return self.path / "checkpoint.pt"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before, for when the latest is damaged."""
+        return self.path / "checkpoint.previous.pt"
+
+    @property
     def final(self) -> Path:
         """The weights alone, once finished."""
         return self.path / "final.pt"
@@ -158,6 +183,12 @@ class RunDir:
     def lock_file(self) -> Path:
         """Locked by the process that trains the run."""
         return self.path / "run.lock"
+
+    def remove_leftovers(self) -> None:
+        """Removes the half-written files of a process that was killed; for the holder of the lock."""
+        for path in (self.checkpoint, self.final, self.metrics, self.status):
+            for left in self.path.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 0) -> Iterator[None]:
@@ -226,13 +257,57 @@ class RunDir:
         return status
 
     def update_status(self, **fields: Any) -> dict[str, Any]:
-        """Merges `fields` into run.json, atomically, and returns the whole."""
-        status = {**self.read_status(), **fields, "updated": now()}
+        """Merges `fields` into run.json, atomically, and returns the whole; a damaged run.json is begun anew."""
+        try:
+            before = self.read_status()
+        except RunError:
+            before = {}
+        status = {**before, **fields, "updated": now()}
         text = json.dumps(status, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self.status, lambda file: file.write(text.encode()))
+        try:
+            write_atomically(self.status, lambda file: file.write(text.encode()))
+        except OSError as error:
+            if error.errno not in FULL_DISK or not self.status.exists():
+                raise
+            # Why a run failed must be said on a full disk, too: its old run.json has the room.
+            with self.status.open("r+b") as file:
+                file.write(text.encode())
+                file.truncate()
         return status
 
     def state(self) -> State:
         """Where the run stands; `running` with nobody at it is `interrupted`."""
         state = State(self.read_status()["state"])
         return State.INTERRUPTED if state is State.RUNNING and not self.is_locked() else state
+
+    def mended_state(self) -> State:
+        """The state as a sweep takes it: a run whose run.json or metrics.csv is damaged is rebuilt, so `interrupted`.
+
+        A finished run's metrics.csv is held against the digest in its run.json.
+        """
+        try:
+            status, state = self.read_status(), self.state()
+        except RunError:
+            return State.INTERRUPTED
+        whole = state is not State.FINISHED or status.get("metrics_digest") == digest(self.metrics)
+        return state if whole else State.INTERRUPTED
+
+
+def find_runs(paths: list[Path]) -> list[RunDir]:
+    """Every run folder under the paths, once, in the order of their names.
+
+    Raises:
+        RunError: a path isn't a folder, or there is no run under any.
+    """
+    found: dict[Path, RunDir] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
+        for config in sorted(path.rglob("config.yaml")):
+            # Hydra's own folder of that file, .hydra, is no run, and nor is anything else hidden.
+            if not any(part.startswith(".") for part in config.relative_to(path).parts):
+                found.setdefault(config.parent.resolve(), RunDir(config.parent))
+    if not found:
+        named = ", ".join(str(path) for path in paths)
+        raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
+    return list(found.values())

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, State, config_hash, flatten, identity
+from cifar_resnet.run_dir import RunDir, State, config_hash, find_runs, flatten, identity
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
@@ -46,26 +46,6 @@ class Runs:
         return self.runs[self.runs["state"] != State.FINISHED.value]
 
 
-def find(paths: list[Path]) -> list[RunDir]:
-    """Every run folder under the paths, once, in the order of their names.
-
-    Raises:
-        RunError: a path isn't a folder, or there is no run under any.
-    """
-    found: dict[Path, RunDir] = {}
-    for path in paths:
-        if not path.is_dir():
-            raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
-        for config in sorted(path.rglob("config.yaml")):
-            # Hydra's own folder of that file, .hydra, is no run, and nor is anything else hidden.
-            if not any(part.startswith(".") for part in config.relative_to(path).parts):
-                found.setdefault(config.parent.resolve(), RunDir(config.parent))
-    if not found:
-        named = ", ".join(str(path) for path in paths)
-        raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
-    return list(found.values())
-
-
 def load(paths: list[Path]) -> Runs:
     """Reads every run folder under the paths.
 
@@ -75,7 +55,7 @@ def load(paths: list[Path]) -> Runs:
     rows, histories, identities, unreadable, copies = [], [], [], {}, {}
     known: dict[tuple[str, str | None], str] = {}
     # Finished ones first: of a run and its unfinished copy, the finished one counts.
-    for run in sorted(find(paths), key=lambda run: not run.final.exists()):
+    for run in sorted(find_runs(paths), key=lambda run: not run.final.exists()):
         try:
             config = run.read_config()
             row, own, history = _describe(run, config), flatten(identity(config)), read_metrics(run.metrics)

@@ -1,30 +1,33 @@
-"""What happens before and after the runs: all are composed and checked before any starts, and counted at the end."""
+"""What happens before and after the runs: all are composed and checked before any starts, shown, and counted."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from cifar_resnet.config import from_container
-from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
+from cifar_resnet.config import Config
+from cifar_resnet.devices import count_cores
+from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.sweep.launch import SWEEP_PROCESS, SWEEP_SIZE
+from cifar_resnet.sweep import compose, launch
+from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import GROUP_OVERRIDE, one_line
-from cifar_resnet.sweep.resolvers import plain_config
+from cifar_resnet.sweep.table import labels, make_summary, make_table, read_row
 from cifar_resnet.terminal import make_console
+
+_WAIT_SECONDS = 1.0
+# A thread and a terminal can't be pickled into joblib's processes, as this callback is; so it is kept here.
+_live: LiveTable | None = None
 
 
 @contextmanager
@@ -43,94 +46,103 @@ def user_errors() -> Iterator[None]:
 
 
 class Plan(Callback):
-    """Composes and checks every run before the first starts, and shows them all after the last has ended."""
+    """Composes and checks every run before the first starts, and shows them all while they run and after."""
 
     def __init__(self) -> None:
         self.runs: list[RunDir] = []
+        self.depths: list[int] = []
+        self.at_a_time = 1
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the one run."""
         with user_errors():
-            from_container(plain_config(config))
-            check_out(config.out)
+            checked = compose.check_run(config)
+            compose.check_device(checked)
+            if checked.runtime.dry_run:
+                self._dry_run([checked], [RunDir(config.hydra.run.dir)])
+            compose.check_out(config.out)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks all runs of the sweep and says how many there are and how they stand."""
+        """Checks all runs of the sweep, says how they stand, and begins to show them."""
+        global _live
         with user_errors():
-            check_launcher(config)
-            configs = compose_all(config)
-            for run_config in configs:
-                from_container(plain_config(run_config))
+            compose.check_launcher(config)
+            n_jobs = config.hydra.launcher.get("n_jobs", 1)
+            self.at_a_time = count_cores() if n_jobs == -1 else n_jobs
+            configs = compose.compose_all(config)
+            checked = [compose.check_run(run_config) for run_config in configs]
+            for one in checked[:1]:
+                compose.check_device(one)
+            self.runs = list({run.path: run for run in map(compose.run_dir, configs)}.values())
+            self.depths = [one.depth for one in checked]
+            if any(one.runtime.dry_run for one in checked):
+                self._dry_run(checked, self.runs)
             for out in {run_config.out for run_config in configs}:
-                check_out(out)
-            self.runs = [run_dir(run_config) for run_config in configs]
-            done = sum(run.state() is State.FINISHED for run in self.runs)
-        os.environ[SWEEP_PROCESS] = str(os.getpid())
-        os.environ[SWEEP_SIZE] = str(len(self.runs) or "?")
-        if self.runs:
-            to_train, at_a_time = len(self.runs) - done, config.hydra.launcher.get("n_jobs", 1)
-            print(f"{len(self.runs)} runs: {done} finished before, {to_train} to train, {at_a_time} at a time")
+                compose.check_out(out)
+        _print_standing(self.runs, self.at_a_time, config.runtime.retry_failed)
+        shown = bool(self.runs) and config.runtime.progress and sys.stdout.isatty()
+        control = Control.begin(len(self.runs), live=shown)
+        control.listen()
+        if shown:
+            _live = LiveTable(lambda console: make_table(self._rows(), console.width, console.height, self.at_a_time))
+            _live.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Prints all runs; exit code 1 unless all have finished."""
-        if not self.runs:
+        """Waits for runs that others train, prints all runs; exit code 1 unless all have finished."""
+        control = Control.current()
+        if control is None or not self.runs:
             return
-        print_summary(self.runs)
+        _await_others(control)
+        if _live is not None:
+            _live.stop()
+        reasons = {str(run.path): fields["reason"] for run, fields in control.notes() if "reason" in fields}
+        make_console().print(make_summary(self._rows(), reasons))
+        stopped = control.stops()
+        control.end()
+        if stopped:
+            print("stopped; the same command continues")
         print(f"tables and figures: python aggregate.py {config.out}")
-        if any(run.state() is not State.FINISHED for run in self.runs):
-            sys.exit(1)
+        if any(run.mended_state() is not State.FINISHED for run in self.runs):
+            sys.exit(ExitCode.FAILED)
+
+    def _rows(self) -> list[Any]:
+        return [read_row(run, depth) for run, depth in zip(self.runs, self.depths, strict=False)]
+
+    def _dry_run(self, checked: list[Config], runs: list[RunDir]) -> None:
+        from cifar_resnet.sweep.plan import print_plan
+
+        print_plan(checked, runs, self.at_a_time)
+        sys.exit(0)
 
 
-def check_out(out: str) -> None:
-    """Raises ConfigError if run folders can't be made in `out`; makes it if it isn't there."""
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise ConfigError(f"out={out}: expected a folder that can be written to ({error.strerror})") from error
+def _print_standing(runs: list[RunDir], at_a_time: int, retry_failed: bool) -> None:
+    """What this command will do with which run."""
+    states = {run.path: run.mended_state() for run in runs}
+    for run, name in zip(runs, labels(runs), strict=True):
+        state = states[run.path]
+        left = launch.why_left(run, state, retry_failed)
+        if state is not State.PENDING:
+            print(f"  {name}: {left or f'{state}; continues'}")
+    counts = Counter(states.values())
+    parts = [
+        f"{counts[State.FINISHED]} finished before",
+        f"{counts[State.INTERRUPTED]} interrupted",
+        f"{counts[State.FAILED] + counts[State.DIVERGED]} failed",
+        f"{counts[State.RUNNING]} trained by another process",
+    ]
+    waiting = sum(launch.why_left(run, states[run.path], retry_failed) is None for run in runs) - counts[State.RUNNING]
+    named = [part for part in parts if not part.startswith("0 ")]
+    if runs:
+        print(f"{len(runs)} runs: {', '.join([*named, f'{waiting} to train'])}, {at_a_time} at a time", flush=True)
 
 
-def check_launcher(config: DictConfig) -> None:
-    """Raises ConfigError for a number of parallel runs that can't be."""
-    n_jobs = config.hydra.launcher.get("n_jobs", 1)
-    if not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
-        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs}: expected an integer of 1 or more, or -1 for all cores")
-
-
-def compose_all(config: DictConfig) -> list[DictConfig]:
-    """The composed config of every run of a basic sweep, in order; none for other sweepers, which choose as they go."""
-    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
-        return []
-    loader = GlobalHydra.instance().config_loader()
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    arguments = [*params, *config.hydra.overrides.task]
-    overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
-    (batch,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-    return [loader.load_sweep_config(config, list(choice)) for choice in batch]
-
-
-def run_dir(config: DictConfig) -> RunDir:
-    """The folder of a composed run of a sweep."""
-    return RunDir(Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir)
-
-
-def print_summary(runs: list[RunDir]) -> None:
-    """A table of all runs with their outcome, or the reason for there being none."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading, justify in (("run", "left"), ("state", "left"), ("test error %", "right"), ("time s", "right")):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("reason", overflow="fold")
-    for run in runs:
-        status = run.read_status()
-        error = status.get("outcome", {}).get("test_error")
-        seconds = status.get("seconds")
-        table.add_row(
-            f"{run.path.parent.name} {run.path.name}",
-            run.state().value,
-            "" if error is None else f"{error:.2f}",
-            "" if seconds is None else f"{seconds:.0f}",
-            status.get("reason") or "",
-        )
-    make_console().print(table)
+def _await_others(control: Control) -> None:
+    """Waits for the runs that other processes were at, and trains those that they left behind."""
+    busy = {run.path: run for run, fields in control.notes() if fields.get("busy")}
+    for index, run in enumerate(busy.values()):
+        if run.is_locked() and not control.live:
+            print(f"waiting for {run.path}, which another process trains", flush=True)
+        while run.is_locked() and not control.stops():
+            time.sleep(_WAIT_SECONDS)
+        if run.mended_state() in (State.PENDING, State.INTERRUPTED) and not control.stops():
+            launch.train(run, run.read_config(), control, index)

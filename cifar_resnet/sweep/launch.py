@@ -14,8 +14,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cifar_resnet.devices import count_cores, gpu_of_run
-from cifar_resnet.errors import ExitCode
+from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run_dir import RunDir, State, now
+from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
 
 # What only works before a process starts: glibc gives freed memory back to the system after each batch unless told
@@ -26,9 +27,7 @@ _MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SWEEP_PROCESS = "CIFAR_RESNET_SWEEP_PID"
-SWEEP_SIZE = "CIFAR_RESNET_SWEEP_SIZE"
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.2
 
 
 def launch(config: DictConfig) -> str:
@@ -40,26 +39,70 @@ def launch(config: DictConfig) -> str:
     hydra = HydraConfig.get()
     run = RunDir(Path(hydra.runtime.output_dir))
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    if run.state() is State.FINISHED:
-        _say(run, "finished before; skipped", in_sweep)
-        return State.FINISHED.value
-    if run.is_locked():
-        _say(run, "another process is training this run; left alone", in_sweep)
-        return State.RUNNING.value
-    values = _worker_config(plain_config(config), n_jobs=hydra.launcher.get("n_jobs", 1) if in_sweep else 1)
-    run.write_config(values)
-    if in_sweep:
-        _say(run, "started", in_sweep)
-    code = _run_worker(run, values, index=hydra.job.num if in_sweep else 0, quiet=in_sweep)
-    _note_death(run, code)
-    if in_sweep:
-        _say(run, _ending(run), in_sweep)
-    elif code != 0:
+    control = Control.current() if in_sweep else None
+    n_jobs = hydra.launcher.get("n_jobs", 1) if in_sweep else 1
+    values = worker_config(plain_config(config), n_jobs)
+    code = train(run, values, control, hydra.job.num if in_sweep else 0)
+    if code != ExitCode.FINISHED and not in_sweep:
         sys.exit(code if code > 0 else ExitCode.FAILED)
-    return run.state().value
+    return run.mended_state().value
 
 
-def _worker_config(values: dict[str, Any], n_jobs: int) -> dict[str, Any]:
+def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
+    """Trains one run unless it is finished, left or busy; the worker's exit code, 0 where none was started."""
+    if control is not None:
+        if os.getpid() != control.main:
+            # Ctrl-C reaches every process of the terminal; the main one alone says what it means.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not control.main_is_alive():
+            os._exit(ExitCode.INTERRUPTED)
+        if control.stops():
+            return ExitCode.FINISHED
+    state = run.mended_state()
+    left = why_left(run, state, values["runtime"]["retry_failed"])
+    if left is not None:
+        _say(run, left, control, index)
+        return ExitCode.FINISHED
+    if run.is_locked():
+        return _busy(run, control, index)
+    _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
+    try:
+        run.write_config(values)
+        code = _run_worker(run, values, control, index)
+    except OSError as error:
+        reason = f"{error.strerror or error} while writing {Path(str(error.filename or run.path)).name}"
+        if control is None:
+            raise RunError(f"{run.path}: {reason}") from error
+        control.note(run, reason=reason)
+        _say(run, f"failed: {reason}", control, index)
+        return ExitCode.FAILED
+    if code == ExitCode.BUSY:
+        return _busy(run, control, index)
+    _note_death(run, code, control)
+    if control is not None:
+        _say(run, _ending(run), control, index)
+    return code
+
+
+def why_left(run: RunDir, state: State, retry_failed: bool) -> str | None:
+    """Why a run isn't trained (again), as a line for the user; None where it is."""
+    if state is State.FINISHED:
+        return "finished before; skipped"
+    if state is State.DIVERGED:
+        return f"diverged before, and the same config would again; left (delete {run.path} to train it anew)"
+    if state is State.FAILED and not retry_failed:
+        return "failed before; left, as runtime.retry_failed=false"
+    return None
+
+
+def _busy(run: RunDir, control: Control | None, index: int) -> int:
+    _say(run, "another process is training this run; left alone", control, index)
+    if control is not None:
+        control.note(run, busy=True)
+    return ExitCode.FINISHED if control is not None else ExitCode.BUSY
+
+
+def worker_config(values: dict[str, Any], n_jobs: int) -> dict[str, Any]:
     """The config as the folder keeps it: paths that hold from anywhere, and this machine's share of threads."""
     data, runtime = dict(values["data"]), dict(values["runtime"])
     for key in ("root", "cache"):
@@ -83,60 +126,86 @@ def worker_environment(values: dict[str, Any], index: int) -> dict[str, str]:
     return environment
 
 
-def _run_worker(run: RunDir, values: dict[str, Any], index: int, quiet: bool) -> int:
+def _run_worker(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
-    command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), *(["--quiet"] if quiet else [])]
+    command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]
     environment = worker_environment(values, index)
-    if not quiet:
-        return _wait(subprocess.Popen(command, env=environment))
+    if control is None:
+        return _wait_alone(subprocess.Popen(command, env=environment))
     with run.log.open("ab") as log:
-        return _wait(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        # A session of its own: of Ctrl-C it hears from this process, and not from the terminal.
+        worker = subprocess.Popen(
+            [*command, "--quiet"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        return _wait(worker, control)
 
 
-def _wait(worker: subprocess.Popen[bytes]) -> int:
-    """Waits for the worker; ends it when the sweep's main process is gone, so that nothing trains unseen."""
-    main_process = int(os.environ.get(SWEEP_PROCESS, "0"))
+def _wait_alone(worker: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            return worker.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent the worker its own Ctrl-C; it writes its checkpoint and ends.
+            continue
+
+
+def _wait(worker: subprocess.Popen[bytes], control: Control) -> int:
+    """Waits for the worker; hands on the wish to stop, and ends with it when the sweep's main process is gone."""
+    told = False
     while True:
         try:
             return worker.wait(timeout=_POLL_SECONDS)
         except subprocess.TimeoutExpired:
-            if main_process and not _is_alive(main_process):
+            alive = control.main_is_alive()
+            if not told and (control.stops() or not alive):
                 worker.terminate()
+                told = True
+            if control.stops_now():
+                worker.kill()
+            if not alive:
                 worker.wait()
-                os._exit(1)
-        except KeyboardInterrupt:
-            # The terminal has sent the worker its own Ctrl-C; it writes its checkpoint and ends.
-            return worker.wait()
+                os._exit(ExitCode.INTERRUPTED)
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _note_death(run: RunDir, code: int) -> None:
+def _note_death(run: RunDir, code: int, control: Control | None) -> None:
     """Writes the state of a run whose worker could not: it was killed, or died before it began."""
-    state = State(run.read_status()["state"])
+    if code >= 0 and run.mended_state() not in (State.PENDING, State.INTERRUPTED):
+        return
+    if code == ExitCode.INTERRUPTED or code == ExitCode.FINISHED:
+        return
+    state, reason = State.FAILED, f"ended with exit code {code}"
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = ": out of memory?" if name == "SIGKILL" else ""
-        run.update_status(state=State.FAILED, reason=f"killed by {name}{hint}", finished=now())
-    elif code not in (ExitCode.FINISHED, ExitCode.BUSY) and state in (State.PENDING, State.RUNNING):
-        run.update_status(state=State.FAILED, reason=f"ended with exit code {code}; see {run.log}", finished=now())
+        reason = f"killed by signal {-code} ({signal.Signals(-code).name})"
+        if -code in (signal.SIGTERM, signal.SIGINT) or (control is not None and control.stops()):
+            state = State.INTERRUPTED
+        elif -code == signal.SIGKILL:
+            reason = "killed by signal 9: out of memory?"
+    try:
+        with run.lock(timeout=2):
+            run.update_status(state=state, reason=reason, finished=now())
+    except BusyError:
+        pass  # somebody else has taken the run up already
+    except OSError:
+        if control is not None:
+            control.note(run, reason=reason)
 
 
 def _ending(run: RunDir) -> str:
     status = run.read_status()
     if status["state"] == State.FINISHED:
         return f"finished: final test error {status['outcome']['test_error']:.2f} %, {status['seconds']:.0f} s"
-    return f"{status['state']}: {status.get('reason')}"
+    return f"{run.mended_state()}: {status.get('reason')}"
 
 
-def _say(run: RunDir, text: str, in_sweep: bool) -> None:
-    """One line about a run; in a sweep with its number."""
-    number = f"[{HydraConfig.get().job.num + 1}/{os.environ.get(SWEEP_SIZE, '?')}] " if in_sweep else ""
-    model, seed = run.path.parent.name, run.path.name
-    print(f"{number}{model} {seed}: {text}", flush=True)
+def _say(run: RunDir, text: str, control: Control | None, index: int) -> None:
+    """One line about a run; in a sweep with its number, and only where no live table shows it."""
+    if control is None and text == "started":
+        return
+    if control is None or not control.live:
+        number = "" if control is None else f"[{index + 1}/{control.size or '?'}] "
+        print(f"{number}{run.path.parent.name} {run.path.name}: {text}", flush=True)

@@ -74,7 +74,7 @@ def folder_name(path: str | None) -> str:
 def _defaults(model: str, optim: str, data: str) -> str:
     """The defaults that readers have in mind, as YAML text: config.yaml and one option of each group."""
     top = yaml.safe_load((_CONF / "config.yaml").read_text(encoding="utf-8"))
-    kept = {key: top[key] for key in ("depth", "seed", "precision")}
+    kept = {key: top[key] for key in ("depth", "seed", "precision", "init_from")}
     for group, option in (("model", model), ("optim", optim), ("data", data)):
         kept[group] = yaml.safe_load((_CONF / group / f"{option}.yaml").read_text(encoding="utf-8"))
     return yaml.safe_dump(kept)

@@ -1,7 +1,12 @@
-"""Writes and reads a run's checkpoint: one atomic file with all that continuing needs, and no code in it."""
+"""Writes and reads a run's checkpoint: one atomic file with all that continuing needs, a checksum, and no code."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
+import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,30 +14,78 @@ from typing import Any
 import torch
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run_dir import RunDir, write_atomically
 
-FORMAT = 1
+FORMAT = 2
+_CHECKSUM = 32
 
-
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Puts `state` (tensors, numbers, strings, lists and dictionaries) in place of `path`, all of it or nothing."""
-    write_atomically(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+log = logging.getLogger("cifar_resnet")
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """The state that `save` wrote, its tensors on `device`.
+def save(run: RunDir, state: dict[str, Any]) -> None:
+    """Puts `state` (tensors, numbers, strings, lists, dictionaries) in the run's checkpoint; the one before is kept.
+
+    The file is what torch.save writes, followed by its SHA-256. Killed at any moment, it leaves a whole checkpoint
+    under one of the two names.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    content = buffer.getbuffer()
+    checksum = hashlib.sha256(content).digest()
+
+    def write(file: Any) -> None:
+        file.write(content)
+        file.write(checksum)
+        file.flush()
+        # Only now, as a full disk would have shown by here.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(run.checkpoint, run.previous_checkpoint)
+
+    write_atomically(run.checkpoint, write)
+
+
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Writes weights alone, as torch.save does, all of them or nothing."""
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
+    """The state that `save` wrote last, its tensors on `device`; None where the run has none yet.
+
+    A damaged checkpoint is named in the log, and the one before it used.
 
     Raises:
-        RunError: the file is damaged, of another format, or would run code.
+        RunError: there is no whole one: damaged, of another format, or with code in it.
     """
+    faults = []
+    for path in (run.checkpoint, run.previous_checkpoint):
+        if not path.exists():
+            continue
+        try:
+            state = _read(path, device)
+        except RunError as error:
+            faults.append(error)
+            continue
+        if faults:
+            log.warning("%s; continuing from %s instead", faults[0], path.name)
+        return state
+    if faults:
+        raise RunError(f"{faults[0]}; delete it to train the run from its start")
+    return None
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    content = path.read_bytes()
+    if hashlib.sha256(content[:-_CHECKSUM]).digest() != content[-_CHECKSUM:]:
+        raise RunError(f"{path} is damaged: its checksum doesn't fit its content")
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RunError(
-            f"{path} can't be read ({type(error).__name__}): expected a checkpoint of this program; "
-            "delete it to train the run from its start"
-        ) from error
+        # weights_only: tensors and plain values, so that a file from elsewhere can't run code.
+        state = torch.load(io.BytesIO(content[:-_CHECKSUM]), map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path} is no checkpoint of this program ({type(error).__name__})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise RunError(f"{path} is no checkpoint of this program's format {FORMAT}; delete it to train from the start")
+        raise RunError(f"{path} is no checkpoint of this program's format {FORMAT}")
     del state["format"]
     return state

@@ -10,10 +10,9 @@ import argparse
 import contextlib
 import logging
 import os
-import platform
+import pickle
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,37 +20,44 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 
-from cifar_resnet import __version__
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores
-from cifar_resnet.errors import BusyError, CifarResnetError, ConfigError, ExitCode
-from cifar_resnet.run_dir import RunDir, State, config_hash, now, write_atomically
+from cifar_resnet.errors import BusyError, CifarResnetError, ConfigError, DataError, ExitCode, RunError
+from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
 from cifar_resnet.training import checkpoint, metrics
 from cifar_resnet.training.data import Dataset, load
+from cifar_resnet.training.describe import describe_run
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.metrics import Row
-from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.progress import Bar, epoch_line
 
 log = logging.getLogger("cifar_resnet")
 
+PROGRESS = ("epoch", "train_loss", "val_error", "test_error", "images_per_second")
+
 
 class StopRequest:
-    """Turns SIGTERM and SIGINT into a wish that the loop grants after its current step."""
+    """Turns SIGTERM, SIGINT and the death of the process that started this one into a wish to stop after a step."""
 
-    def __init__(self) -> None:
-        self.signal: str | None = None
+    def __init__(self, parent: int | None = None) -> None:
+        self.reason: str | None = None
+        self._parent = parent
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number).name
+        self.reason = f"stopped by {signal.Signals(number).name}"
         # The second time, the user means now.
         signal.signal(number, signal.SIG_DFL)
+
+    def wanted(self) -> bool:
+        """Whether to stop."""
+        if self.reason is None and self._parent is not None and os.getppid() != self._parent:
+            self.reason = "the sweep that started it is gone"
+        return self.reason is not None
 
 
 def choose_device(device: str) -> torch.device:
@@ -66,57 +72,6 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if device != "cpu" and available else "cpu")
 
 
-def describe_device(device: torch.device) -> str:
-    """The processor's own name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()} ({torch.backends.cpu.get_cpu_capability()})"
-    return f"{platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def git_commit() -> str | None:
-    """The project's commit, with `+changes` where files differ from it; None outside a checkout."""
-    folder = Path(__file__).parent
-    try:
-        commit, changes = (
-            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return f"{commit}+changes" if changes else commit
-
-
-def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:
-    """What run.json says of how the run was made."""
-    return {
-        "device": describe_device(training.device),
-        "threads": threads,
-        "parameters": count_parameters(training.network),
-        "commit": git_commit(),
-        "versions": {
-            "python": platform.python_version(),
-            "cifar_resnet": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "data": {
-            "name": config.data.name,
-            "kind": config.data.kind,
-            "fingerprint": dataset.fingerprint,
-            "train_images": len(dataset.train.labels),
-            "val_images": 0 if dataset.val is None else len(dataset.val.labels),
-            "test_images": len(dataset.test.labels),
-            "classes": len(dataset.classes),
-            "mean": list(dataset.mean),
-            "std": list(dataset.std),
-        },
-    }
-
-
 def outcome(history: list[Row]) -> dict[str, Any]:
     """The headline numbers: the last epoch's, and the best epoch's, chosen on the split watched each epoch."""
     last = history[-1]
@@ -127,40 +82,112 @@ def outcome(history: list[Row]) -> dict[str, Any]:
 
 
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
-    """Trains the run to its end or to a stop, writing a checkpoint and metrics each epoch."""
+    """Trains the run to its end or to a stop, with a checkpoint each `runtime.checkpoint_seconds` and each epoch."""
     device = choose_device(config.runtime.device)
     threads = config.runtime.threads or count_cores()
     torch.set_num_threads(threads)
     show_bar = config.runtime.progress and not quiet and sys.stderr.isatty()
     dataset = load(config.data, config.seed, progress=show_bar)
     training = Training(config, dataset, device)
-    if run.checkpoint.exists():
-        training.load(checkpoint.load(run.checkpoint, device))
-        # The process before may have died between its checkpoint and its metrics.
-        metrics.write(run.metrics, training.history, dataset.val is not None)
-        log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
-    run.update_status(**describe_run(config, dataset, training, threads))
+    origin = _take_up(run, config, dataset, training)
+    run.update_status(**describe_run(config, dataset, training, threads), **origin)
 
-    name = f"{config.model.name}-{config.depth}"
-    with Bar(name, training, show_bar) as bar:
+    saved = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        checkpoint.save(run, {**training.state(), "fingerprint": dataset.fingerprint})
+        run.update_status(progress=progress(training))
+        saved = time.monotonic()
+
+    with Bar(f"{config.model.name}-{config.depth}", training, show_bar) as bar:
 
         def after_step() -> bool:
             bar.step()
-            return stop.signal is not None
+            if stop.wanted():
+                return True
+            if time.monotonic() - saved >= config.runtime.checkpoint_seconds:
+                save()
+            return False
 
         while not training.finished:
             completed = training.train_epoch(after_step)
-            checkpoint.save(run.checkpoint, training.state())
+            save()
             if not completed:
                 return State.INTERRUPTED
             metrics.write(run.metrics, training.history, dataset.val is not None)
             log.debug(epoch_line(training.history[-1], training.schedule.epochs))
-            if stop.signal is not None and not training.finished:
+            if stop.wanted() and not training.finished:
                 return State.INTERRUPTED
-    write_atomically(run.final, lambda file: torch.save(final_weights(training.network), file))
+    checkpoint.save_weights(run.final, final_weights(training.network))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
-    run.update_status(outcome=outcome(training.history), seconds=round(seconds, 3))
+    run.update_status(outcome=outcome(training.history), seconds=round(seconds, 3), metrics_digest=digest(run.metrics))
     return State.FINISHED
+
+
+def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) -> dict[str, Any]:
+    """Brings `training` to the run's checkpoint, or to the weights it begins with; what run.json says of those.
+
+    Raises:
+        DataError: the images aren't those that the checkpoint was trained on.
+        RunError: the checkpoint, or the run of `init_from`, is damaged or of another network.
+    """
+    state = checkpoint.load(run, training.device)
+    if state is None:
+        # What an earlier program left is none of this run's.
+        run.metrics.unlink(missing_ok=True)
+        return {} if config.init_from is None else {"init_from": load_weights(training, RunDir(Path(config.init_from)))}
+    known = state.pop("fingerprint", None)
+    if known != dataset.fingerprint:
+        raise DataError(
+            f"the images of data={config.data.name} have changed since the run began (fingerprint {known}, now "
+            f"{dataset.fingerprint}): bring the old ones back, or delete {run.path} to train on the new ones"
+        )
+    training.load(state)
+    # The process before may have died between its checkpoint and its metrics.
+    metrics.write(run.metrics, training.history, dataset.val is not None)
+    log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
+    return {}
+
+
+def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
+    """Puts the final weights of another run into `training`'s network; what run.json says of it.
+
+    Raises:
+        RunError: that run has no final weights, or they are of another network.
+    """
+    try:
+        training.network.load_state_dict(torch.load(source.final, map_location=training.device, weights_only=True))
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(
+            f"init_from={source.path}: its final.pt can't be taken ({str(error).splitlines()[0]}); expected a finished "
+            "run of the same model, depth, shortcut, width and number of classes"
+        ) from error
+    return {"folder": str(source.path.resolve()), "hash": config_hash(source.read_config())}
+
+
+def progress(training: Training) -> dict[str, Any]:
+    """How far the run is, for who looks at its folder."""
+    rows, sums = training.history, training.sums
+    begun = {"train_loss": sums.means()[0], "images_per_second": sums.images / sums.seconds} if sums.images else {}
+    return {
+        "step": training.step,
+        "steps": training.schedule.total_steps,
+        "steps_per_epoch": training.schedule.steps_per_epoch,
+        "seconds": round(sum(row["train_seconds"] + row["test_seconds"] for row in rows) + sums.seconds, 3),
+        **{name: rows[-1][name] for name in PROGRESS if rows and name in rows[-1]},
+        **{name: round(value, 4) for name, value in begun.items()},
+    }
+
+
+def in_words(error: Exception) -> str:
+    """Why a run failed, as a person would say it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return f"no space left on device while writing {Path(str(error.filename or 'a file')).name}"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"out of memory: {text}"[:300]
+    return f"{type(error).__name__}: {text}"[:300]
 
 
 @contextlib.contextmanager
@@ -178,41 +205,48 @@ def _recorded(run: RunDir) -> Iterator[None]:
         run.update_status(state=State.FAILED, reason=str(error), finished=now())
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        run.update_status(state=State.FAILED, reason=reason, finished=now())
         log.exception("the run failed")
+        with contextlib.suppress(OSError):
+            run.update_status(state=State.FAILED, reason=in_words(error), finished=now())
         sys.exit(ExitCode.FAILED)
 
 
-def run_folder(run: RunDir, quiet: bool) -> int:
+def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     """Trains the run of a folder under its lock and writes how it ended; the process's exit code."""
+    stop = StopRequest(parent)
     config = schema.from_container(run.read_config())
-    stop = StopRequest()
     begin = time.monotonic()
     with run.lock(timeout=2):
-        if run.state() is State.FINISHED:
+        if run.mended_state() is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED
+        run.remove_leftovers()
         handler = logging.FileHandler(run.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
         run.update_status(
             state=State.RUNNING,
             reason=None,
-            started=run.read_status().get("started") or now(),
+            started=_started(run),
             pid=os.getpid(),
             host=socket.gethostname(),
             hash=config_hash(run.read_config()),
         )
         with _recorded(run):
             state = train(run, config, quiet, stop)
-        reason = None if state is State.FINISHED else f"stopped by {stop.signal}"
-        run.update_status(state=state, reason=reason, finished=now())
+        run.update_status(state=state, reason=stop.reason if state is State.INTERRUPTED else None, finished=now())
         if state is State.INTERRUPTED:
-            log.info("interrupted by %s; the same command continues it", stop.signal)
+            log.info("interrupted: %s; the same command continues it", stop.reason)
             return ExitCode.INTERRUPTED
         log.info(_closing_line(run, time.monotonic() - begin))
         return ExitCode.FINISHED
+
+
+def _started(run: RunDir) -> str:
+    """When the run was first begun, as far as a run.json that may be damaged says."""
+    with contextlib.suppress(RunError):
+        return str(run.read_status().get("started") or now())
+    return now()
 
 
 def _closing_line(run: RunDir, seconds: float) -> str:
@@ -229,6 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cifar_resnet.training.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder with a config.yaml")
     parser.add_argument("--quiet", action="store_true", help="write to the folder's run.log alone")
+    parser.add_argument("--parent", type=int, metavar="PID", help="stop when this is no longer the parent process")
     options = parser.parse_args(arguments)
     log.setLevel(logging.DEBUG)
     if not options.quiet:
@@ -238,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(console)
     try:
-        return run_folder(RunDir(options.run_dir), options.quiet)
+        return run_folder(RunDir(options.run_dir), options.quiet, options.parent)
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)
         return ExitCode.FAILED

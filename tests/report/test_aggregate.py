@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.report import figures, load, tables
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run_dir import RunDir, find_runs
 
 HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
 
@@ -138,7 +138,7 @@ def test_a_run_with_half_a_header_has_no_epochs_yet(make_run, tmp_path):
 def test_hydras_own_folder_is_no_run(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("a/.hydra", [6.0])
-    assert len(load.find([tmp_path])) == 1
+    assert len(find_runs([tmp_path])) == 1
 
 
 def test_figures_draw_the_means_and_the_band_that_the_table_has(make_run, tmp_path):

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,33 +10,7 @@ import torch
 
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run_dir import RunDir
-from cifar_resnet.sweep.resolvers import REPO_ROOT
-from tests.conftest import TINY
-
-
-@pytest.fixture
-def make_folder(tmp_path, composed):
-    """A run folder with nothing but a config, of a thread."""
-
-    def make(name: str, *overrides: str) -> RunDir:
-        run = RunDir(tmp_path / name)
-        run.write_config(composed(*TINY, "runtime.threads=1", *overrides))
-        return run
-
-    return make
-
-
-def start(run: RunDir) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path)]
-    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(run: RunDir) -> str:
-    worker = start(run)
-    out, err = worker.communicate(timeout=120)
-    assert worker.returncode == 0, out + err
-    return out
+from tests.training.conftest import finish, start
 
 
 def metrics(run: RunDir):

@@ -1,0 +1,57 @@
+"""Shows where the runs under some folders stand: `python -m cifar_resnet.status outputs/ [--watch]`.
+
+Reads run folders alone, so it works from any terminal and machine that sees them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
+from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.sweep.live import LiveTable
+from cifar_resnet.sweep.table import Row, make_table, read_row
+from cifar_resnet.terminal import make_console
+
+
+def read(paths: list[Path]) -> list[Row]:
+    """A row for each run folder under the paths."""
+    return [read_row(run, _depth(run)) for run in find_runs(paths)]
+
+
+def _depth(run: RunDir) -> int | None:
+    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+        return int(run.read_config()["depth"])
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of the program; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cifar_resnet.status", description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder with run folders under it")
+    parser.add_argument("--watch", action="store_true", help="keep showing it, once a second, until Ctrl-C")
+    options = parser.parse_args(arguments)
+    try:
+        rows = read(options.paths)
+    except CifarResnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.USER
+    if not options.watch:
+        console = make_console()
+        console.print(make_table(rows, console.width, height=None))
+        return ExitCode.FINISHED
+    live = LiveTable(lambda console: make_table(read(options.paths), console.width, console.height))
+    live.start()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+    live.stop()
+    return ExitCode.FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The plan of `runtime.dry_run=true`: what each run is, what it costs on this machine, and nothing trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cifar_resnet.config import Config
+from cifar_resnet.errors import RunError
+from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.sweep.launch import worker_config, worker_environment
+from cifar_resnet.sweep.table import duration, read_row
+from cifar_resnet.terminal import make_console
+
+# Two checkpoints of weights and momentum, and the final weights, in numbers of four bytes.
+_BYTES_PER_PARAMETER = 4 * 5
+
+
+def print_plan(configs: list[Config], runs: list[RunDir], at_a_time: int) -> None:
+    """Prints a row a run: folder, state, parameters, GFLOP an image, seconds estimated from a short measurement.
+
+    Raises:
+        RunError: the measurement failed.
+    """
+    costs = _measure(configs, at_a_time)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for head in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):
+        table.add_column(head, justify="left" if head in ("run", "state") else "right", overflow="fold")
+    seconds, disk = [], 0
+    for run, cost in zip(runs, costs, strict=True):
+        row = read_row(run)
+        done = 1.0 if row.state is State.FINISHED else row.step / cost["steps"]
+        seconds.append(cost["seconds"] * (1 - done))
+        disk += cost["parameters"] * _BYTES_PER_PARAMETER
+        table.add_row(
+            str(run.path.relative_to(run.path.parents[2])),
+            row.state.value,
+            f"{cost['parameters']:,}",
+            f"{cost['gflop']:.3f}",
+            f"{cost['steps']:,}",
+            f"{1000 * cost['step_seconds']:.0f}",
+            duration(seconds[-1]),
+        )
+    make_console().print(table)
+    total = max(sum(seconds) / at_a_time, max(seconds))
+    print(
+        f"{len(runs)} runs, {at_a_time} at a time: about {duration(total)} in all, {disk / 1e6:,.0f} MB of disk; "
+        "nothing was trained"
+    )
+    print("(times from one measured step of each; GFLOP: forward and backward, a multiply-add is two)")
+
+
+def _measure(configs: list[Config], at_a_time: int) -> list[dict[str, Any]]:
+    """A measurement for each config; alike ones are measured once, as many side by side as the sweep would run."""
+    values = [worker_config(dataclasses.asdict(config), at_a_time) for config in configs]
+    keys = [json.dumps({**value, "seed": 0, "runtime": None}, sort_keys=True) for value in values]
+    distinct = dict(zip(keys, values, strict=True))
+    with ThreadPoolExecutor(at_a_time) as pool:
+        measured = track(
+            pool.map(_measure_one, distinct.values()),
+            "measuring",
+            total=len(distinct),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        costs = dict(zip(distinct, measured, strict=True))
+    return [costs[key] for key in keys]
+
+
+def _measure_one(values: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cifar_resnet.training.measure"],
+        input=json.dumps(values),
+        env=worker_environment(values, 0),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RunError(
+            f"the measurement failed: {(done.stderr.strip().splitlines() or ['?'])[-1].removeprefix('error: ')}"
+        )
+    cost: dict[str, Any] = json.loads(done.stdout)
+    return cost

@@ -1,0 +1,211 @@
+"""The table of runs: where each stands, how fast it goes and how long it will take; out of their folders alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cifar_resnet.errors import RunError
+from cifar_resnet.run_dir import RunDir, State
+
+# Rows of these states come first where there is no room for all.
+_URGENT = (State.RUNNING, State.FAILED, State.DIVERGED, State.INTERRUPTED, State.PENDING, State.FINISHED)
+_STYLES = {
+    State.RUNNING: "bold cyan",
+    State.FINISHED: "green",
+    State.FAILED: "bold red",
+    State.DIVERGED: "bold red",
+    State.INTERRUPTED: "yellow",
+    State.PENDING: "dim",
+}
+_HEADS = ("run", "state", "epoch", "train loss", "test err %", "images/s", "left")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where one run stands."""
+
+    run: RunDir
+    state: State
+    reason: str | None = None
+    step: int = 0
+    steps: int | None = None
+    steps_per_epoch: int = 1
+    seconds: float = 0.0  # of training and evaluation so far
+    train_loss: float | None = None
+    error: float | None = None  # percent, on the split that is watched
+    images_per_second: float | None = None
+    depth: int | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the run's end, at its own pace; None where it has none yet."""
+        if self.state is State.FINISHED:
+            return 0.0
+        if not self.step or self.steps is None:
+            return None
+        return self.seconds / self.step * (self.steps - self.step)
+
+
+def read_row(run: RunDir, depth: int | None = None) -> Row:
+    """The row of a run; an unreadable run.json is its reason."""
+    try:
+        status, state = run.read_status(), run.state()
+    except RunError as error:
+        return Row(run, State.INTERRUPTED, reason=str(error), depth=depth)
+    progress = status.get("progress", {})
+    return Row(
+        run,
+        state,
+        status.get("reason"),
+        progress.get("step", 0),
+        progress.get("steps"),
+        progress.get("steps_per_epoch", 1),
+        progress.get("seconds", 0.0),
+        progress.get("train_loss"),
+        progress.get("val_error", progress.get("test_error")),
+        progress.get("images_per_second"),
+        depth,
+    )
+
+
+def labels(runs: Sequence[RunDir]) -> list[str]:
+    """A short name for each run: model, depth, seed, and what of its folder's name not all runs share."""
+    split = [(run.path.parent.parent.name, run.path.parent.name, *_parts(run.path.name)) for run in runs]
+    everywhere = Counter(item for *_, items, _ in split for item in items)
+    several = len({data for data, *_ in split}) > 1
+    names = []
+    for data, model, seed, items, _ in split:
+        own = [item for item in items if everywhere[item] < len(runs)]
+        names.append(" ".join(filter(None, [data if several else "", model, seed, ",".join(own)])))
+    same = Counter(names)
+    return [f"{name} {hash8}" if same[name] > 1 else name for name, (*_, hash8) in zip(names, split, strict=True)]
+
+
+def _parts(name: str) -> tuple[str, list[str], str]:
+    """seed, what was overridden, hash.
+
+    >>> _parts("seed0-epochs=12,lr=0.02-1a2b3c4d")
+    ('seed0', ['epochs=12', 'lr=0.02'], '1a2b3c4d')
+    """
+    rest, _, hash8 = name.rpartition("-")
+    seed, _, overridden = rest.partition("-")
+    return seed, [item for item in overridden.split(",") if item], hash8
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person reads them.
+
+    >>> duration(3.2), duration(95), duration(7300), duration(200000), duration(None)
+    ('3 s', '1:35 min', '2:01 h', '2.3 days', '–')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+    if seconds < 86400:
+        return f"{int(seconds) // 3600}:{int(seconds) % 3600 // 60:02d} h"
+    return f"{timedelta(seconds=seconds) / timedelta(days=1):.1f} days"
+
+
+def total_left(rows: Sequence[Row], at_a_time: int) -> float | None:
+    """Seconds until the whole sweep's end.
+
+    Runs that haven't begun are taken at the pace of the others, cost growing with depth; None until one has a pace.
+    """
+    paced = [row for row in rows if row.step and row.depth]
+    cost = sum(row.step * row.depth for row in paced if row.depth)
+    if not cost:
+        return None
+    seconds_per_layer = sum(row.seconds for row in paced) / cost
+    steps = max((row.steps for row in rows if row.steps), default=0)
+    left = []
+    for row in rows:
+        if row.state in (State.RUNNING, State.PENDING, State.INTERRUPTED):
+            own = row.seconds_left
+            left.append(seconds_per_layer * steps * (row.depth or 0) if own is None else own)
+    return max(sum(left) / at_a_time, max(left, default=0.0))
+
+
+def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int = 1) -> RenderableType:
+    """The table of runs with a line on the whole sweep under it.
+
+    Args:
+        rows: the runs, in their order.
+        width: columns of the terminal.
+        height: lines that it has; the runs that matter least at the moment are left out to fit. None: all.
+        at_a_time: runs side by side, for the time left.
+    """
+    names = labels([row.run for row in rows])
+    order = list(range(len(rows)))
+    room = len(rows) if height is None else max(3, height - 4)
+    if len(rows) > room:
+        order = sorted(sorted(order, key=lambda index: _URGENT.index(rows[index].state))[:room])
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, width=width)
+    narrow = width < 100
+    for head in _HEADS:
+        short = {"train loss": "loss", "test err %": "err %", "images/s": "img/s"}.get(head, head) if narrow else head
+        right = head not in ("run", "state")
+        table.add_column(
+            short,
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if head == "run" else None,
+        )
+    for index in order:
+        row = rows[index]
+        epochs = None if row.steps is None else -(-row.steps // row.steps_per_epoch)
+        epoch = min(row.step // row.steps_per_epoch + (row.state is State.RUNNING), epochs or 0)
+        left = "" if row.state in (State.FAILED, State.DIVERGED, State.FINISHED) else duration(row.seconds_left)
+        table.add_row(
+            names[index],
+            Text(row.state.value, style=_STYLES[row.state]),
+            "" if epochs is None else f"{epoch}/{epochs}",
+            "" if row.train_loss is None else f"{row.train_loss:.4f}",
+            "" if row.error is None else f"{row.error:.2f}",
+            "" if row.images_per_second is None else f"{row.images_per_second:.0f}",
+            left,
+        )
+    counts = Counter(row.state for row in rows)
+    parts = [f"{counts[state]} {state}" for state in _URGENT if counts[state]]
+    if len(order) < len(rows):
+        parts.append(f"{len(rows) - len(order)} of them not shown")
+    left_over = total_left(rows, at_a_time)
+    if left_over:
+        parts.append(f"about {duration(left_over)} left")
+    return Group(table, Text(f"{len(rows)} runs: " + ", ".join(parts), style="bold"))
+
+
+def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
+    """The end of a sweep: every run; and of each that failed the reason, the log and its last lines."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("run", "state", "test error %", "time", "why"):
+        right = heading in ("test error %", "time")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "why", overflow="fold")
+    lines = []
+    for row, name in zip(rows, labels([row.run for row in rows]), strict=True):
+        reason = row.reason or reasons.get(str(row.run.path)) or ""
+        error = "" if row.error is None else f"{row.error:.2f}"
+        state = Text(row.state.value, style=_STYLES[row.state])
+        table.add_row(name, state, error, duration(row.seconds) if row.step else "", Text(reason))
+        if row.state in (State.FAILED, State.DIVERGED):
+            lines.append(Text(f"\n{name}: {reason}\n  {row.run.log}", style="bold"))
+            lines += [Text(f"    {line}", style="dim") for line in last_lines(row.run)]
+    return Group(table, *lines)
+
+
+def last_lines(run: RunDir, count: int = 3) -> list[str]:
+    """The end of what the run said."""
+    try:
+        return run.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-count:]
+    except OSError:
+        return []

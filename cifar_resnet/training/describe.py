@@ -1,0 +1,69 @@
+"""What run.json says of how a run was made: machine, versions, commit and data."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cifar_resnet import __version__
+from cifar_resnet.config import Config
+from cifar_resnet.training.data import Dataset
+from cifar_resnet.training.loop import Training
+from cifar_resnet.training.models import count_parameters
+
+
+def describe_device(device: torch.device) -> str:
+    """The processor's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()} ({torch.backends.cpu.get_cpu_capability()})"
+    return f"{platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def git_commit() -> str | None:
+    """The project's commit, with `+changes` where files differ from it; None outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        commit, changes = (
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}+changes" if changes else commit
+
+
+def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:
+    """What run.json says of how the run was made."""
+    return {
+        "device": describe_device(training.device),
+        "threads": threads,
+        "parameters": count_parameters(training.network),
+        "commit": git_commit(),
+        "versions": {
+            "python": platform.python_version(),
+            "cifar_resnet": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "data": {
+            "name": config.data.name,
+            "kind": config.data.kind,
+            "fingerprint": dataset.fingerprint,
+            "train_images": len(dataset.train.labels),
+            "val_images": 0 if dataset.val is None else len(dataset.val.labels),
+            "test_images": len(dataset.test.labels),
+            "classes": len(dataset.classes),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+        },
+    }

@@ -1,0 +1,89 @@
+"""Measures what a run will cost on this machine: `python -m cifar_resnet.training.measure < configs`.
+
+Reads one config a line as JSON, writes one measurement a line. Trains a few steps on random images of the data set's
+shape; needs no data, writes no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from cifar_resnet.config import Config, from_container
+from cifar_resnet.devices import count_cores
+from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.training.data import Dataset, Split
+from cifar_resnet.training.data.sizes import Sizes, count
+from cifar_resnet.training.loop import EVALUATION_BATCH, Training
+from cifar_resnet.training.models import build_network, count_parameters
+from cifar_resnet.training.schedule import Schedule, count_steps
+from cifar_resnet.training.worker import choose_device
+
+
+def measure(config: Config) -> dict[str, Any]:
+    """Parameters, GFLOP of forward and backward an image (a multiply-add is two), seconds a step and a test image."""
+    sizes, device = count(config.data), choose_device(config.runtime.device)
+    torch.set_num_threads(config.runtime.threads or count_cores())
+    optim = dataclasses.replace(config.optim, epochs=2, iterations=None, milestones=[])
+    training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)
+    # The first epoch, of one step, pays for what is done once.
+    for _ in range(2):
+        training.train_epoch(lambda: False)
+    row = training.history[-1]
+    schedule = Schedule.of(config.optim, count_steps(sizes.train, config.optim.batch_size))
+    return {
+        "parameters": count_parameters(training.network),
+        "gflop": count_gflop(config, sizes),
+        "step_seconds": row["train_seconds"],
+        "image_seconds": row["test_seconds"] / len(training.splits["test"].labels),
+        "steps": schedule.total_steps,
+        "epochs": schedule.epochs,
+        "watched": sizes.watched,
+        "seconds": schedule.total_steps * row["train_seconds"]
+        + schedule.epochs * sizes.watched * row["test_seconds"] / len(training.splits["test"].labels),
+    }
+
+
+def _random_images(config: Config, sizes: Sizes, device: torch.device) -> Dataset:
+    """One batch to train on and one to evaluate."""
+
+    def make(images: int) -> Split:
+        shape = (images, sizes.height, sizes.width, sizes.channels)
+        return Split(torch.randint(256, shape, dtype=torch.uint8), torch.randint(sizes.classes, (images,)))
+
+    mean, std = (0.5,) * sizes.channels, (0.25,) * sizes.channels
+    train = make(min(config.optim.batch_size, sizes.train))
+    test = make(EVALUATION_BATCH[device.type])
+    return Dataset(train, None, test, tuple(map(str, range(sizes.classes))), mean, std, "")
+
+
+def count_gflop(config: Config, sizes: Sizes) -> float:
+    """GFLOP of one image's forward and backward pass, counted by torch over its matrix products and convolutions."""
+    model = config.model
+    network = build_network(model.name, config.depth, model.shortcut, model.width, sizes.channels, sizes.classes)
+    network.eval()
+    with FlopCounterMode(display=False) as counter:
+        logits = network(torch.zeros(1, sizes.channels, sizes.height, sizes.width))
+        F.cross_entropy(logits, torch.zeros(1, dtype=torch.int64)).backward()  # type: ignore[no-untyped-call]
+    return float(counter.get_total_flops() / 1e9)
+
+
+def main() -> int:
+    """Entry of the process; returns the exit code."""
+    for line in sys.stdin:
+        try:
+            print(json.dumps(measure(from_container(json.loads(line)))), flush=True)
+        except CifarResnetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return ExitCode.USER
+    return ExitCode.FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A run killed at any moment and continued ends bit for bit like one that never was.
+
+KILLS=100 in the environment kills that often; the default is a few, for every day.
+"""
+
+import csv
+import multiprocessing
+import os
+import random
+import shutil
+import time
+from collections import Counter
+
+import pytest
+import torch
+
+from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.training import worker
+
+KILLS = int(os.environ.get("KILLS", "9"))
+MODELS = ("plain", "resnet", "preact")
+# A checkpoint after every step, so that many kills fall into one.
+RUN = [
+    "data=digits",
+    "data.train_size=300",
+    "depth=14",
+    "optim.epochs=4",
+    "optim.batch_size=25",
+    "optim.lr=0.02",
+    "runtime.threads=1",
+    "runtime.checkpoint_seconds=0",
+]
+TIMES = {"train_seconds", "test_seconds", "images_per_second"}
+# Children come from a process that has imported torch already, so that kills fall into training and not its start.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["cifar_resnet.training.worker"])
+
+
+def start(run: RunDir):
+    process = processes.Process(target=worker.main, args=([str(run.path), "--quiet"],))
+    process.start()
+    return process
+
+
+def result(run: RunDir):
+    rows = [{key: x for key, x in row.items() if key not in TIMES} for row in csv.DictReader(run.metrics.open())]
+    weights = torch.load(run.final, weights_only=True)
+    return rows, {name: value.numpy().tobytes() for name, value in weights.items()}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, model):
+    config = composed(*RUN, f"model={model}")
+    whole, run = RunDir(tmp_path / "whole"), RunDir(tmp_path / "killed")
+    whole.write_config(config)
+    begin = time.monotonic()
+    process = start(whole)
+    process.join()
+    seconds = time.monotonic() - begin
+    assert process.exitcode == 0
+    expected, rng, moments, kills, finished = result(whole), random.Random(model), Counter(), 0, 0
+    while kills < -(-KILLS // len(MODELS)) or run.path.exists():
+        run.write_config(config)
+        process = start(run)
+        # About three kills a run; the last start of each goes to the end.
+        process.join(rng.uniform(0, seconds / 2) if kills < -(-KILLS // len(MODELS)) else None)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            kills += 1
+            left = {path.name.split(".")[1] for path in run.path.glob(".*")}
+            moments["mid-" + "+".join(sorted(left)) if left else "between writes"] += 1
+            continue
+        assert process.exitcode == 0, run.log.read_text()
+        assert run.state() is State.FINISHED
+        assert result(run) == expected
+        assert not list(run.path.glob(".*.*"))
+        finished += 1
+        shutil.rmtree(run.path)
+    print(f"\n{model}: {kills} kills in {finished} runs: {dict(moments)}")

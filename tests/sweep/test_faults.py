@@ -1,0 +1,194 @@
+"""Real faults: one run's stays its own, a stopped sweep continues, and two sweeps share their runs."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.sweep.resolvers import REPO_ROOT
+from tests.conftest import TINY
+
+LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
+TWO = ["-m", "model=plain,resnet"]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts train.py in a process group of its own, as a shell does; ends what is left of it."""
+    started = []
+
+    def run(*arguments: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(REPO_ROOT / "train.py"), *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=None if limit is None else lambda: resource.setrlimit(limit[0], (limit[1], limit[1])),
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.1)
+    return found
+
+
+def runs_of(folder) -> dict[str, RunDir]:
+    return {run.path.parent.name.partition("-")[0]: run for run in find_runs([folder / "outputs"])}
+
+
+def trained(folder, count) -> list[RunDir]:
+    """The runs that have metrics already, once there are `count`."""
+    found = [RunDir(path.parent) for path in (folder / "outputs").rglob("metrics.csv")]
+    return found if len(found) >= count else []
+
+
+def states(folder) -> list[str]:
+    return sorted(run.state().value for run in find_runs([folder / "outputs"]))
+
+
+def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, tmp_path):
+    command = [*TWO, *LONG, "optim.epochs=150"]
+    sweep = start(*command)
+    wait_for(lambda: trained(tmp_path, 2))
+    victim = runs_of(tmp_path)["plain"]
+    os.kill(victim.read_status()["pid"], signal.SIGKILL)
+    output, _ = sweep.communicate(timeout=200)
+    assert sweep.returncode == 1
+    assert states(tmp_path) == ["failed", "finished"]
+    assert "killed by signal 9: out of memory?" in output
+    assert str(victim.log) in output
+    left = start(*command, "runtime.retry_failed=false")
+    assert "failed before; left" in left.communicate(timeout=100)[0]
+    again = start(*command)
+    output, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, output
+    assert "continues at step" in victim.log.read_text()
+
+
+def test_a_run_over_its_memory_limit_fails_alone(start, tmp_path):
+    big = [
+        "-m",
+        "model.width=1,512",
+        *TINY,
+        "data.train_size=2048",
+        "data.image_size=32",
+        "optim.batch_size=2048",
+        "optim.lr=0.001",
+    ]
+    sweep = start(*big, "hydra.launcher.n_jobs=1", "optim.epochs=1", limit=(resource.RLIMIT_AS, 6 * 2**30))
+    output, _ = sweep.communicate(timeout=200)
+    assert sweep.returncode == 1, output
+    assert states(tmp_path) == ["failed", "finished"]
+    assert "memory" in output
+
+
+def test_a_run_that_fills_the_disk_fails_alone_and_says_which_file(start, tmp_path):
+    # A limit on the size of a file stands for the disk: the wide network's checkpoint is beyond it.
+    sweep = start("-m", "model.width=1,32", *TINY, limit=(resource.RLIMIT_FSIZE, 150_000))
+    output, _ = sweep.communicate(timeout=200)
+    assert sweep.returncode == 1, output
+    assert states(tmp_path) == ["failed", "finished"]
+    assert "no space left on device while writing checkpoint.pt" in output
+
+
+def test_a_killed_sweep_takes_its_workers_with_it(start, tmp_path):
+    sweep = start(*TWO, *LONG)
+    wait_for(lambda: trained(tmp_path, 2))
+    workers = [psutil.Process(run.read_status()["pid"]) for run in find_runs([tmp_path / "outputs"])]
+    sweep.kill()
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    assert states(tmp_path) == ["interrupted"] * 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_all_runs_and_the_table_says_so(start, tmp_path, times):
+    sweep = start(*TWO, *LONG)
+    wait_for(lambda: trained(tmp_path, 2))
+    for _ in range(times):
+        os.killpg(sweep.pid, signal.SIGINT)
+        time.sleep(0.3)
+    output, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1
+    assert "stopping: each run writes its checkpoint" in output
+    assert "stopped; the same command continues" in output
+    assert "Traceback" not in output
+    assert states(tmp_path) == ["interrupted"] * 2
+
+
+def test_two_sweeps_at_once_train_every_run_once_and_both_end_well(start, tmp_path):
+    command = ["-m", "model=plain,resnet,preact", "seed=0,1", *TINY, "optim.lr=0.01", "optim.epochs=40"]
+    sweeps = [start(*command), start(*command)]
+    outputs = [sweep.communicate(timeout=300)[0] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
+    runs = find_runs([tmp_path / "outputs"])
+    assert states(tmp_path) == ["finished"] * 6
+    for run in runs:
+        assert run.log.read_text().count("epoch 1/40") == 1
+
+
+def test_damaged_records_of_a_finished_run_are_rebuilt_from_its_checkpoint(start, tmp_path):
+    command = [*TWO, *TINY, "optim.lr=0.01"]
+    assert start(*command).wait(100) == 0
+    runs = runs_of(tmp_path)
+    wanted = runs["plain"].metrics.read_text()
+    runs["plain"].metrics.write_text(wanted[:100])
+    runs["resnet"].status.write_text('{"state": "fini')
+    assert start(*command).wait(100) == 0
+    assert runs["plain"].metrics.read_text() == wanted
+    assert json.loads(runs["resnet"].status.read_text())["state"] == "finished"
+    assert runs["plain"].log.read_text().count("epoch 1/2") == 1
+
+
+def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path):
+    done = program("train.py", *TWO, *TINY, "runtime.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert "2 runs, " in done.stdout
+    assert done.stdout.count("pending") == 2
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_begins_with_the_weights_of_another(program, tmp_path):
+    tiny = [*TINY, "optim.lr=0.01"]
+    assert program("train.py", *tiny).returncode == 0
+    (first,) = find_runs([tmp_path / "outputs"])
+    done = program("train.py", *tiny, f"init_from='{first.path}'", "optim.epochs=3")
+    assert done.returncode == 0, done.stderr
+    (second,) = (run for run in find_runs([tmp_path / "outputs"]) if run.path != first.path)
+    status = second.read_status()
+    assert status["init_from"] == {"folder": str(first.path), "hash": first.read_status()["hash"]}
+    refused = program("train.py", *tiny, f"init_from='{first.path}'", "model.width=8")
+    assert refused.returncode == 2
+    assert "its width is 16, this run's 8" in refused.stderr
+
+
+def test_status_shows_the_same_from_outside(program, start, tmp_path):
+    sweep = start(*TWO, *LONG)
+    wait_for(lambda: trained(tmp_path, 2))
+    shown = subprocess.run(
+        [sys.executable, "-m", "cifar_resnet.status", "outputs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPO_ROOT)},
+    )
+    assert "2 runs: 2 running" in shown.stdout, shown.stderr
+    os.killpg(sweep.pid, signal.SIGKILL)

@@ -1,0 +1,83 @@
+"""A checkpoint is whole or refused, holds no code, and has one before it to fall back on."""
+
+import hashlib
+import pickle
+
+import pytest
+import torch
+
+from cifar_resnet.errors import ExitCode, RunError
+from cifar_resnet.run_dir import RunDir
+from cifar_resnet.training import checkpoint
+from tests.training.conftest import finish, start
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDir(tmp_path)
+    for step in (1, 2):
+        checkpoint.save(run, {"step": step, "weights": torch.full((1000,), float(step))})
+    return run
+
+
+def test_the_latest_is_loaded(run):
+    assert checkpoint.load(run, CPU)["step"] == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-100], lambda data: b"", lambda data: data[:500] + b"x" + data[501:]]
+)
+def test_a_damaged_one_is_named_and_the_one_before_used(run, caplog, damage):
+    run.checkpoint.write_bytes(damage(run.checkpoint.read_bytes()))
+    assert checkpoint.load(run, CPU)["step"] == 1
+    assert f"{run.checkpoint} is damaged" in caplog.text
+    assert "continuing from checkpoint.previous.pt" in caplog.text
+
+
+def test_killed_between_the_two_names_nothing_is_lost(run):
+    run.checkpoint.rename(run.previous_checkpoint)
+    assert checkpoint.load(run, CPU)["step"] == 2
+
+
+def test_two_damaged_ones_are_refused_with_what_to_do(run):
+    for path in (run.checkpoint, run.previous_checkpoint):
+        path.write_bytes(b"nothing")
+    with pytest.raises(RunError, match="delete it to train the run from its start"):
+        checkpoint.load(run, CPU)
+
+
+def test_a_file_that_would_run_code_is_refused_and_runs_none(run, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    for path in (run.checkpoint, run.previous_checkpoint):
+        content = pickle.dumps(Bomb())
+        path.write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.raises(RunError, match="is no checkpoint of this program"):
+        checkpoint.load(run, CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_run_whose_images_have_changed_is_refused(make_folder):
+    run = make_folder("a", "optim.lr=0.01")
+    finish(run)
+    state = checkpoint.load(run, CPU)
+    for path in (run.status, run.final, run.previous_checkpoint):
+        path.unlink()
+    checkpoint.save(run, {**state, "fingerprint": "0123456789abcdef"})
+    worker = start(run)
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == ExitCode.USER
+    assert "have changed since the run began (fingerprint 0123456789abcdef" in err
+    assert err.count("\n") == 1
+
+
+def test_checkpoints_within_a_long_epoch_follow_the_clock(make_folder):
+    run = make_folder("a", "optim.lr=0.01", "runtime.checkpoint_seconds=0", "optim.batch_size=8", "optim.epochs=1")
+    finish(run)
+    assert checkpoint.load(run, CPU)["step"] == 8
+    run.checkpoint.unlink()
+    assert checkpoint.load(run, CPU)["step"] == 7
