@@ -13,16 +13,17 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import compose, launch
-from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.control import STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import GROUP_OVERRIDE, one_line
-from cifar_resnet.sweep.table import labels, make_summary, make_table, read_row
+from cifar_resnet.sweep.table import Row, labels, make_summary, make_table, read_row
 from cifar_resnet.terminal import make_console
 
 _WAIT_SECONDS = 1.0
@@ -84,7 +85,7 @@ class Plan(Callback):
         control = Control.begin(len(self.runs), live=shown)
         control.listen()
         if shown:
-            _live = LiveTable(lambda console: make_table(self._rows(), console.width, console.height, self.at_a_time))
+            _live = LiveTable(lambda console: self._render(console, control))
             _live.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -105,7 +106,11 @@ class Plan(Callback):
         if any(run.mended_state() is not State.FINISHED for run in self.runs):
             sys.exit(ExitCode.FAILED)
 
-    def _rows(self) -> list[Any]:
+    def _render(self, console: Console, control: Control) -> RenderableType:
+        table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)
+        return Group(table, STOPPING) if control.stops() else table
+
+    def _rows(self) -> list[Row]:
         return [read_row(run, depth) for run, depth in zip(self.runs, self.depths, strict=False)]
 
     def _dry_run(self, checked: list[Config], runs: list[RunDir]) -> None:

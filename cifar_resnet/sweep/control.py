@@ -21,6 +21,7 @@ import psutil
 from cifar_resnet.run_dir import RunDir
 
 _VARIABLE = "CIFAR_RESNET_SWEEP"
+STOPPING = "stopping: each run writes its checkpoint and ends (Ctrl-C again: now)"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ class Control:
         def receive(number: int, frame: FrameType | None) -> None:
             again = self.stops()
             (self.folder / ("now" if again else "stop")).touch()
-            if not again:
-                os.write(2, b"\nstopping: each run writes its checkpoint and ends (Ctrl-C again: now)\n")
+            # The live table says it by itself, and would be torn by a line in between.
+            if not again and not self.live:
+                os.write(2, f"\n{STOPPING}\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, receive)

@@ -24,6 +24,8 @@ _STYLES = {
     State.INTERRUPTED: "yellow",
     State.PENDING: "dim",
 }
+# The widest that all columns but the run's name get, with their spaces.
+_OTHER_COLUMNS = 60
 _HEADS = ("run", "state", "epoch", "train loss", "test err %", "images/s", "left")
 
 
@@ -149,7 +151,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     room = len(rows) if height is None else max(3, height - 4)
     if len(rows) > room:
         order = sorted(sorted(order, key=lambda index: _URGENT.index(rows[index].state))[:room])
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, width=width)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     narrow = width < 100
     for head in _HEADS:
         short = {"train loss": "loss", "test err %": "err %", "images/s": "img/s"}.get(head, head) if narrow else head
@@ -159,7 +161,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
             justify="right" if right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            ratio=1 if head == "run" else None,
+            max_width=max(12, width - _OTHER_COLUMNS) if head == "run" else None,
         )
     for index in order:
         row = rows[index]

@@ -1,0 +1,189 @@
+"""Whatever is wrong with what a user gives: one line that says so, exit code 2, and nothing written elsewhere."""
+
+import hashlib
+import pickle
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from cifar_resnet.run_dir import RunDir, find_runs
+from tests.conftest import TINY, tree
+
+VALUES = [
+    (["depth=21"], "nearest are 20 and 26"),
+    (["depth=0"], "nearest are 8 and 14"),
+    (["depth=twenty"], "expected 6n+2"),
+    (["depth=20.5"], "expected 6n+2"),
+    (["model=resnt"], "expected one of plain, preact, resnet"),
+    (["model=null"], "name of one of its options"),
+    (["optim=adam"], "optim=adam: expected one of lab, paper"),
+    (["data=cifar11"], "expected one of cifar10, cifar100, digits, image_folder, synthetic"),
+    (["hydra/launcher=slurmm"], "expected one of "),
+    (["optim.lrr=1"], "did you mean optim.lr?"),
+    (["modle=resnet"], "unknown key modle"),
+    (["optim.lr=-1"], "a number above 0"),
+    (["optim.lr=abc"], "a number above 0"),
+    (["optim.lr=null"], "a number above 0"),
+    (["optim.batch_size=0"], "an integer of 1 or more"),
+    (["optim.batch_size=1.5"], "an integer of 1 or more"),
+    (["optim.epochs=-3"], "an integer of 1 or more"),
+    (["optim.epochs=null"], "expected one of them"),
+    (["optim.momentum=1"], "from 0 to below 1"),
+    (["optim.nesterov=maybe"], "true or false"),
+    (["optim.weight_decay=-1"], "0 or more"),
+    (["optim.milestones=5"], "a list of increasing positive integers"),
+    (["optim.milestones=[9,6]"], "a list of increasing positive integers"),
+    (["optim.milestones=[a]"], "a list of increasing positive integers"),
+    (["optim.gamma=2"], "at most 1"),
+    (["optim.warmup=later"], "auto, none or a number of iterations"),
+    (["seed=abc"], "an integer from 0"),
+    (["precision=fp8"], "fp32, bf16"),
+    (["model.shortcut=C"], "one of A, B"),
+    (["data.name=a/b"], "expected a label"),
+    (["data.train_size=0"], "an integer of 1 or more"),
+    (["data.holdout=64", *TINY], "expected fewer images"),
+    (["runtime.device=tpu"], "auto, cpu, cuda"),
+    (["runtime.threads=0"], "an integer of 1 or more"),
+    (["runtime.checkpoint_seconds=-1"], "0 or more"),
+    (["runtime.dry_run=perhaps"], "true or false"),
+    (["out=''"], "expected a folder"),
+    (["out=/proc/nowhere"], "expected a folder that can be written to"),
+    (["init_from=nowhere"], "expected the folder of a finished run"),
+    (["data=image_folder"], "needs the folder that holds the images"),
+    (["depth"], "depth"),
+    (["=3"], "=3"),
+    (["optim.milestones=[1"], "[1"),
+    (["model=plain,resnet"], "model"),
+    (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
+    (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
+    (["-m", "sweeps=nope"], "expected one of demo, nine, quick, seeds"),
+    (["-m", "depth=20,21", "seed=0,1"], "depth=21"),
+]
+
+
+def check(done, message):
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "message"), VALUES, ids=lambda value: str(value)[:40])
+def test_a_wrong_value_is_refused_before_anything_is_written(program, tmp_path, arguments, message):
+    check(program("train.py", *arguments), message)
+    assert tree(tmp_path) == []
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_gpu_is_refused_where_there_is_none(program, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    check(program("train.py", "runtime.device=cuda", *TINY), "no GPU is seen here")
+    assert tree(tmp_path) == []
+
+
+def test_an_output_folder_that_is_a_file_is_refused(program, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    check(program("train.py", "out=file", *TINY), "out=file: expected a folder")
+    check(program("train.py", "out=file/below", *TINY), "out=file/below: expected a folder")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.fixture
+def images(tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for index in range(3):
+                Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "images" / split / name / f"{index}.png")
+    return tmp_path / "images"
+
+
+WRONG_FOLDERS = {
+    "absent": (shutil.rmtree, "no folder"),
+    "without test": (lambda root: shutil.rmtree(root / "test"), "no folder"),
+    "a class in one split alone": (lambda root: shutil.rmtree(root / "test/dog"), "class 'dog' is in only one of"),
+    "no classes": (lambda root: [shutil.rmtree(root / "train" / name) for name in ("cat", "dog")], "no class folders"),
+    "an empty class": (lambda root: [path.unlink() for path in (root / "train/cat").iterdir()], "has no images"),
+    "a broken image": (lambda root: (root / "train/cat/1.png").write_bytes(b"\x89PNG\r\n"), "1.png can't be decoded"),
+    "text as an image": (lambda root: (root / "test/dog/1.png").write_text("hello"), "1.png can't be decoded"),
+    "another size": (lambda root: Image.new("RGB", (9, 8)).save(root / "train/dog/2.png"), "2.png is 9×8 pixels"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_FOLDERS)
+def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(program, images, wrong):
+    spoil, message = WRONG_FOLDERS[wrong]
+    spoil(images)
+    check(program("train.py", "data=image_folder", "data.root=images", "depth=8", "optim.epochs=1"), message)
+
+
+def test_more_images_than_there_are_is_refused(program, images):
+    command = ["train.py", "data=image_folder", "data.root=images", "depth=8", "optim.epochs=1", "data.train_size=7"]
+    check(program(*command), "expected at most the 6 images")
+
+
+def test_spaces_unicode_and_quotes_in_paths_work(program, images, tmp_path):
+    root = tmp_path / "my 'größte' images"
+    images.rename(root)
+    command = ["train.py", "data=image_folder", f'data.root="{root.name}"', "depth=8", "optim.epochs=1"]
+    done = program(*command, "optim.batch_size=4", 'out="aus gabe\'s 出力"')
+    assert done.returncode == 0, done.stderr
+    (run,) = find_runs([tmp_path / "aus gabe's 出力"])
+    assert run.final.exists()
+
+
+class Bomb:
+    def __reduce__(self):
+        return (open, ("ran", "w"))
+
+
+def with_checksum(content):
+    return content + hashlib.sha256(content).digest()
+
+
+WRONG_CHECKPOINTS = {
+    "truncated": (lambda content: content[: len(content) // 2], "is damaged"),
+    "empty": (lambda content: b"", "is damaged"),
+    "a pickle that would run code": (lambda content: with_checksum(pickle.dumps(Bomb())), "is no checkpoint of this"),
+    "text": (lambda content: with_checksum(b"hello"), "is no checkpoint of this"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_CHECKPOINTS)
+def test_a_wrong_checkpoint_is_refused_and_kept(program, tmp_path, wrong):
+    spoil, message = WRONG_CHECKPOINTS[wrong]
+    run = interrupted(program, tmp_path)
+    run.checkpoint.write_bytes(spoil(run.checkpoint.read_bytes()))
+    spoiled = run.checkpoint.read_bytes()
+    check(program("train.py", *TINY), message)
+    assert run.checkpoint.read_bytes() == spoiled
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(program, tmp_path):
+    run = interrupted(program, tmp_path)
+    other = RunDir(tmp_path / "other")
+    assert program("train.py", *TINY, "model.width=8", "out=other").returncode == 0
+    (other,) = find_runs([tmp_path / "other"])
+    shutil.copy(other.checkpoint, run.checkpoint)
+    check(program("train.py", *TINY), "doesn't fit this run's network")
+
+
+def interrupted(program, folder) -> RunDir:
+    """A run whose only checkpoint is its last one."""
+    assert program("train.py", *TINY).returncode == 0
+    (run,) = find_runs([folder / "outputs"])
+    run.update_status(state="interrupted")
+    run.previous_checkpoint.unlink()
+    return run
+
+
+@pytest.mark.parametrize("module", ["cifar_resnet/status.py", "cifar_resnet/training/worker.py"])
+def test_the_other_programs_refuse_a_folder_without_runs(program, tmp_path, module):
+    done = program(module, ".", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert tree(tmp_path) == []
