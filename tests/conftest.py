@@ -12,7 +12,15 @@ from hydra import compose, initialize_config_dir
 
 from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
 
-TINY = ["data=synthetic", "data.train_size=64", "data.test_size=32", "data.image_size=8", "depth=8", "optim.epochs=2"]
+TINY = [
+    "data=synthetic",
+    "data.train_size=64",
+    "data.test_size=32",
+    "data.image_size=8",
+    "depth=8",
+    "optim.epochs=2",
+    "runtime.threads=1",  # tests run side by side, and the threads of several runs would wait for each other
+]
 """Overrides of a run of a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
 
 

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,11 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     if hashlib.sha256(content[:-_CHECKSUM]).digest() != content[-_CHECKSUM:]:
         raise RunError(f"{path} is damaged: its checksum doesn't fit its content")
     try:
-        # weights_only: tensors and plain values, so that a file from elsewhere can't run code.
-        state = torch.load(io.BytesIO(content[:-_CHECKSUM]), map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            # What torch finds odd about a file that isn't ours is in the one line that follows.
+            warnings.simplefilter("ignore")
+            # weights_only: tensors and plain values, so that a file from elsewhere can't run code.
+            state = torch.load(io.BytesIO(content[:-_CHECKSUM]), map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise RunError(f"{path} is no checkpoint of this program ({type(error).__name__})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:

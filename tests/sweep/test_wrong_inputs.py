@@ -53,7 +53,7 @@ VALUES = [
     (["init_from=nowhere"], "expected the folder of a finished run"),
     (["data=image_folder"], "needs the folder that holds the images"),
     (["depth"], "depth"),
-    (["=3"], "=3"),
+    (["=3"], "name of one of its options"),
     (["optim.milestones=[1"], "[1"),
     (["model=plain,resnet"], "model"),
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
