@@ -1,5 +1,6 @@
 """A run killed at any moment and continued ends bit for bit like one that never was.
 
+Of three kills one falls at random, one while a checkpoint is written and one while metrics.csv is.
 KILLS=100 in the environment kills that often; the default is a few, for every day.
 """
 
@@ -8,7 +9,6 @@ import multiprocessing
 import os
 import random
 import shutil
-import time
 from collections import Counter
 
 import pytest
@@ -33,7 +33,7 @@ RUN = [
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 # Children come from a process that has imported torch already, so that kills fall into training and not its start.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["cifar_resnet.training.worker"])
+processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets"])
 
 
 def start(run: RunDir):
@@ -48,29 +48,46 @@ def result(run: RunDir):
     return rows, {name: value.numpy().tobytes() for name, value in weights.items()}
 
 
+def kill(process, run: RunDir, aim: str | None, delay: float) -> str | None:
+    """Kills it `delay` seconds after it began to train, or while it writes the file `aim`; what it was at."""
+    while process.exitcode is None and not begun(run, process.pid):
+        process.join(0.002)
+    process.join(delay)
+    while aim and process.exitcode is None and not any(run.path.glob(f".{aim}.*")):
+        pass
+    if process.exitcode is not None:
+        return None
+    process.kill()
+    process.join()
+    left = sorted(path.name.split(".")[1] for path in run.path.glob(".*.*"))
+    return f"writing {'+'.join(left)}" if left else "computing"
+
+
+def begun(run: RunDir, process_id: int) -> bool:
+    return run.status.exists() and run.read_status().get("pid") == process_id
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, model):
     config = composed(*RUN, f"model={model}")
     whole, run = RunDir(tmp_path / "whole"), RunDir(tmp_path / "killed")
     whole.write_config(config)
-    begin = time.monotonic()
     process = start(whole)
     process.join()
-    seconds = time.monotonic() - begin
     assert process.exitcode == 0
     expected, rng, moments, kills, finished = result(whole), random.Random(model), Counter(), 0, 0
-    while kills < -(-KILLS // len(MODELS)) or run.path.exists():
+    seconds = whole.read_status()["seconds"]
+    wanted = -(-KILLS // len(MODELS))
+    while kills < wanted or run.path.exists():
         run.write_config(config)
         process = start(run)
-        # About three kills a run; the last start of each goes to the end.
-        process.join(rng.uniform(0, seconds / 2) if kills < -(-KILLS // len(MODELS)) else None)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            kills += 1
-            left = {path.name.split(".")[1] for path in run.path.glob(".*")}
-            moments["mid-" + "+".join(sorted(left)) if left else "between writes"] += 1
-            continue
+        if kills < wanted:
+            # About three kills a run.
+            moment = kill(process, run, (None, "checkpoint.pt", "metrics.csv")[kills % 3], rng.uniform(0, seconds / 3))
+            if moment is not None:
+                kills, moments[moment] = kills + 1, moments[moment] + 1
+                continue
+        process.join()
         assert process.exitcode == 0, run.log.read_text()
         assert run.state() is State.FINISHED
         assert result(run) == expected
