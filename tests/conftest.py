@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 
 from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+
+# No test depends on time: on a busy machine any example may be slow.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TINY = [
     "data=synthetic",

@@ -22,7 +22,7 @@ from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import compose, launch
 from cifar_resnet.sweep.control import STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
-from cifar_resnet.sweep.messages import GROUP_OVERRIDE, one_line
+from cifar_resnet.sweep.messages import is_users, one_line
 from cifar_resnet.sweep.table import Row, labels, make_summary, make_table, read_row
 from cifar_resnet.terminal import make_console
 
@@ -40,8 +40,8 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except (CifarResnetError, HydraException, OmegaConfBaseException, ValueError) as error:
-        if type(error) is ValueError and not str(error).startswith(GROUP_OVERRIDE):
-            raise  # a bug of ours, not a mistake of the user's
+        if not is_users(error):
+            raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(ExitCode.USER)
 

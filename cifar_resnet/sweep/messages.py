@@ -10,8 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 from cifar_resnet.config import FIELDS, describe, unknown_key
 from cifar_resnet.errors import CifarResnetError
 
-GROUP_OVERRIDE = "Config group override must be"
-"""How Hydra's ValueError for `model=null` and `data=3` begins; it names no group."""
+_GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; it names no group
+_FLAGS = "Only one of --"  # for `-m --cfg job`
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether a user's mistake raised it, and not a bug of ours; Hydra has ValueError for some mistakes, too."""
+    return type(error) is not ValueError or str(error).startswith((_GROUP_OVERRIDE, _FLAGS))
 
 
 def one_line(error: BaseException) -> str:
@@ -30,6 +35,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException):
         return describe(error)
     text = re.sub(r"\s+", " ", str(error)).strip()
-    if text.startswith(GROUP_OVERRIDE):
+    if text.startswith(_GROUP_OVERRIDE):
         return f"{text}: give each group the name of one of its options; `python train.py --help` lists them"
     return text

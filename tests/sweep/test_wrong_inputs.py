@@ -56,6 +56,7 @@ VALUES = [
     (["=3"], "name of one of its options"),
     (["optim.milestones=[1"], "[1"),
     (["model=plain,resnet"], "model"),
+    (["-m", "--cfg", "job"], "Only one of --run, --multirun"),
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
     (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
     (["-m", "sweeps=nope"], "expected one of demo, nine, quick, seeds"),
