@@ -19,6 +19,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from cifar_resnet.errors import ConfigError
 
 MODELS = ("plain", "resnet", "preact")
+SCHEDULES = ("step", "onecycle")
 DATA_KINDS = ("cifar10", "cifar100", "image_folder", "digits", "synthetic")
 Check = Callable[[Any], bool]
 
@@ -64,10 +65,13 @@ class OptimConfig:
     epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
     iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
     batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)
+    schedule: str = _one_of(*SCHEDULES)
     lr: float = _number("a number above 0", lambda value: value > 0)
+    peak: float = _number("a number from 0 to 1 (fraction of the run)", lambda value: 0 <= value <= 1)
     momentum: float = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
     nesterov: bool = _key("true or false")
     weight_decay: float = _number("a number of 0 or more", lambda value: value >= 0)
+    label_smoothing: float = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
     milestones: list[int] = _key("a list of increasing positive integers, such as [81,122]", _increases)
     gamma: float = _number("a number above 0, at most 1", lambda value: 0 < value <= 1)
     warmup: int | str = _key("auto, none or a number of iterations", _is_warmup)
@@ -98,6 +102,8 @@ class RuntimeConfig:
     device: str = _one_of("auto", "cpu", "cuda")
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
     progress: bool = _key("true or false")
+    compile: bool = _key("true or false")
+    deterministic: bool = _key("true or false")
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
     retry_failed: bool = _key("true or false")
     dry_run: bool = _key("true or false")
@@ -109,7 +115,7 @@ class Config:
 
     depth: int = _key("6n+2 (20, 32, 44, 56, 110, …)", lambda value: value >= 8 and (value - 2) % 6 == 0)
     seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
-    precision: str = _one_of("fp32", "bf16")
+    precision: str = _one_of("fp32", "tf32", "bf16")
     out: str = _key("a folder", lambda value: value != "")
     init_from: str | None = _key("the folder of a finished run, or null")
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -55,7 +55,7 @@ def test_nearest_depths_are_the_two_around(depth, nearest):
         ("depth=21", r"depth=21: expected 6n\+2 .*; nearest are 20 and 26"),
         ("depth=2", "nearest are 8 and 14"),
         ("seed=-1", "seed=-1: expected an integer from 0"),
-        ("precision=fp8", "expected one of fp32, bf16"),
+        ("precision=fp8", "expected one of fp32, tf32, bf16"),
         ("model.shortcut=C", "expected one of A, B"),
         ("model.width=0", "model.width=0: expected an integer of 1 or more"),
         ("optim.batch_size=0", "optim.batch_size=0: expected an integer of 1 or more"),

@@ -120,6 +120,8 @@ def worker_environment(values: dict[str, Any], index: int) -> dict[str, str]:
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(values["runtime"]["threads"])))
     # The package is found from any folder, installed or not.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
+    if values["runtime"]["deterministic"]:
+        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
     gpu = gpu_of_run(index) if values["runtime"]["device"] != "cpu" else None
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu

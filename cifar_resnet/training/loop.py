@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from cifar_resnet.config import Config
 from cifar_resnet.errors import RunError
+from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import build_network
-from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
+from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
@@ -87,6 +88,10 @@ class Training:
         steps_per_epoch = count_steps(len(self.train.labels), optim.batch_size)
         self.schedule = Schedule.of(optim, steps_per_epoch)
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
+        self.warmup.error = self.warmup.error.to(device)
+        self.forward = compiled(self.network, device) if config.runtime.compile else self.network
+        # Reading a number from a GPU stops it until all that was asked of it is done.
+        self.reads_are_free = device.type == "cpu"
         self.step = 0
         self.sums = Sums.zero(device)
         self.history: list[Row] = []
@@ -120,13 +125,15 @@ class Training:
         self.network.train()
         self._clock = time.perf_counter()
         while self.step < end:
-            lr = self._train_step(draws)
+            factor = self._train_step(draws)
             # Checked every step where reading the loss is free, once an epoch where it would stall the device.
-            if (self.device.type == "cpu" or self.step == end) and not math.isfinite(self.sums.loss.item()):
+            if (self.reads_are_free or self.step == end) and not math.isfinite(self.sums.loss.item()):
                 raise Diverged(f"the training loss is not finite at step {self.step} (epoch {len(self.history) + 1})")
             if self.step < end and after_step():
                 return False
-        self._end_epoch(lr)
+        # As a number, and not as the GPU's float32 of it.
+        factor = factor if isinstance(factor, float) else 1.0 if factor.item() == 1.0 else WARMUP_FACTOR
+        self._end_epoch(self.schedule.lr_at(self.step - 1) * factor)
         return True
 
     def _count_seconds(self) -> None:
@@ -136,7 +143,8 @@ class Training:
         before, self._clock = self._clock, time.perf_counter()
         self.sums.seconds += self._clock - before
 
-    def _train_step(self, draws: Draws) -> float:
+    def _train_step(self, draws: Draws) -> float | Tensor:
+        """One step; returns the warm-up's factor of its learning rate."""
         size = self.config.optim.batch_size
         position = self.step % self.schedule.steps_per_epoch * size
         chosen = slice(position, position + size)
@@ -145,20 +153,21 @@ class Training:
         if self.config.data.augment:
             images = crop_and_flip(images, draws.offsets[chosen], draws.flips[chosen])
 
-        lr = self.schedule.lr_at(self.step) * self.warmup.factor
+        factor = self.warmup.factor
+        lr = self.schedule.lr_at(self.step) * factor
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         with self._autocast():
-            logits = self.network(normalise(images, self.mean, self.std))
-            loss = F.cross_entropy(logits, labels)
+            logits = self.forward(normalise(images, self.mean, self.std))
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
 
         wrong = self.sums.add(logits, labels, loss)
-        self.warmup.advance(100.0 * wrong.item() / len(labels) if self.warmup.watches_error else None)
+        self.warmup.advance(100.0 * wrong / len(labels) if self.warmup.watches_error else None)
         self.step += 1
-        return lr
+        return factor
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")

@@ -16,20 +16,18 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifar_resnet.config import Config, from_container
-from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
 from cifar_resnet.training.data.sizes import Sizes, count
 from cifar_resnet.training.loop import EVALUATION_BATCH, Training
 from cifar_resnet.training.models import build_network, count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps
-from cifar_resnet.training.worker import choose_device
 
 
 def measure(config: Config) -> dict[str, Any]:
     """Parameters, GFLOP of forward and backward an image (a multiply-add is two), seconds a step and a test image."""
-    sizes, device = count(config.data), choose_device(config.runtime.device)
-    torch.set_num_threads(config.runtime.threads or count_cores())
+    sizes, (device, _) = count(config.data), set_up(config)
     optim = dataclasses.replace(config.optim, epochs=2, iterations=None, milestones=[])
     training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)
     # The first epoch, of one step, pays for what is done once.

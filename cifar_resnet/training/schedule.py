@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from cifar_resnet.config import OptimConfig
 
@@ -29,6 +32,7 @@ class Schedule:
     lr: float
     gamma: float
     milestones: tuple[int, ...]
+    peak_steps: int | None = None  # of one cycle: the steps on the way up; None: the rate goes by milestones
 
     @classmethod
     def of(cls, optim: OptimConfig, steps_per_epoch: int) -> Schedule:
@@ -37,7 +41,9 @@ class Schedule:
         length = optim.iterations if optim.epochs is None else optim.epochs
         assert length is not None
         milestones = tuple(milestone * unit for milestone in optim.milestones)
-        return cls(steps_per_epoch, length * unit, optim.lr, optim.gamma, milestones)
+        total = length * unit
+        peak_steps = round(optim.peak * total) if optim.schedule == "onecycle" else None
+        return cls(steps_per_epoch, total, optim.lr, optim.gamma, milestones, peak_steps)
 
     @property
     def epochs(self) -> int:
@@ -46,6 +52,11 @@ class Schedule:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""
+        if self.peak_steps is not None:
+            # No step is wasted at a rate of 0, neither the first nor the last.
+            if step < self.peak_steps:
+                return self.lr * (step + 1) / self.peak_steps
+            return self.lr * (self.total_steps - step) / (self.total_steps - self.peak_steps)
         return self.lr * self.gamma ** bisect_right(self.milestones, step)
 
     def epoch_end(self, step: int) -> int:
@@ -58,12 +69,13 @@ class Warmup:
     """A learning rate ÷ 10 at first, for a number of steps or until the running training error is low enough.
 
     He et al. 2015, section 4.2, start ResNet-110 at 0.01 "until the training error is below 80%". Here that error is
-    an exponential average over about 20 batches that starts at 100 %, so that one lucky batch can't end it.
+    an exponential average over about 20 batches that starts at 100 %, so that one lucky batch can't end it. It stays
+    on the device, so that no step waits for a GPU.
     """
 
     steps_left: int
     until_error: float | None = None
-    error: float = 100.0
+    error: Tensor = field(default_factory=lambda: torch.tensor(100.0, dtype=torch.float64))  # (), percent
 
     @classmethod
     def of(cls, warmup: int | str, depth: int, steps_per_epoch: int) -> Warmup:
@@ -73,24 +85,26 @@ class Warmup:
         return cls(0 if warmup == "none" else int(warmup))
 
     @property
-    def factor(self) -> float:
-        """What the learning rate of the next step is multiplied by."""
-        return WARMUP_FACTOR if self.steps_left > 0 else 1.0
+    def factor(self) -> float | Tensor:
+        """What the learning rate of the next step is multiplied by: a number, or () float32 on the error's device."""
+        if self.steps_left == 0:
+            return 1.0
+        if self.until_error is None:
+            return WARMUP_FACTOR
+        return torch.where(self.error < self.until_error, 1.0, WARMUP_FACTOR)
 
     @property
     def watches_error(self) -> bool:
         """Whether `advance` needs the batch's training error."""
         return self.steps_left > 0 and self.until_error is not None
 
-    def advance(self, batch_error: float | None = None) -> None:
-        """Counts one finished step; `batch_error` in percent where `watches_error`."""
-        if self.steps_left == 0:
-            return
-        self.steps_left -= 1
-        if self.until_error is not None and batch_error is not None:
-            self.error = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
-            if self.error < self.until_error:
-                self.steps_left = 0
+    def advance(self, batch_error: Tensor | None = None) -> None:
+        """Counts one finished step; `batch_error` in percent, (), where `watches_error`."""
+        if self.steps_left > 0 and self.until_error is not None and batch_error is not None:
+            # Once below, it stays there: the warm-up doesn't come back.
+            running = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
+            self.error = torch.where(self.error < self.until_error, self.error, running)
+        self.steps_left = max(0, self.steps_left - 1)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -98,4 +112,4 @@ class Warmup:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes up where `state` left off."""
-        self.steps_left, self.error = int(state["steps_left"]), float(state["error"])
+        self.steps_left, self.error = int(state["steps_left"]), state["error"]

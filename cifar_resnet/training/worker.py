@@ -24,10 +24,10 @@ import torch
 
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
-from cifar_resnet.devices import count_cores
-from cifar_resnet.errors import BusyError, CifarResnetError, ConfigError, DataError, ExitCode, RunError
+from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
 from cifar_resnet.training import checkpoint, metrics
+from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
 from cifar_resnet.training.describe import describe_run
 from cifar_resnet.training.loop import Diverged, Training, final_weights
@@ -60,18 +60,6 @@ class StopRequest:
         return self.reason is not None
 
 
-def choose_device(device: str) -> torch.device:
-    """The device that `runtime.device` asks for.
-
-    Raises:
-        ConfigError: a GPU is asked for where torch sees none.
-    """
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ConfigError("runtime.device=cuda: torch sees no GPU here; expected one, or runtime.device=cpu")
-    return torch.device("cuda" if device != "cpu" and available else "cpu")
-
-
 def outcome(history: list[Row]) -> dict[str, Any]:
     """The headline numbers: the last epoch's, and the best epoch's, chosen on the split watched each epoch."""
     last = history[-1]
@@ -83,9 +71,7 @@ def outcome(history: list[Row]) -> dict[str, Any]:
 
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     """Trains the run to its end or to a stop, with a checkpoint each `runtime.checkpoint_seconds` and each epoch."""
-    device = choose_device(config.runtime.device)
-    threads = config.runtime.threads or count_cores()
-    torch.set_num_threads(threads)
+    device, threads = set_up(config)
     show_bar = config.runtime.progress and not quiet and sys.stderr.isatty()
     dataset = load(config.data, config.seed, progress=show_bar)
     training = Training(config, dataset, device)

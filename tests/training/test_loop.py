@@ -1,9 +1,11 @@
 """Training goes on from any step as if nothing had happened, and sees what its configuration says."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cifar_resnet.config import from_container
 from cifar_resnet.errors import RunError
@@ -84,6 +86,57 @@ def test_bf16_trains_with_fp32_weights(training):
 def test_the_learning_rate_drops_at_the_milestones(training):
     run = finish(training("optim.epochs=4", "optim.milestones=[1,3]"))
     assert [row["lr"] for row in run.history] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would make a GPU's program wait: a number read from a tensor, or a shape that depends on one."""
+
+    STALLING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        self.count += function.overloadpacket.__name__ in self.STALLING
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("depth", [8, 110])
+def test_where_reads_stall_nothing_is_read_between_an_epochs_first_step_and_its_last(training, depth):
+    run = training(f"depth={depth}", "model.width=1", "optim.batch_size=16", "optim.epochs=1")
+    run.reads_are_free = False
+    counts = []
+    with Reads() as reads:
+        run.train_epoch(lambda: counts.append(reads.count) or False)
+    assert counts == [0, 0, 0]  # after each step but the last
+    assert reads.count > 0
+
+
+def test_the_warmup_on_the_device_is_the_one_of_numbers(training):
+    run = training("depth=110", "model.width=1", "optim.batch_size=32", "optim.lr=0.1", "optim.milestones=[]")
+    factors = []
+    step = run._train_step
+    run._train_step = lambda draws: factors.append(step(draws)) or factors[-1]
+    finish(run)
+    # An epoch of two steps brings no running error below 80 %; the warm-up ends with it all the same.
+    assert [round(float(factor), 6) for factor in factors] == [0.1, 0.1, 1.0, 1.0]
+    assert [row["lr"] for row in run.history] == [0.01, 0.1]
+
+
+@pytest.mark.integration  # compiling takes a minute or more, and a C++ compiler
+def test_a_compiled_network_trains_alike(training):
+    plain, compiled = training("optim.epochs=1"), training("optim.epochs=1", "runtime.compile=true")
+    finish(plain), finish(compiled)
+    assert compiled.history[0]["train_loss"] == pytest.approx(plain.history[0]["train_loss"], rel=1e-4)
+    assert compiled.network.state_dict().keys() == plain.network.state_dict().keys()
+
+
+def test_label_smoothing_is_part_of_the_training_loss_alone(training):
+    run, smooth = training("optim.lr=1e-9"), training("optim.lr=1e-9", "optim.label_smoothing=0.5")
+    finish(run), finish(smooth)
+    assert smooth.history[0]["train_loss"] != pytest.approx(run.history[0]["train_loss"], rel=1e-3)
+    assert smooth.history[0]["test_loss"] == pytest.approx(run.history[0]["test_loss"], rel=1e-4)
 
 
 def test_evaluation_uses_running_statistics_and_changes_nothing(training):

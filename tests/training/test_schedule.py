@@ -1,6 +1,7 @@
 """The learning rate of every step is the recipe's."""
 
 import pytest
+import torch
 
 from cifar_resnet.config import OptimConfig
 from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
@@ -8,6 +9,7 @@ from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
 
 def optim(**changes):
     values = {"epochs": 164, "iterations": None, "lr": 0.1, "gamma": 0.1, "milestones": [81, 122], **changes}
+    values.setdefault("schedule", "step")
     return OptimConfig(**values)
 
 
@@ -31,6 +33,22 @@ def test_paper_recipe_counts_iterations():
     assert schedule.epoch_end(63_900) == 64_000
 
 
+def test_one_cycle_climbs_to_the_peak_and_comes_down_without_a_step_at_0():
+    recipe = optim(schedule="onecycle", epochs=4, lr=0.4, peak=0.25, milestones=[])
+    schedule = Schedule.of(recipe, steps_per_epoch=2)
+    rates = [schedule.lr_at(step) for step in range(8)]
+    assert rates == pytest.approx([0.2, 0.4, *(0.4 * left / 6 for left in (6, 5, 4, 3, 2, 1))])
+
+
+@pytest.mark.parametrize("peak", [0.0, 1.0])
+def test_one_cycle_may_only_climb_or_only_come_down(peak):
+    schedule = Schedule.of(optim(schedule="onecycle", epochs=4, peak=peak), steps_per_epoch=2)
+    rates = [schedule.lr_at(step) for step in range(8)]
+    assert max(rates) == pytest.approx(0.1)
+    assert rates == sorted(rates, reverse=peak == 0.0)
+    assert min(rates) > 0
+
+
 def test_an_epoch_of_cifar10_has_391_steps():
     assert count_steps(50_000, 128) == 391
 
@@ -42,8 +60,8 @@ def test_a_last_batch_of_one_image_is_left_out():
 def warm_steps(warmup, errors):
     factors = []
     for error in errors:
-        factors.append(warmup.factor)
-        warmup.advance(error if warmup.watches_error else None)
+        factors.append(round(float(warmup.factor), 6))
+        warmup.advance(torch.tensor(error) if warmup.watches_error else None)
     return factors.count(0.1), factors
 
 

@@ -1,0 +1,50 @@
+"""Sets torch up for a run: threads, what fp32 means on a GPU, the choice of its algorithms, compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cifar_resnet.config import Config
+from cifar_resnet.devices import count_cores
+from cifar_resnet.errors import ConfigError
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that `runtime.device` asks for.
+
+    Raises:
+        ConfigError: a GPU is asked for where torch sees none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError("runtime.device=cuda: torch sees no GPU here; expected one, or runtime.device=cpu")
+    return torch.device("cuda" if device != "cpu" and available else "cpu")
+
+
+def set_up(config: Config) -> tuple[torch.device, int]:
+    """Sets torch's global switches as the run's config says; returns its device and number of CPU threads.
+
+    Raises:
+        ConfigError: a GPU is asked for where torch sees none.
+    """
+    device, runtime = choose_device(config.runtime.device), config.runtime
+    threads = runtime.threads or count_cores()
+    torch.set_num_threads(threads)
+    # cuDNN rounds to TF32 unless told not to: fp32 would not be what it says.
+    torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+    # The fastest algorithm is looked for once a shape, of which a run has three; which one wins may change the bits.
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    return device, threads
+
+
+def compiled(network: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The network's forward pass through torch.compile, on a GPU with CUDA graphs; it shares the network's weights."""
+    # A batch's size is the same in all steps but an epoch's last: two graphs are faster than one for any size.
+    mode = "reduce-overhead" if device.type == "cuda" else "default"
+    forward: Callable[[Tensor], Tensor] = torch.compile(network, mode=mode, dynamic=False)
+    return forward

@@ -1,0 +1,59 @@
+"""What torch is told before a run, with the device faked where there is no GPU."""
+
+import pytest
+import torch
+
+from cifar_resnet.config import from_container
+from cifar_resnet.errors import ConfigError
+from cifar_resnet.training import backend
+from tests.conftest import TINY
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """Puts torch's switches back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
+
+
+def set_up(composed, *overrides):
+    return backend.set_up(from_container(composed(*TINY, *overrides)))
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
+def test_only_tf32_lets_a_gpu_round_to_it(composed, precision, allowed):
+    set_up(composed, f"precision={precision}")
+    assert torch.backends.cudnn.allow_tf32 is allowed
+    assert torch.backends.cuda.matmul.allow_tf32 is allowed
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_deterministic_takes_no_algorithm_by_its_speed(composed, deterministic):
+    set_up(composed, f"runtime.deterministic={deterministic}")
+    assert torch.are_deterministic_algorithms_enabled() is deterministic
+    assert torch.backends.cudnn.benchmark is not deterministic
+
+
+def test_threads_are_those_of_the_config(composed):
+    assert set_up(composed, "runtime.threads=1")[1] == torch.get_num_threads() == 1
+
+
+def test_the_device_is_a_gpu_where_there_is_one_and_it_is_wanted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [backend.choose_device(name).type for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [backend.choose_device(name).type for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(ConfigError, match="torch sees no GPU"):
+        backend.choose_device("cuda")
+
+
+def test_a_gpu_is_compiled_for_with_cuda_graphs(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(torch, "compile", lambda network, **options: asked.update(options) or network)
+    backend.compiled(torch.nn.Identity(), torch.device("cuda"))
+    assert asked == {"mode": "reduce-overhead", "dynamic": False}
+    backend.compiled(torch.nn.Identity(), torch.device("cpu"))
+    assert asked["mode"] == "default"
