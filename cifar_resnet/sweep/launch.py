@@ -21,7 +21,7 @@ from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
 
 # What only works before a process starts: glibc gives freed memory back to the system after each batch unless told
 # not to, and asking for it anew costs 13–35 % of a step on the CPU in page faults.
-_MALLOC = {
+MALLOC = {
     "MALLOC_TOP_PAD_": "268435456",
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
@@ -116,7 +116,7 @@ def worker_config(values: dict[str, Any], n_jobs: int) -> dict[str, Any]:
 
 def worker_environment(values: dict[str, Any], index: int) -> dict[str, str]:
     """The worker's environment: its threads, its GPU, glibc's memory settings (unless the user has set them)."""
-    environment = {**_MALLOC, **os.environ}
+    environment = {**MALLOC, **os.environ}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(values["runtime"]["threads"])))
     # The package is found from any folder, installed or not.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))

@@ -1,7 +1,6 @@
 """Training goes on from any step as if nothing had happened, and sees what its configuration says."""
 
 import copy
-from itertools import pairwise
 
 import pytest
 import torch

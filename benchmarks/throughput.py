@@ -1,0 +1,202 @@
+"""Images/s of whole training epochs: this project, a trainer as nearly all public ones are, and the machine's limit.
+
+    python benchmarks/throughput.py                                            # the nine in fp32, a process a core
+    python benchmarks/throughput.py --models resnet --depths 20 --precisions fp32 bf16 --repeats 5 --json FILE
+
+Data, augmentation, forward, backward, step and metrics count; evaluation and start-up don't. All sides train on
+synthetic images of CIFAR-10's size, as many processes of as many threads each, in turns; the reference with the best of
+0, 2 and 4 loader workers. The limit is what the machine would train if each multiply-add of forward and backward ran at
+the rate of a large matrix product, measured in the same turns. Before, both sides train the same network on the same
+batches, and their losses are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import machine
+import torch
+from hydra import compose, initialize_config_dir
+from reference_trainer import Reference, make_step
+from rich.console import Console
+from rich.progress import track
+
+from cifar_resnet.config import from_container
+from cifar_resnet.devices import count_cores
+from cifar_resnet.run_dir import RunDir
+from cifar_resnet.sweep.launch import worker_environment
+from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+from cifar_resnet.training.data.sizes import count
+from cifar_resnet.training.measure import count_gflop
+from cifar_resnet.training.models import build_network
+
+BATCH = 128
+EPOCHS = 3  # the first of them warms up and isn't counted
+CHECKED_STEPS = 20
+LOADER_WORKERS = (0, 2, 4)
+
+
+def compose_run(model: str, depth: int, precision: str, images: int, threads: int) -> dict[str, Any]:
+    """A run's config for synthetic images."""
+    overrides = [f"model={model}", f"depth={depth}", f"precision={precision}", f"runtime.threads={threads}"]
+    overrides += ["data=synthetic", f"data.train_size={images}", "data.test_size=100", f"optim.epochs={EPOCHS}"]
+    with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+        return plain_config(compose("config", overrides=[*overrides, "optim.lr=0.01", "runtime.device=cpu"]))
+
+
+def rates_of_processes(commands: list[list[str]], environment: dict[str, str]) -> list[str]:
+    """What processes started together print."""
+    processes = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
+    outputs = []
+    for process in processes:
+        out, error = process.communicate()
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(process.args)} failed:\n{error}")
+        outputs.append(out)
+    return outputs
+
+
+def measure_ours(config: dict[str, Any], processes: int) -> float:
+    """Images/s of so many workers side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [RunDir(Path(folder) / str(number)) for number in range(processes)]
+        for number, run in enumerate(runs):
+            run.write_config({**config, "seed": number})
+        command = [sys.executable, "-m", "cifar_resnet.training.worker", "--quiet"]
+        rates_of_processes([[*command, str(run.path)] for run in runs], worker_environment(config, 0))
+        histories = [run.metrics.read_text().splitlines()[1:] for run in runs]
+        return sum(statistics.mean(float(row.split(",")[-1]) for row in rows[1:]) for rows in histories)
+
+
+def measure_reference(case: tuple[str, int, str], images: int, workers: int, processes: int, threads: int) -> float:
+    """Images/s of so many reference trainers side by side, with the threads they would be given, and no more."""
+    model, depth, precision = case
+    command = [sys.executable, str(Path(__file__).with_name("reference_trainer.py")), model, str(depth), precision]
+    command += [str(images), str(EPOCHS), str(workers), str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    outputs = rates_of_processes([command] * processes, environment)
+    return sum(statistics.mean(json.loads(out)["images_per_second"][1:]) for out in outputs)
+
+
+def measure_limit(precision: str, processes: int, threads: int) -> float:
+    """GFLOP/s of matrix products in so many processes."""
+    command = [sys.executable, str(Path(__file__).with_name("machine.py")), precision, str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    return sum(float(out) for out in rates_of_processes([command] * processes, environment))
+
+
+def compare_losses(model: str, depth: int) -> float:
+    """The largest relative difference of the two trainers' losses over the same steps from the same weights, fp32."""
+    torch.manual_seed(0)
+    ours, reference = build_network(model, depth), Reference(model, depth)
+    reference.load_state_dict(ours.state_dict())
+    sides = [
+        (make_step(network, 0.01, bf16=False), layout)
+        for network, layout in ((ours, torch.channels_last), (reference, torch.contiguous_format))
+    ]
+    worst = 0.0
+    for _ in range(CHECKED_STEPS):
+        images, labels = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
+        a, b = (step(images.contiguous(memory_format=layout), labels)[0] for step, layout in sides)
+        worst = max(worst, abs(a - b) / abs(b))
+    return worst
+
+
+def images_of(depth: int, steps: int) -> int:
+    """Images an epoch: fewer for deep networks, so that all take about as long."""
+    return BATCH * max(3, round(steps * 20 / depth))
+
+
+def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row a case, with every repeat's figures."""
+    cases = list(itertools.product(options.models, options.depths, options.precisions))
+    rows: dict[Any, dict[str, Any]] = {case: {"ours": [], "reference": [], "limit": []} for case in cases}
+    turns = [(repeat, case) for repeat in range(options.repeats) for case in cases]
+    for _, case in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+        row, images = rows[case], images_of(case[1], options.steps)
+        config = compose_run(*case, images, options.threads)
+        if "gflop" not in row:
+            checked = from_container(config)
+            row["gflop"] = count_gflop(checked, count(checked.data))
+            tried = {
+                workers: measure_reference(case, images, workers, options.processes, options.threads)
+                for workers in LOADER_WORKERS
+            }
+            row["workers"] = max(tried, key=lambda workers: tried[workers])
+        row["ours"].append(measure_ours(config, options.processes))
+        row["reference"].append(measure_reference(case, images, row["workers"], options.processes, options.threads))
+        row["limit"].append(measure_limit(case[2], options.processes, options.threads) / row["gflop"])
+    for (model, depth, precision), row in rows.items():
+        yield {"model": model, "depth": depth, "precision": precision, **row}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown: medians, lowest to highest in brackets, and ratios of medians."""
+    lines = [
+        "| network | precision | ours, images/s | reference, images/s (workers) | ratio | limit, images/s | share |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        ours, reference, limit = (statistics.median(row[side]) for side in ("ours", "reference", "limit"))
+        spread, other = (f"{min(row[side]):.0f}–{max(row[side]):.0f}" for side in ("ours", "reference"))
+        lines.append(
+            f"| {row['model']}-{row['depth']} | {row['precision']} | {ours:.0f} ({spread}) "
+            f"| {reference:.0f} ({other}; {row['workers']}) | {ours / reference:.2f} | {limit:.0f} "
+            f"| {100 * ours / limit:.0f} % |"
+        )
+    for precision in dict.fromkeys(row["precision"] for row in rows):
+        part = [row for row in rows if row["precision"] == precision]
+        # A sweep trains as many images with each network, so times add up, not rates.
+        seconds = [sum(1 / statistics.median(row[side]) for row in part) for side in ("ours", "reference", "limit")]
+        lines.append(
+            f"| mix of these {len(part)} | {precision} | {len(part) / seconds[0]:.0f} | {len(part) / seconds[1]:.0f} "
+            f"| {seconds[1] / seconds[0]:.2f} | {len(part) / seconds[2]:.0f} | {100 * seconds[2] / seconds[0]:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures, prints the table, and writes all figures where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["plain", "resnet", "preact"])
+    parser.add_argument("--depths", nargs="+", type=int, default=[20, 56, 110])
+    parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=["fp32", "bf16"])
+    parser.add_argument("--processes", type=int, default=count_cores(), help="runs side by side (default: a core each)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each (default: 1)")
+    parser.add_argument("--steps", type=int, default=12, help="steps an epoch at depth 20, fewer for deeper ones")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args()
+    # While nothing else runs here, so that this process's own threads don't count.
+    differences = {model: compare_losses(model, 20) for model in options.models}
+    described = machine.describe()
+    rows = list(measure(options))
+    print(
+        f"{described['cpu']} ({', '.join(described['instructions'])}), torch {described['torch']}, "
+        f"{options.processes} processes of {options.threads} threads, median of {options.repeats} (lowest–highest)\n"
+    )
+    print(table(rows))
+    print(
+        f"\nlosses over {CHECKED_STEPS} steps from the same weights differ by at most "
+        + ", ".join(f"{value:.1e} ({model}-20)" for model, value in differences.items())
+    )
+    if options.json:
+        values = {"machine": described, "options": {**vars(options), "json": None}, "losses": differences, "rows": rows}
+        options.json.write_text(json.dumps(values, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
