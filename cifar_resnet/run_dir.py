@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import filelock
 import yaml
 
+from cifar_resnet import config_text
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
@@ -231,7 +232,7 @@ class RunDir:
             RunError: config.yaml is absent or unreadable.
         """
         try:
-            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            config = config_text.parse(self.config.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run folder: expected a config.yaml in it") from error
         except (OSError, ValueError, yaml.YAMLError) as error:

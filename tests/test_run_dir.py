@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,3 +199,23 @@ def test_damaged_files_are_named(tmp_path, name, text, message):
         run.read_config() if name == "config.yaml" else run.read_status()
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\n", "a: {b: [1,\n  2]}\n# why\nc:\n- 1\n", "x: &x {y: 1}\nz: *x\n", "a: 1\na: 2\n", "", "- 1\n"]
+)
+def test_a_config_read_in_parts_is_the_one_read_whole(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    whole = yaml.safe_load(text)
+    if isinstance(whole, dict):
+        assert RunDir(tmp_path).read_config() == whole
+    else:
+        with pytest.raises(RunError, match="holds no configuration"):
+            RunDir(tmp_path).read_config()
+
+
+def test_changing_a_config_that_was_read_changes_no_other(tmp_path):
+    run = RunDir(tmp_path)
+    run.write_config({"optim": {"lr": 0.1}})
+    run.read_config()["optim"]["lr"] = 0.5
+    assert run.read_config() == {"optim": {"lr": 0.1}}

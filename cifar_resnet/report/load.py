@@ -1,37 +1,63 @@
-"""Reads run folders into two tables, a row a run and a row an epoch; judges nothing."""
+"""Reads run folders into tables, a row a run and a row an epoch; judges nothing."""
 
 from __future__ import annotations
 
-import io
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from cifar_resnet import defaults
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, State, config_hash, find_runs, flatten, identity
+from cifar_resnet.report import factors, folder, texts
+from cifar_resnet.report.folder import Record
+from cifar_resnet.report.groups import Group, Key, collect
+from cifar_resnet.report.where import Where
+from cifar_resnet.run_dir import RunDir, State, find_runs
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
-# What every table shows anyway, and what names a run; all else that differs between runs is their setting.
-_SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
+_DIAGNOSTICS = (
+    "epoch",
+    "step",
+    "layer",
+    "name",
+    "weight_grad_norm",
+    "output_grad_norm",
+    "response_std",
+    "branch_ratio",
+)
+_NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
+_MODELS = {"plain": 0, "resnet": 1, "preact": 2}
 
 
 @dataclass(frozen=True)
 class Runs:
     """All runs that were found.
 
-    runs: a row a run, whatever its state; errors in percent, seconds of training and evaluation.
-    epochs: a row a run and epoch, with the run's data, model, depth, setting and seed.
+    runs: a row a run, whatever its state; errors in percent, of the last epoch; seconds of training and evaluation;
+        images_per_second is the median over epochs; `off_default` counts the factors that aren't as in conf/.
+    epochs: a row a run and epoch, with the run's data, model, depth, setting, seed, state and folder.
+    diagnostics: a row a run, epoch and 3×3 layer, named like `epochs`; no rows where no run recorded any.
+    configs, statuses: folder → resolved config.yaml, run.json.
+    factors: data set → the keys that differ between its runs beside model, depth and seed; `setting` names them.
+    main_settings: data set → the setting that claims are judged on.
     unreadable: folder → reason, for what couldn't be read.
     copies: folder → folder of the same run, config, seed and images, which is the one that counts.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
+    diagnostics: pd.DataFrame
+    configs: dict[str, dict[str, Any]]
+    statuses: dict[str, dict[str, Any]]
+    factors: dict[str, list[str]]
+    main_settings: dict[str, str]
     unreadable: dict[str, str]
     copies: dict[str, str]
 
@@ -45,152 +71,209 @@ class Runs:
         """The runs that are named and left out."""
         return self.runs[self.runs["state"] != State.FINISHED.value]
 
+    @cached_property
+    def groups(self) -> dict[str, dict[Key, Group]]:
+        """Data set → (model, setting, depth) → the finished runs that are repetitions of one another."""
+        return collect(self.finished)
 
-def load(paths: list[Path]) -> Runs:
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets' names, in order."""
+        return list(self.runs["data"].unique())
+
+    def of(self, data: str) -> Runs:
+        """The runs of one data set. What couldn't be read belongs to none, and stays with each."""
+        if self.datasets == [data]:
+            return self
+        runs = self.runs[self.runs["data"] == data].reset_index(drop=True)
+        folders = set(runs["folder"])
+        return replace(
+            self,
+            runs=runs,
+            epochs=self.epochs[self.epochs["data"] == data].reset_index(drop=True),
+            diagnostics=self.diagnostics[self.diagnostics["data"] == data].reset_index(drop=True),
+            configs={folder: config for folder, config in self.configs.items() if folder in folders},
+            statuses={folder: status for folder, status in self.statuses.items() if folder in folders},
+            factors={data: self.factors[data]},
+            main_settings={data: self.main_settings[data]},
+            copies={copy: folder for copy, folder in self.copies.items() if folder in folders},
+        )
+
+
+def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, int], None] | None = None) -> Runs:
     """Reads every run folder under the paths.
 
+    Args:
+        paths: folders, each a run folder or one with run folders under it.
+        where: `key=value` filters; a run is taken where all of them fit.
+        step: called with how many folders have been read, and of how many.
+
     Raises:
-        RunError: a path isn't a folder, or no run could be read.
+        RunError: a path isn't a folder, no run could be read, or none fits `where`.
+        ConfigError: a filter is of no key.
     """
-    rows, histories, identities, unreadable, copies = [], [], [], {}, {}
-    known: dict[tuple[str, str | None], str] = {}
-    # Finished ones first: of a run and its unfinished copy, the finished one counts.
-    for run in sorted(find_runs(paths), key=lambda run: not run.final.exists()):
+    wanted, found, unreadable = Where(where), find_runs(list(paths)), dict[str, str]()
+    records = []
+    for index, run in enumerate(found):
+        if step is not None:
+            step(index, len(found))
         try:
-            config = run.read_config()
-            row, own, history = _describe(run, config), flatten(identity(config)), read_metrics(run.metrics)
+            records.append(folder.read(run))
         except RunError as error:
             unreadable[str(run.path)] = str(error)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ValueError):
             unreadable[str(run.path)] = f"{run.config} is not the config of a run"
-        else:
-            original = known.setdefault((row["hash"], row["fingerprint"]), row["folder"])
-            if original != row["folder"]:
-                copies[row["folder"]] = original
-                continue
-            rows.append(row)
-            identities.append(own)
-            histories.append(history)
-    if not rows:
+    if not records:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
-    for row, setting, history in zip(rows, _settings(rows, identities), histories, strict=True):
-        row["setting"] = setting
-        row.update(_results(history))
-    ordered = sorted(zip(rows, histories, strict=True), key=lambda pair: _order(pair[0]))
-    names = ["data", "model", "depth", "setting", "seed", "state", "folder"]
-    frames = [history.assign(**{name: row[name] for name in names}) for row, history in ordered]
-    epochs = pd.concat([frame for frame in frames if len(frame)] or frames)
-    runs = pd.DataFrame([row for row, _ in ordered])
-    return Runs(runs, epochs[names + [column for column in epochs if column not in names]], unreadable, copies)
+    return _assemble(wanted.filter(records, lambda one: one.config), unreadable)
 
 
-def _order(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Runs as readers look for them: by data set, then plain, resnet, preact, then shallow to deep."""
-    model = {"plain": 0, "resnet": 1, "preact": 2}.get(row["model"], 3)
-    return row["data"], model, row["model"], row["depth"], row["setting"], row["seed"]
+def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
+    """One table of runs and one of epochs, out of what the folders say."""
+    # Finished ones first: of a run and its unfinished copy, the finished one counts.
+    records.sort(key=lambda record: record.row["state"] != State.FINISHED.value)
+    faults = _incomplete(records)
+    epochs, more = texts.parse(
+        {index: one.metrics for index, one in enumerate(records) if index not in faults}, ("epoch",)
+    )
+    faults |= more
+    diagnostics, strange = texts.parse(
+        {index: one.diagnostics for index, one in enumerate(records)}, ("epoch", "layer"), ("name",)
+    )
+    for index, fault in faults.items():
+        run = RunDir(Path(records[index].folder))
+        unreadable[records[index].folder] = f"{run.metrics} is not a table of epochs: {fault}"
+    for index, fault in strange.items():
+        unreadable[records[index].folder] = f"{records[index].folder}/diagnostics.csv is not a table of layers: {fault}"
+    kept, copies = _distinct(records, set(faults))
+    if not kept:
+        raise RunError("no run could be read: " + "; ".join(unreadable.values()))
+    _tell_apart([records[index] for index in kept])
+    kept.sort(key=lambda index: _order(records[index]))
+    runs = pd.DataFrame([records[index].row for index in kept]).join(
+        _results(epochs).reindex(kept).reset_index(drop=True)
+    )
+    runs["epochs"] = runs["epochs"].fillna(0).astype(int)
+    data_factors = {str(data): list(part["factors"].iloc[0]) for data, part in runs.groupby("data", sort=False)}
+    runs = runs.drop(columns="factors")
+    return Runs(
+        runs,
+        _named(epochs, runs, kept, ("epoch", *_NUMBERS)),
+        _named(diagnostics, runs, kept, _DIAGNOSTICS),
+        {records[index].folder: records[index].config for index in kept},
+        {records[index].folder: records[index].status for index in kept},
+        data_factors,
+        _main_settings(runs),
+        unreadable,
+        copies,
+    )
 
 
-def read_metrics(path: Path) -> pd.DataFrame:
-    """metrics.csv; a last line without its end, half-written by something else, is left out.
-
-    Raises:
-        RunError: the file isn't a table of numbers.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return pd.DataFrame(columns=["epoch"])
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} can't be read: {error}") from error
-    lines = text[: text.rfind("\n") + 1]
-    if not lines:
-        return pd.DataFrame(columns=["epoch"])
-    try:
-        metrics = pd.read_csv(io.StringIO(lines))
-        return metrics.astype(dict.fromkeys(_NUMBERS, float) | {"epoch": int})
-    except (ValueError, KeyError) as error:
-        raise RunError(f"{path} is not a table of epochs: {str(error).splitlines()[0]}") from error
+def _incomplete(records: list[Record]) -> dict[int, str]:
+    """Place → what is missing, for metrics without one of the columns that every run has."""
+    faults = {}
+    for index, record in enumerate(records):
+        head = record.metrics.partition("\n")[0].split(",")
+        missing = [name for name in ("epoch", *_NUMBERS) if name not in head]
+        if record.metrics and missing:
+            faults[index] = f"no column {missing[0]}"
+    return faults
 
 
-def _state(run: RunDir, status: dict[str, Any]) -> str:
-    try:
-        return run.state().value
-    except OSError:
-        # On a disk that can't be written to, nobody can ask for the lock.
-        return str(status["state"])
+def _distinct(records: list[Record], faulty: set[int]) -> tuple[list[int], dict[str, str]]:
+    """The places of the runs that count, and folder → folder of the run that stands for its copies."""
+    known: dict[tuple[str, str | None], str] = {}
+    kept, copies = [], {}
+    for index, record in enumerate(records):
+        if index in faulty:
+            continue
+        original = known.setdefault((record.row["hash"], record.row["fingerprint"]), record.folder)
+        if original == record.folder:
+            kept.append(index)
+        else:
+            copies[record.folder] = original
+    return kept, copies
 
 
-def _describe(run: RunDir, config: dict[str, Any]) -> dict[str, Any]:
-    status = run.read_status()
-    return {
-        "data": config["data"]["name"],
-        "model": config["model"]["name"],
-        "depth": config["depth"],
-        "setting": "",
-        "seed": config["seed"],
-        "state": _state(run, status),
-        "reason": status.get("reason"),
-        "parameters": status.get("parameters"),
-        "seconds": status.get("seconds"),
-        "device": status.get("device"),
-        "threads": status.get("threads"),
-        "precision": config["precision"],
-        "fingerprint": status.get("data", {}).get("fingerprint"),
-        "commit": status.get("commit"),
-        "torch": status.get("versions", {}).get("torch"),
-        "hash": config_hash(config),
-        "folder": str(run.path),
-    }
-
-
-def _results(history: pd.DataFrame) -> dict[str, Any]:
-    """A run's numbers so far: the last epoch's, and those of the best epoch, chosen on the split watched each epoch."""
-    if history.empty:
-        return {"epochs": 0}
-    last = history.iloc[-1]
-    watched = "val_error" if "val_error" in history else "test_error"
-    best = history.sort_values(watched, kind="stable").iloc[0]
-    return {
-        "epochs": int(last["epoch"]),
-        "test_error": last["test_error"],
-        "test_loss": last["test_loss"],
-        "train_error": last["train_error"],
-        "train_loss": last["train_loss"],
-        f"best_{watched}": best[watched],
-        "best_epoch": int(best["epoch"]),
-        "images_per_second": history["images_per_second"].median(),
-    }
-
-
-def _settings(rows: list[dict[str, Any]], identities: list[dict[str, Any]]) -> Iterator[str]:
-    """What tells each run from the others of its data set, beside model, depth and seed; empty where nothing does.
+def _tell_apart(records: list[Record]) -> None:
+    """Puts data set, setting and factors into the rows.
 
     Runs that have not finished count as well, so that a run keeps its label when the last one of a sweep comes in.
     """
-    differing = {data: _differing_keys(rows, identities, data) for data in {row["data"] for row in rows}}
-    prints = {(row["data"], row["fingerprint"]) for row in rows if row["fingerprint"]}
-    versions = Counter(data for data, _ in prints)
-    for row, own in zip(rows, identities, strict=True):
-        keys = [key for key in own if key in differing[row["data"]]]
-        parts = [f"{_label(key, own)}={own[key]}" for key in keys if not _follows(key, keys)]
-        if versions[row["data"]] > 1 and row["fingerprint"]:
-            parts.append(f"images={row['fingerprint'][:6]}")
-        yield ", ".join(parts)
+    kinds = {(record.row["data"], record.row["kind"]) for record in records}
+    names = [name for name, _ in kinds]
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        # A name is the user's label: a folder of images may be called cifar10, too.
+        if names.count(record.row["data"]) > 1:
+            record.row["data"] += f"-{record.row['kind']}"
+        groups[record.row["data"]].append(record)
+    for group in groups.values():
+        flats = [record.flat for record in group]
+        keys = factors.find(flats)
+        settings = factors.settings(flats, keys, [record.row["fingerprint"] for record in group])
+        distances: dict[tuple[str, str], int] = {}
+        for record, setting in zip(group, settings, strict=True):
+            kind = record.row["model"], setting
+            if kind not in distances:
+                distances[kind] = len(defaults.overridden(record.config, keys))
+            record.row |= {"setting": setting, "factors": keys, "off_default": distances[kind]}
 
 
-def _differing_keys(rows: list[dict[str, Any]], identities: list[dict[str, Any]], data: str) -> set[str]:
-    """The keys that don't have one value in all runs of a data set, beside those that every table shows."""
-    own = [identity for row, identity in zip(rows, identities, strict=True) if row["data"] == data]
-    keys = {key for identity in own for key in identity} - _SHOWN
-    return {key for key in keys if any(key not in one or one[key] != own[0].get(key) for one in own)}
+def _order(record: Record) -> tuple[Any, ...]:
+    """Runs as readers look for them: by data set, then plain, resnet, preact, then shallow to deep."""
+    row = record.row
+    values = tuple(factors.sort_key(record.flat.get(key)) for key in row["factors"])
+    return row["data"], _MODELS.get(row["model"], 3), row["model"], row["depth"], values, row["setting"], row["seed"]
 
 
-def _follows(key: str, keys: list[str]) -> bool:
-    """Milestones differ wherever the number of epochs does, and need no mention of their own then."""
-    return key == "optim.milestones" and bool({"optim.epochs", "optim.iterations"} & set(keys))
+def _results(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Each run's numbers so far: the last epoch's, and those of the best, chosen on the split watched each epoch."""
+    columns = ["test_error", "test_loss", "train_error", "train_loss"]
+    if epochs.empty:
+        return pd.DataFrame(columns=["epochs", *columns, "best_test_error", "best_epoch", "images_per_second"])
+    by_run = epochs.groupby("source", sort=False)
+    results = by_run[["epoch", *columns]].last(skipna=False).rename(columns={"epoch": "epochs"})
+    held_out = epochs["val_error"] if "val_error" in epochs else pd.Series(np.nan, epochs.index)
+    watched = held_out.fillna(epochs["test_error"]).dropna()
+    best = epochs.loc[watched.groupby(epochs["source"], sort=False).idxmin()].set_index("source")
+    has_holdout = held_out.notna().groupby(epochs["source"]).any()
+    results["best_test_error"] = best["test_error"].where(~has_holdout.reindex(best.index))
+    if has_holdout.any():
+        results["best_val_error"] = best["val_error"]
+    results["best_epoch"] = best["epoch"]
+    results["images_per_second"] = by_run["images_per_second"].median()
+    return results
 
 
-def _label(key: str, own: dict[str, Any]) -> str:
-    """The key's last part, or the whole where two keys end alike."""
-    last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in own) == 1 else key
+def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Sequence[str]) -> pd.DataFrame:
+    """The long table with its runs' names in front, as categories for their size, in the order of the runs."""
+    place = pd.Series(range(len(kept)), index=kept)
+    frame = frame[frame["source"].isin(kept)]
+    places = place.loc[frame["source"]].to_numpy()
+    order = np.argsort(places, kind="stable")
+    frame, places = frame.iloc[order], places[order]
+    names: dict[str, Any] = {}
+    for name in _NAMES:
+        values = runs[name].to_numpy()
+        if name in ("depth", "seed"):
+            names[name] = values[places]
+        else:
+            codes, categories = pd.factorize(values)
+            names[name] = pd.Categorical.from_codes(codes[places], pd.Index(categories))
+    rest = frame.drop(columns="source").reset_index(drop=True)
+    rest = rest.reindex(columns=[*rest.columns, *(name for name in columns if name not in rest)])
+    return pd.concat([pd.DataFrame(names), rest], axis=1)
+
+
+def _main_settings(runs: pd.DataFrame) -> dict[str, str]:
+    """Of each data set, the setting with the most finished networks; then the nearest to conf/; then the most runs."""
+    chosen = {}
+    for data, part in runs.groupby("data", sort=False):
+        ranks = {}
+        for place, (setting, group) in enumerate(part.groupby("setting", sort=False)):
+            finished = group[group["state"] == State.FINISHED.value]
+            networks = len(finished[["model", "depth"]].drop_duplicates())
+            ranks[str(setting)] = (-networks, int(group["off_default"].min()), -len(finished), place)
+        chosen[str(data)] = min(ranks, key=lambda setting: ranks[setting])
+    return chosen

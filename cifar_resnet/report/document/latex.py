@@ -1,0 +1,178 @@
+"""The report as a LaTeX article, out of the same Markdown; needs texlive-latex-base and -recommended, no more."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+import jinja2
+import pandas as pd
+from markdown_it.token import Token
+
+from cifar_resnet.report.document.text import Text
+from cifar_resnet.report.tables import Table, escape
+
+# Characters of 8 and 7 points that fit on a line of 17 cm.
+_FOOTNOTESIZE, _SCRIPTSIZE = 112, 142
+_LONGEST_CELL = 34
+_HEAD_WIDTH = 14
+# How many columns name a row: model, layers and seed, or measure, from and to.
+_NAMING = 3
+_OPEN = {"strong": r"\textbf{", "em": r"\emph{", "bullet_list": "\\begin{itemize}\n", "list_item": r"\item "}
+_CLOSE = {"strong": "}", "em": "}", "bullet_list": "\\end{itemize}\n\n", "list_item": ""}
+
+
+def render(text: Text) -> str:
+    """The source; it includes the figures' PNG from figures/ beside it."""
+    tokens = text.tokens
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cifar_resnet.report"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        variable_start_string="<<",
+        variable_end_string=">>",
+    )
+    body = re.sub(r"\n{3,}", "\n\n", "".join(_blocks(tokens[3:], iter(text.tables))))
+    return environment.get_template("report.tex.j2").render(title=_inline(tokens[1].children or []), body=body)
+
+
+def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
+    skipped_until = -1
+    for index, token in enumerate(tokens):
+        if index <= skipped_until:
+            continue
+        if token.type == "table_open":
+            skipped_until = _closing(tokens, index, "table_close")
+            yield render_table(next(tables))
+        elif token.type == "heading_open":
+            command = {"h2": "section", "h3": "subsection"}[token.tag]
+            yield f"\\{command}{{{_inline(tokens[index + 1].children or [])}}}\n\n"
+            skipped_until = index + 2
+        elif token.type == "paragraph_open":
+            inline = tokens[index + 1]
+            skipped_until = index + 2
+            children = inline.children or []
+            if children and children[0].type == "image":
+                yield _figure(children[0])
+            elif not inline.content.startswith(("**Table ", "*Figure ")):
+                # A table and a figure have these as their captions already.
+                yield _inline(children) + "\n\n"
+        elif token.type == "fence":
+            yield _fence(token)
+        elif token.type.endswith(("_open", "_close")):
+            name, _, side = token.type.rpartition("_")
+            yield (_OPEN if side == "open" else _CLOSE)[name]
+
+
+def _closing(tokens: Sequence[Token], start: int, kind: str) -> int:
+    return next(index for index in range(start, len(tokens)) if tokens[index].type == kind)
+
+
+def _inline(tokens: Sequence[Token]) -> str:
+    parts = []
+    for token in tokens:
+        if token.type == "text":
+            parts.append(_text(token.content))
+        elif token.type == "code_inline":
+            parts.append(rf"\texttt{{{_breakable(token.content)}}}")
+        elif token.type == "softbreak":
+            parts.append("\n")
+        else:
+            name, _, side = token.type.rpartition("_")
+            parts.append((_OPEN if side == "open" else _CLOSE)[name])
+    return "".join(parts)
+
+
+def _text(text: str) -> str:
+    """Escaped text with the spaces at its ends, which stand between it and its neighbours."""
+    body = escape.latex(text)
+    if not body:
+        return " " if text else ""
+    return (" " if text[0].isspace() else "") + body + (" " if text[-1].isspace() else "")
+
+
+def _breakable(text: str) -> str:
+    """Escaped text of paths and keys, which may be broken behind their punctuation."""
+    return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escape.latex(text))
+
+
+def _figure(image: Token) -> str:
+    caption = re.sub(r"^Figure \d+\. ", "", image.content)
+    return (
+        "\\begin{figure}[htbp]\n\\centering\n"
+        f"\\includegraphics{{{image.attrs['src']}}}\n"
+        f"\\caption{{{escape.latex(caption)}}}\n\\end{{figure}}\n\n"
+    )
+
+
+def _fence(token: Token) -> str:
+    if token.info == "math":
+        return f"\\[{token.content.strip()}\\]\n\n"
+    lines = "\\\\\n".join(_breakable(line) for line in token.content.splitlines())
+    return f"\\begin{{quote}}\\raggedright\\small\\ttfamily\n{lines}\n\\end{{quote}}\n\n"
+
+
+def render_table(table: Table) -> str:
+    """The table under its caption, on as many pages as it is long; too wide a one as several parts.
+
+    Each part repeats the first columns, which name the rows.
+    """
+    frame = table.frame.astype(str)
+    right = table.right_aligned
+    widths = [_width(str(head), list(frame[head])) for head in frame]
+    parts = _split(widths, min(_NAMING, len(widths)))
+    made = []
+    for number, part in enumerate(parts):
+        columns = frame.iloc[:, part]
+        caption = table.title + (f" (part {number + 1} of {len(parts)})" if len(parts) > 1 else "")
+        # The parts of a table share its number.
+        made.append("\\addtocounter{table}{-1}\n" if number else "")
+        made.append(_longtable(columns, [right[i] for i in part], [widths[i] for i in part], caption))
+    return "".join(made)
+
+
+def _width(head: str, cells: list[str]) -> int:
+    """Characters of a column, with its gap."""
+    lines = textwrap.wrap(head, _HEAD_WIDTH, break_long_words=False) or [""]
+    return min(_LONGEST_CELL, max(map(len, [*lines, *cells]))) + 2
+
+
+def _split(widths: list[int], named: int) -> list[list[int]]:
+    """The columns of each part."""
+    parts, part = [], list(range(named))
+    for column in range(named, len(widths)):
+        if len(part) > named and sum(widths[i] for i in [*part, column]) > _SCRIPTSIZE:
+            parts.append(part)
+            part = list(range(named))
+        part.append(column)
+    return [*parts, part]
+
+
+def _longtable(frame: pd.DataFrame, right: list[bool], widths: list[int], caption: str) -> str:
+    form = "".join(
+        r">{\raggedright\arraybackslash}p{0.3\linewidth}" if width >= _LONGEST_CELL + 2 else "r" if numbers else "l"
+        for width, numbers in zip(widths, right, strict=True)
+    )
+    size = "footnotesize" if sum(widths) <= _FOOTNOTESIZE else "scriptsize"
+    head = " & ".join(_head(words, numbers) for words, numbers in zip(frame.columns, right, strict=True))
+    rows = frame.itertuples(index=False, name=None)
+    body = "\n".join(" & ".join(map(_breakable_if_long, row)) + r" \\" for row in rows)
+    return (
+        f"{{\\{size}\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{longtable}}{{{form}}}\n"
+        f"\\caption{{{escape.latex(caption)}}}\\\\\n\\toprule\n{head} \\\\\n\\midrule\n\\endfirsthead\n"
+        f"\\toprule\n{head} \\\\\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n{body}\n\\end{{longtable}}}}\n\n"
+    )
+
+
+def _head(words: str, numbers: bool) -> str:
+    """A head on several lines, the last of which stands above the cells."""
+    lines = [escape.latex(line) for line in textwrap.wrap(words, _HEAD_WIDTH, break_long_words=False)]
+    if len(lines) < 2:
+        return "".join(lines)
+    stacked = r"\\".join(lines)
+    return rf"\begin{{tabular}}[b]{{@{{}}{'r' if numbers else 'l'}@{{}}}}{stacked}\end{{tabular}}"
+
+
+def _breakable_if_long(cell: str) -> str:
+    return escape.latex(cell) if len(cell) < _LONGEST_CELL else _breakable(cell)

@@ -1,0 +1,144 @@
+"""The report's text as Markdown, out of the templates; the one source of every format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from cifar_resnet.report import reproduce
+from cifar_resnet.report.claims import Claim
+from cifar_resnet.report.document import facts as said
+from cifar_resnet.report.document.facts import Facts
+from cifar_resnet.report.document.formulas import FORMULAS
+from cifar_resnet.report.figures import Drawn
+from cifar_resnet.report.load import Runs
+from cifar_resnet.report.tables import Table, escape
+
+_SECTIONS = ("setup", "curves", "comparison", "ablation", "discussion")
+_NAMES = {"plain": "plain", "resnet": "residual", "preact": "pre-activation"}
+
+
+class Text:
+    """The text, and what it shows: tables by their title, figures by their file.
+
+    figures: in the order of their numbers. tables: in the order of their numbers, as far as the text has got.
+    """
+
+    def __init__(
+        self, runs: Runs, data: str, tables: Sequence[Table], claims: Sequence[Claim], drawn: Sequence[Drawn]
+    ) -> None:
+        self.facts = Facts(runs, data, list(claims))
+        self.figures = sorted(drawn, key=lambda figure: _SECTIONS.index(figure.section))
+        self.tables: list[Table] = []
+        self._made = {table.name: table for table in tables}
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """The Markdown, parsed; without HTML in it, so that what a config holds can't become an element."""
+        return MarkdownIt("commonmark", {"html": False}).enable("table").parse(self.markdown)
+
+    @cached_property
+    def markdown(self) -> str:
+        """The whole report."""
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("cifar_resnet.report"),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            # Values are escaped for Markdown by their filters; HTML comes later, from the Markdown.
+            autoescape=False,
+        )
+        environment.filters |= {
+            "text": escape.markdown,
+            "code": code,
+            "codes": lambda values: said.words(values, code),
+            "block": block,
+            "words": lambda values, show=lambda value: escape.markdown(str(value)): said.words(values, show),
+            "count": said.count,
+            "number": said.number,
+            "sentence": lambda text: text[:1].upper() + text[1:],
+        }
+        rendered = environment.get_template("report.md.j2").render(self._names())
+        return re.sub(r"\n{3,}", "\n\n", rendered).strip() + "\n"
+
+    def _names(self) -> dict[str, Any]:
+        """What the templates can call and read."""
+        finished = self.facts.finished
+        configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
+        names = said.words(_NAMES.get(model, model) for model in self.facts.models)
+        commits = [str(commit) for commit in self.facts.measured("commit")]
+        return {
+            "facts": self.facts,
+            "number": said.number,
+            "names": escape.markdown(f"{names} networks".strip().capitalize()),
+            "table": self._table,
+            "has": lambda name: name in self._made,
+            "figure": self._figure,
+            "figures": lambda section: "\n\n".join(self._figure(name) for name in self._drawn_in(section)),
+            "drawn": lambda name: any(figure.name == name for figure in self.figures),
+            "drawn_in": self._drawn_in,
+            "ref": lambda name: f"Figure {self._number(name)}",
+            "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
+            "commands": lambda: reproduce.commands(configs),
+            "folders": said.words(dict.fromkeys(config.get("out", "outputs") for config in configs)).replace(
+                " and ", " "
+            ),
+            "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
+            "dirty": any("+" in commit for commit in commits),
+            "prints": [str(fingerprint) for fingerprint in self.facts.measured("fingerprint")],
+        }
+
+    def _drawn_in(self, section: str) -> list[str]:
+        return [figure.name for figure in self.figures if figure.section == section]
+
+    def _number(self, name: str) -> int:
+        return 1 + [figure.name for figure in self.figures].index(name)
+
+    def _figure(self, name: str) -> str:
+        """A picture and its caption; nothing where it wasn't drawn."""
+        figure = next((figure for figure in self.figures if figure.name == name), None)
+        if figure is None:
+            return ""
+        caption = escape.markdown(f"Figure {self._number(name)}. {figure.caption}")
+        return f"![{caption}]({figure.png})\n\n*{caption}*"
+
+    def _table(self, table: Table | str) -> str:
+        """A table under its title and above its note; nothing where there is no such table."""
+        if isinstance(table, str):
+            if table not in self._made:
+                return ""
+            table = self._made[table]
+        self.tables.append(table)
+        head = f"**Table {len(self.tables)}.** {escape.markdown(table.title)}."
+        note = f"\n*{escape.markdown(table.note)}*\n" if table.note else ""
+        return f"{head}\n\n{table.to_markdown()}{note}"
+
+
+def code(text: object) -> str:
+    """Text of unknown origin as code in a line, whatever backticks it has.
+
+    >>> code("optim.lr"), code("a`b")
+    ('`optim.lr`', '``a`b``')
+    """
+    line = " ".join(str(text).split())
+    fence = _fence(line, 1)
+    space = " " if line[:1] == "`" or line[-1:] == "`" else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def block(text: object) -> str:
+    """Text of unknown origin as a block of code."""
+    fence = _fence(str(text), 3)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _fence(text: str, least: int) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    return "`" * max(least, longest + 1)

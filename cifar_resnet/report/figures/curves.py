@@ -1,0 +1,127 @@
+"""What is recorded every epoch, against the epoch: training loss, errors, learning rate."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures.layout import Layout
+from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
+
+BAND_ALPHA = 0.22
+
+
+def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
+    """A column of the epochs: a panel a model, a line a depth or setting, the mean over seeds in a band.
+
+    Args:
+        epochs: a row a run and epoch, of finished runs of one data set.
+        column: what is drawn.
+        label: of its axis, with a place for the scale, such as "test error (%{})".
+
+    Returns:
+        None where no run has the column.
+    """
+    if column not in epochs or epochs[column].isna().all():
+        return None
+    means = over_seeds(epochs, column, ["epoch"])
+    layout = Layout(_in_readers_order(means, epochs), rank(means))
+    figure, grid = style.figure_of(len(layout.rows), len(layout.models))
+    panels = list(chain.from_iterable(grid))
+    suffix = style.scale(panels, pd.concat([means["low"], means["high"]]))
+    for axes, model, part in layout.panels(grid):
+        draw_rest(axes, layout.rest(part))
+        for index, drawn, points in layout.lines(part, model):
+            draw_line(axes, points, index, **drawn)
+        style.integer_ticks(axes)
+    for row in grid:
+        row[0].set_ylabel(label.format(suffix))
+    for axes in grid[-1]:
+        axes.set_xlabel("epoch")
+    handles = layout.handles()
+    if band := band_label(epochs):
+        handles.append(style.band_handle(band))
+    style.legend(figure, handles)
+    return figure
+
+
+def _in_readers_order(means: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Sorting by epoch has left the groups in the order of their first appearance; keep models in it."""
+    order = {str(model): index for index, model in enumerate(epochs["model"].unique())}
+    return means.sort_values("model", key=lambda models: models.astype(str).map(order), kind="stable")
+
+
+def rank(means: pd.DataFrame) -> list[str]:
+    """Settings from the lowest to the highest last value, as the mean of their ranks within each model and depth."""
+    last = means.groupby(GROUP, sort=False, observed=True)["mean"].last().reset_index()
+    last["rank"] = last.groupby(["model", "depth"], observed=True)["mean"].rank()
+    return [str(setting) for setting in last.groupby("setting", observed=True)["rank"].mean().sort_values().index]
+
+
+def draw_line(axes: Axes, points: pd.DataFrame, index: int = 0, x: str = "epoch", **drawn: Any) -> None:
+    """One line of means, with its band where there are several seeds."""
+    (line,) = axes.plot(points[x], style.on_axis(points["mean"], axes), **drawn)
+    if len(points) == 1:
+        # One point makes no line: a run of one epoch.
+        line.set_marker("o")
+    elif line.get_marker() != "None":
+        line.set_markevery(style.mark_every(len(points), index))
+    if (points["n"] > 1).any():
+        low, high = (style.on_axis(points[side], axes) for side in ("low", "high"))
+        axes.fill_between(points[x], low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
+
+
+def draw_rest(axes: Axes, points: pd.DataFrame, x: str = "epoch") -> None:
+    """Settings without a line of their own, as one band from the lowest mean to the highest."""
+    if points.empty:
+        return
+    band = points.groupby(x)["mean"].agg(["min", "max"])
+    low, high = (style.on_axis(band[side], axes) for side in ("min", "max"))
+    axes.fill_between(band.index, low, high, color="#bbbbbb", alpha=0.45, linewidth=0)
+
+
+def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
+    """The learning rate at the end of each epoch: a line for each different schedule, named for who had it."""
+    schedules: dict[tuple[float, ...], list[tuple[str, int, str]]] = {}
+    for _, run in epochs.drop_duplicates([*GROUP, "epoch"]).groupby(GROUP, sort=False, observed=True):
+        own = (str(run["model"].iloc[0]), int(run["depth"].iloc[0]), str(run["setting"].iloc[0]))
+        schedules.setdefault(tuple(run["lr"]), []).append(own)
+    figure, ((axes,),) = style.figure_of(1, 1)
+    suffix = style.scale([axes], epochs["lr"]).removeprefix(", ")
+    label = f"learning rate ({suffix})" if suffix else "learning rate"
+    named = list(schedules.items())[: style.MAX_LINES]
+    handles = []
+    for index, ((rates, who), drawn) in enumerate(zip(named, style.line_styles(None, len(named)), strict=True)):
+        (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", **drawn)
+        line.set_markevery(style.mark_every(len(rates), index))
+        if len(rates) == 1:
+            line.set_marker("o")
+        handles.append(
+            style.line_handle(_whose(who, [group for groups in schedules.values() for group in groups]), **drawn)
+        )
+    if rest := list(schedules)[style.MAX_LINES :]:
+        for rates in rest:
+            axes.step(range(1, len(rates) + 1), rates, where="mid", color="#bbbbbb", linewidth=0.6, zorder=1)
+        handles.append(style.line_handle(f"{len(rest)} other schedules", color="#bbbbbb", linewidth=0.6))
+    axes.set(xlabel="epoch", ylabel=label)
+    style.integer_ticks(axes)
+    style.legend(figure, handles, columns=1)
+    return figure
+
+
+def _whose(who: list[tuple[str, int, str]], everyone: list[tuple[str, int, str]]) -> str:
+    """The runs that share a schedule, in as few words as tell them from the others."""
+    if len(who) == len(everyone):
+        return "all runs"
+    for part, name in ((1, "{} layers"), (0, "{}"), (2, "{}")):
+        values = list(dict.fromkeys(group[part] for group in who))
+        if all((group in who) == (group[part] in values) for group in everyone):
+            shown = ", ".join(map(str, values[:4])) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+            return name.format(shown) if shown else "the default setting"
+    names = [f"{model}-{depth}" + (f" ({setting})" if setting else "") for model, depth, setting in who]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,110 @@
+"""Figures of diagnostics.csv: gradient norms, responses and the branches' share, layer by layer.
+
+Layers are the 3×3 convolutions, counted from 1 at the images.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures.curves import draw_line
+from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
+
+
+def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure | None:
+    """A column against the layer: a panel a model, a line a depth; above at initialisation, below after training.
+
+    Args:
+        diagnostics: a row a run, epoch and layer, of one data set and setting.
+        column: what is drawn.
+        label: of its axis, with a place for the scale in parentheses.
+
+    Returns:
+        None where no run has it.
+    """
+    measured = _at_both_ends(diagnostics, column)
+    if measured.empty:
+        return None
+    means = over_seeds(measured, column, ["moment", "layer"])
+    models = [str(model) for model in measured["model"].unique()]
+    depths = sorted(int(depth) for depth in measured["depth"].unique())
+    moments = [moment for moment in ("at initialisation", "after training") if (means["moment"] == moment).any()]
+    figure, grid = style.figure_of(len(moments), len(models), height=1.85)
+    suffix = style.scale(list(chain.from_iterable(grid)), pd.concat([means["low"], means["high"]]))
+    for row, moment in zip(grid, moments, strict=True):
+        row[0].set_ylabel(label.format(f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        for axes, model in zip(row, models, strict=True):
+            part = means[(means["model"].astype(str) == model) & (means["moment"] == moment)]
+            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
+                points = part[part["depth"] == depth]
+                if len(points):
+                    draw_line(axes, points, index, "layer", **drawn)
+            axes.set_title(f"{model}, {moment}")
+            style.integer_ticks(axes)
+    for axes in grid[-1]:
+        axes.set_xlabel("layer, from the images on")
+    style.legend(figure, _handles(measured, models, depths))
+    return figure
+
+
+def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
+    """Standard deviations of the layers' responses after training; the paper's figure 7.
+
+    Above in the order of the layers, below sorted by magnitude; a panel a model, a line a depth.
+    """
+    measured = _at_both_ends(diagnostics, "response_std")
+    measured = measured[measured["moment"] == "after training"]
+    if measured.empty:
+        return None
+    in_order = over_seeds(measured, "response_std", ["layer"])
+    largest_first = in_order.sort_values("mean", ascending=False, kind="stable")
+    largest_first["layer"] = largest_first.groupby(GROUP, sort=False, observed=True).cumcount() + 1
+    models = [str(model) for model in measured["model"].unique()]
+    depths = sorted(int(depth) for depth in measured["depth"].unique())
+    figure, grid = style.figure_of(2, len(models), height=1.85)
+    suffix = style.scale(list(chain.from_iterable(grid)), pd.concat([in_order["low"], in_order["high"]]))
+    for row, frame, head, below in zip(
+        grid,
+        (in_order, largest_first),
+        ("in the layers' order", "sorted"),
+        ("layer, from the images on", "rank, largest first"),
+        strict=True,
+    ):
+        row[0].set_ylabel("std of responses" + (f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        for axes, model in zip(row, models, strict=True):
+            part = frame[frame["model"].astype(str) == model]
+            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
+                points = part[part["depth"] == depth]
+                if len(points):
+                    draw_line(axes, points, index, "layer", **drawn)
+            axes.set(title=f"{model}, {head}", xlabel=below)
+            style.integer_ticks(axes)
+    style.legend(figure, _handles(measured, models, depths))
+    return figure
+
+
+def _at_both_ends(diagnostics: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of epoch 0 and of each run's last measured epoch, told apart by a column `moment`."""
+    if column not in diagnostics or diagnostics.empty:
+        return pd.DataFrame(columns=[*diagnostics.columns, "moment"])
+    known = diagnostics.dropna(subset=[column])
+    last = known.groupby("folder", observed=True)["epoch"].transform("max")
+    first = known[known["epoch"] == 0].assign(moment="at initialisation")
+    end = known[(known["epoch"] == last) & (known["epoch"] > 0)].assign(moment="after training")
+    return pd.concat([first, end])
+
+
+def _handles(measured: pd.DataFrame, models: list[str], depths: list[int]) -> list[Artist]:
+    model = models[0] if len(models) == 1 else None
+    handles: list[Artist] = [
+        style.line_handle(f"{depth} layers", **drawn)
+        for depth, drawn in zip(depths, style.line_styles(model, len(depths)), strict=True)
+    ]
+    if band := band_label(measured):
+        handles.append(style.band_handle(band))
+    return handles

@@ -1,0 +1,109 @@
+"""What goes into which panel: a panel a model and a line a depth, or, in an ablation, a line a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from cifar_resnet.report.figures import style
+
+DEFAULT_SETTING = "(as the others)"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Panels and lines of a frame with columns model, depth and setting.
+
+    frame: what is shown, in the readers' order.
+    ranked: settings from the best to the worst; where there are too many, the last ones become one band.
+    """
+
+    frame: pd.DataFrame
+    ranked: list[str] = field(default_factory=list)
+
+    @cached_property
+    def models(self) -> list[str]:
+        """The columns of panels."""
+        return [str(model) for model in self.frame["model"].unique()]
+
+    @cached_property
+    def depths(self) -> list[int]:
+        """From shallow to deep."""
+        return sorted(int(depth) for depth in self.frame["depth"].unique())
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """All settings, in the readers' order."""
+        return [str(setting) for setting in self.frame["setting"].unique()]
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether lines are settings, and depths are rows of panels."""
+        return len(self.settings) > 1
+
+    @cached_property
+    def named(self) -> list[Any]:
+        """The levels that have a line of their own: depths, or settings."""
+        if not self.is_ablation:
+            return list(self.depths)
+        if len(self.settings) <= style.MAX_LINES:
+            return list(self.settings)
+        best = set((self.ranked or self.settings)[: style.MAX_LINES - 1])
+        return [setting for setting in self.settings if setting in best]
+
+    @property
+    def rows(self) -> list[int | None]:
+        """The rows of panels: depths in an ablation, else one row for all."""
+        return list(self.depths) if self.is_ablation else [None]
+
+    @property
+    def key(self) -> str:
+        """The column that tells a panel's lines apart."""
+        return "setting" if self.is_ablation else "depth"
+
+    def panels(self, grid: list[list[Axes]]) -> Iterator[tuple[Axes, str, pd.DataFrame]]:
+        """Each panel with its model and what belongs into it; panels without data are taken away."""
+        for depth, row in zip(self.rows, grid, strict=True):
+            for model, axes in zip(self.models, row, strict=True):
+                part = self.frame[self.frame["model"].astype(str) == model]
+                if depth is not None:
+                    part = part[part["depth"] == depth]
+                if part.empty:
+                    axes.set_axis_off()
+                    continue
+                axes.set_title(model if depth is None else f"{model}, {depth} layers")
+                yield axes, model, part
+
+    def lines(self, part: pd.DataFrame, model: str) -> Iterator[tuple[int, dict[str, Any], pd.DataFrame]]:
+        """The lines of a panel: the level's number, how it is drawn, and its points."""
+        styles = style.line_styles(model, len(self.named))
+        for index, (level, drawn) in enumerate(zip(self.named, styles, strict=True)):
+            points = part[part[self.key] == level]
+            if len(points):
+                yield index, drawn, points
+
+    def rest(self, part: pd.DataFrame) -> pd.DataFrame:
+        """The points of the settings that have no line of their own."""
+        return part[~part["setting"].isin(self.named)] if self.is_ablation else part.iloc[:0]
+
+    def handles(self) -> list[Artist]:
+        """The legend: levels in the model's own shades where there is one model, else in grey."""
+        model = self.models[0] if len(self.models) == 1 else None
+        styles = style.line_styles(model, len(self.named))
+        handles: list[Artist] = [
+            style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)
+        ]
+        others = len(self.settings) - len(self.named) if self.is_ablation else 0
+        if others:
+            handles.append(style.band_handle(f"the other {others} settings, lowest to highest", "#bbbbbb", 0.45))
+        return handles
+
+    def label(self, level: Any) -> str:
+        """A level's name in words."""
+        return (str(level) or DEFAULT_SETTING) if self.is_ablation else f"{level} layers"

@@ -1,0 +1,34 @@
+"""Reduces runs to means over seeds before anything is drawn: figures then cost the same for one seed or a hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+GROUP = ["model", "depth", "setting"]
+
+
+def over_seeds(frame: pd.DataFrame, column: str, along: Iterable[str] = ()) -> pd.DataFrame:
+    """Mean, lowest and highest of a column over the seeds of each model, depth and setting.
+
+    Args:
+        frame: a row a run, or several along `along`.
+        column: what is averaged; rows where it is missing are left out.
+        along: columns that stay apart, such as epoch or layer.
+
+    Returns:
+        A row a group and value of `along`, in the order of the frame: mean, low, high, n.
+    """
+    groups = frame.dropna(subset=[column]).groupby([*GROUP, *along], sort=False, observed=True)[column]
+    result = groups.agg(mean="mean", low="min", high="max", n="size").reset_index()
+    return result.sort_values(list(along), kind="stable", ignore_index=True) if along else result
+
+
+def band_label(frame: pd.DataFrame) -> str | None:
+    """What the band means, for the legend; None where every group has one seed."""
+    counts = frame.groupby(GROUP, sort=False, observed=True)["seed"].nunique()
+    if counts.empty or counts.max() == 1:
+        return None
+    seeds = str(counts.max()) if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
+    return f"mean of {seeds} seeds; band: lowest to highest"

@@ -1,0 +1,196 @@
+"""Final errors: against depth, against the time that training took, and of each setting of an ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cifar_resnet.reference import Published
+from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures.layout import DEFAULT_SETTING
+from cifar_resnet.report.figures.seeds import GROUP, over_seeds
+
+# Of more settings than this, a figure shows the best.
+MAX_SETTINGS = 30
+
+
+def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] = ()) -> Figure | None:
+    """Final test error against depth: a line of means a model, a point a seed, published values as hollow marks.
+
+    Args:
+        runs: a row a finished run, of one data set and setting.
+        published: what to draw beside; only where the data are the same.
+
+    Returns:
+        None with fewer than two depths.
+    """
+    depths = sorted(int(depth) for depth in runs["depth"].unique())
+    if len(depths) < 2:
+        return None
+    means = over_seeds(runs, "test_error")
+    figure, ((axes,),) = style.figure_of(1, 1)
+    everything = pd.concat([runs["test_error"], pd.Series([item.error for item in published], dtype=float)])
+    suffix = style.scale([axes], everything)
+    models = [str(model) for model in runs["model"].unique()]
+    handles: list[Artist] = []
+    for model, shift in zip(models, _dodge(models, depths), strict=True):
+        look: dict[str, Any] = {"color": style.colour(model), "marker": style.model_mark(model), "markersize": 4.5}
+        mean = means[means["model"].astype(str) == model].sort_values("depth")
+        axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), **look)
+        handles.append(style.line_handle(model, **look))
+        if (mean["n"] > 1).any():
+            own = runs[runs["model"].astype(str) == model]
+            _seed_points(axes, own["depth"] + shift, style.on_axis(own["test_error"], axes), model)
+        beside = [item for item in published if item.model == model and item.depth in depths]
+        for item in beside:
+            axes.plot(item.depth + shift, item.error, **_hollow(model), linestyle="none", label="_published")
+    if (means["n"] > 1).any():
+        handles.append(
+            style.line_handle("one seed", color=style.NEUTRAL[1], marker="_", markersize=6, linestyle="none")
+        )
+    if published:
+        handles.append(
+            style.line_handle("published", **{**_hollow(models[0]), "color": style.NEUTRAL[1]}, linestyle="none")
+        )
+    axes.set(xlabel="depth (layers)", ylabel=f"final test error (%{suffix})")
+    style.depth_ticks(axes, depths)
+    style.legend(figure, handles)
+    return figure
+
+
+def _dodge(models: Sequence[str], depths: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Shifts a little along the axis, so that marks of models at one depth lie side by side."""
+    step = 0.015 * (depths[-1] - depths[0])
+    return (np.arange(len(models)) - (len(models) - 1) / 2) * step
+
+
+def _seed_points(axes: Axes, x: pd.Series[float], y: pd.Series[float], model: str) -> None:
+    # A dash instead of the model's mark: the mean keeps the mark, and the seeds can be seen on both its sides.
+    axes.plot(
+        x, y, linestyle="none", marker="_", markersize=6, color=style.shades(model, 3)[2], label="_seeds", zorder=3
+    )
+
+
+def _hollow(model: str) -> dict[str, Any]:
+    return {
+        "color": style.colour(model),
+        "marker": style.model_mark(model),
+        "markersize": 8,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.0,
+    }
+
+
+def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
+    """Final test error against training time: a mark a run, by model, larger and darker with depth.
+
+    Returns:
+        None where fewer than two runs have a time.
+    """
+    runs = runs.dropna(subset=["seconds", "test_error"])
+    runs = runs[runs["seconds"] > 0]
+    if len(runs) < 2:
+        return None
+    divisor, unit = _time_unit(float(runs["seconds"].max()))
+    figure, ((axes,),) = style.figure_of(1, 1)
+    times = runs["seconds"] / divisor
+    y_suffix, x_suffix = style.scale([axes], runs["test_error"]), style.scale([axes], times, "x")
+    depths = sorted(int(depth) for depth in runs["depth"].unique())
+    models = [str(model) for model in runs["model"].unique()]
+    sizes = np.linspace(3.5, 6.5, len(depths)) if len(depths) > 1 else [5.0]
+    for model in models:
+        for depth, size, shade in zip(depths, sizes, style.shades(model, len(depths)), strict=True):
+            own = (runs["model"].astype(str) == model) & (runs["depth"] == depth)
+            axes.plot(
+                times[own],
+                style.on_axis(runs["test_error"][own], axes),
+                linestyle="none",
+                marker=style.model_mark(model),
+                markersize=size,
+                color=shade,
+                markeredgecolor="white",
+                markeredgewidth=0.4,
+            )
+    handles: list[Artist] = [
+        style.line_handle(model, color=style.colour(model), marker=style.model_mark(model), linestyle="none")
+        for model in models
+    ]
+    if len(depths) > 1:
+        few = depths if len(depths) <= 5 else [depths[0], depths[len(depths) // 2], depths[-1]]
+        handles += [
+            style.line_handle(
+                f"{depth} layers",
+                color=style.shades(None, len(depths))[depths.index(depth)],
+                marker="p",
+                markersize=sizes[depths.index(depth)],
+                linestyle="none",
+            )
+            for depth in few
+        ]
+    axes.set(xlabel=f"training and evaluation time ({unit}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
+    style.legend(figure, handles, columns=3)
+    return figure
+
+
+def _time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds in a unit, and its name, in which the longest run has few digits."""
+    if seconds < 180:
+        return 1.0, "seconds"
+    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
+
+
+def draw_settings(runs: pd.DataFrame) -> Figure | None:
+    """Final test error of each setting: a row a setting, the best at the top; marks are means, dashes seeds.
+
+    Returns:
+        None where there is one setting.
+    """
+    if runs["setting"].nunique() < 2:
+        return None
+    means = over_seeds(runs, "test_error")
+    best = means.groupby("setting", sort=False, observed=True)["mean"].mean().sort_values()
+    shown = [str(setting) for setting in best.index[:MAX_SETTINGS]]
+    row_of = {setting: row for row, setting in enumerate(shown)}
+    means, runs = (frame[frame["setting"].isin(shown)] for frame in (means, runs))
+    figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + 0.2 * len(shown))
+    figure.set_figwidth(style.PAGE)
+    suffix = style.scale([axes], runs["test_error"], "x")
+    depths = sorted(int(depth) for depth in means["depth"].unique())
+    models = [str(model) for model in means["model"].unique()]
+    cells = [(model, depth) for model in models for depth in depths]
+    handles: list[Artist] = []
+    for index, (model, depth) in enumerate(cells):
+        mean = means[(means["model"].astype(str) == model) & (means["depth"] == depth)]
+        if mean.empty:
+            continue
+        shift = 0.5 * (index - (len(cells) - 1) / 2) / len(cells)
+        look: dict[str, Any] = {
+            "color": style.shades(model, len(depths))[depths.index(depth)],
+            "marker": style.model_mark(model),
+            "markersize": 5,
+            "linestyle": "none",
+        }
+        axes.plot(style.on_axis(mean["mean"], axes, "x"), mean["setting"].astype(str).map(row_of) + shift, **look)
+        handles.append(style.line_handle(f"{model}-{depth}", **look))
+        if (mean["n"] > 1).any():
+            own = runs[(runs["model"].astype(str) == model) & (runs["depth"] == depth)]
+            rows = own["setting"].astype(str).map(row_of) + shift
+            error = style.on_axis(own["test_error"], axes, "x")
+            axes.plot(error, rows, linestyle="none", marker="|", markersize=6, color=look["color"], label="_seeds")
+    if (means.groupby(GROUP, observed=True)["n"].max() > 1).any():
+        handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], marker="|", linestyle="none"))
+    axes.set(xlabel=f"final test error (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
+    axes.set_yticks(range(len(shown)), [_shortened(setting) for setting in shown])
+    style.legend(figure, handles)
+    return figure
+
+
+def _shortened(setting: str, longest: int = 48) -> str:
+    setting = setting or DEFAULT_SETTING
+    return setting if len(setting) <= longest else f"{setting[: longest - 1]}…"

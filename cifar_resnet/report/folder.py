@@ -1,0 +1,86 @@
+"""What one run folder says, before runs are put side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cifar_resnet.report import factors, texts
+from cifar_resnet.run_dir import RunDir, State, config_hash, digest
+
+
+@dataclass
+class Record:
+    """What a folder says but for its epochs."""
+
+    folder: str
+    config: dict[str, Any]
+    status: dict[str, Any]
+    row: dict[str, Any]
+    flat: dict[str, Any]  # what the run is, for what tells it from others
+    metrics: str
+    diagnostics: str
+
+
+def read(run: RunDir) -> Record:
+    """What the folder holds.
+
+    Raises:
+        RunError: a file can't be read.
+        KeyError, TypeError, AttributeError, ValueError: config.yaml is not that of a run.
+    """
+    config, status = run.read_config(), run.read_status()
+    return Record(
+        str(run.path),
+        config,
+        status,
+        _describe(run, config, status),
+        factors.describe(config),
+        texts.read_lines(run.metrics),
+        texts.read_lines(run.path / "diagnostics.csv"),
+    )
+
+
+def _state(run: RunDir, status: dict[str, Any]) -> tuple[str, str | None]:
+    """The state, and its reason where there is one."""
+    state, reason = str(status["state"]), status.get("reason")
+    known = status.get("metrics_digest")
+    if state == State.FINISHED.value and known is not None and known != digest(run.metrics):
+        # As a sweep takes it: it would train the run's end again.
+        return State.INTERRUPTED.value, "its metrics.csv is not the one that it finished with"
+    try:
+        # Only of a run that says it is running must the lock be asked.
+        return run.state().value if state == State.RUNNING.value else state, reason
+    except OSError:
+        # On a disk that can't be written to, nobody can ask for the lock.
+        return state, reason
+
+
+def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    data, versions = status.get("data") or {}, status.get("versions") or {}
+    state, reason = _state(run, status)
+    return {
+        "data": str(config["data"]["name"]),
+        "kind": str(config["data"]["kind"]),
+        "model": str(config["model"]["name"]),
+        "depth": int(config["depth"]),
+        "setting": "",
+        "seed": int(config["seed"]),
+        "state": state,
+        "reason": reason,
+        "parameters": status.get("parameters"),
+        "seconds": status.get("seconds"),
+        "train_images": data.get("train_images"),
+        "val_images": data.get("val_images"),
+        "test_images": data.get("test_images"),
+        "classes": data.get("classes"),
+        "device": status.get("device"),
+        "threads": status.get("threads"),
+        "precision": config["precision"],
+        "fingerprint": data.get("fingerprint"),
+        "commit": status.get("commit"),
+        "torch": versions.get("torch"),
+        "python": versions.get("python"),
+        "hash": config_hash(config),
+        "folder": str(run.path),
+    }

@@ -1,0 +1,49 @@
+"""The finished runs of a data set, sorted into networks: one of each model, setting and depth, repeated over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass
+class Group:
+    """The runs that differ by their seeds alone."""
+
+    model: str
+    setting: str
+    depth: int
+    off_default: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def values(self, column: str) -> dict[int, float]:
+        """Seed → value of a column of the runs, where it was measured."""
+        pairs = ((row["seed"], row.get(column)) for row in self.rows)
+        return {seed: float(value) for seed, value in pairs if value is not None and not math.isnan(value)}
+
+    def smallest(self, column: str) -> float | None:
+        """The smallest of a column that says how many images an error is of; None where no run says it."""
+        return min(self.values(column).values(), default=None)
+
+
+Key = tuple[str, str, int]
+
+
+def collect(finished: pd.DataFrame) -> dict[str, dict[Key, Group]]:
+    """Data set → (model, setting, depth) → its finished runs, in the order of the runs."""
+    groups: dict[str, dict[Key, Group]] = defaultdict(dict)
+    names = [str(name) for name in finished]
+    for values in finished.itertuples(index=False, name=None):
+        row = dict(zip(names, values, strict=True))
+        key = row["model"], row["setting"], row["depth"]
+        groups[row["data"]].setdefault(key, Group(*key, row["off_default"])).rows.append(row)
+    return groups
+
+
+def fewest(*groups: Group, column: str = "test_images") -> float | None:
+    """The fewest images that the errors of any of the groups are of."""
+    return min((count for group in groups if (count := group.smallest(column)) is not None), default=None)

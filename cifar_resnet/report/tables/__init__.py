@@ -1,0 +1,49 @@
+"""The report's tables; each is a `Table` that knows how to be written as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from cifar_resnet.report.load import Runs
+from cifar_resnet.report.tables.differences import ablation, comparison
+from cifar_resnet.report.tables.records import hyperparameters, left_out, runs_table
+from cifar_resnet.report.tables.results import GRIDS, grid, main
+from cifar_resnet.report.tables.table import MISSING, Table
+
+__all__ = [
+    "GRIDS",
+    "MISSING",
+    "NAMES",
+    "Table",
+    "ablation",
+    "all_tables",
+    "comparison",
+    "grid",
+    "hyperparameters",
+    "left_out",
+    "main",
+    "runs_table",
+]
+
+NAMES = (
+    "main",
+    *dict.fromkeys(name for name, _, _ in GRIDS.values()),
+    "comparison",
+    "ablation",
+    "hyperparameters",
+    "runs",
+    "left-out",
+)
+"""The names of all tables that there may be."""
+
+
+def all_tables(runs: Runs, data: str) -> list[Table]:
+    """Every table that there is something for, in the report's order."""
+    made = [
+        main(runs, data),
+        *(grid(runs, data, measure) for measure in GRIDS),
+        comparison(runs, data),
+        ablation(runs, data),
+        hyperparameters(runs, data),
+        runs_table(runs, data),
+        left_out(runs, data),
+    ]
+    return [table for table in made if table is not None]

@@ -1,0 +1,144 @@
+"""The tables of differences: from model to model, from depth to depth, and from the default to each other setting."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from cifar_resnet.report.groups import Group, Key, fewest
+from cifar_resnet.report.load import Runs
+from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, compare, decimals
+from cifar_resnet.report.tables.table import MISSING, Table, plus
+
+# measure → its words, and the split whose images it is of
+MEASURES = {"test_error": ("final test error", "test_images"), "train_error": ("final training error", "train_images")}
+_NOTE = (
+    "Differences are in percentage points, second less first; better and worse where the 95 % interval leaves out zero "
+    "(t-interval; seeds that both have are paired). With one seed there is no interval: then better and worse mean "
+    "beyond what the choice of test images explains, and another seed may say otherwise."
+)
+_WORDS = {1: "worse", -1: "better", 0: "not told apart"}
+
+
+def difference(first: Group, second: Group, measure: str) -> Difference:
+    """How much higher the second's error is.
+
+    A training error is held to the yardstick of the test images, too: its own sampling error, on as many images as
+    training has, would be far below the spread between seeds.
+    """
+    return compare(first.values(measure), second.values(measure), fewest(first, second))
+
+
+def interval(one: Difference, digits: int) -> str:
+    """The interval in words for a table."""
+    return "one seed: no interval" if one.method == ONE_SEED else f"{plus(one.low, digits)} to {plus(one.high, digits)}"
+
+
+def verdict(one: Difference) -> str:
+    """Better, worse or not told apart; marked where only one seed says so."""
+    return _WORDS[one.sign] + (" (one seed)" if one.method == ONE_SEED and one.sign else "")
+
+
+def comparison(runs: Runs, data: str) -> Table | None:
+    """Plain to residual to pre-activation at the same depth, and each depth to the next in the same model.
+
+    None where no two networks differ in just one of the two.
+    """
+    pairs = list(_pairs(runs.groups[data]))
+    rows, numbers = [], []
+    for measure, (words, split) in MEASURES.items():
+        for first, second in pairs:
+            if first.values(measure) and second.values(measure):
+                one = difference(first, second, measure)
+                labels = {
+                    "from": f"{first.model}-{first.depth}",
+                    "to": f"{second.model}-{second.depth}",
+                    "setting": first.setting,
+                }
+                rows.append({"measure": words, **labels, **_cells(one, fewest(first, second, column=split))})
+                numbers.append({"measure": measure, **labels, **_numbers(one)})
+    if not rows:
+        return None
+    title = f"From model to model and from depth to depth on {data}"
+    return Table("comparison", title, _without_empty(rows), _NOTE, pd.DataFrame(numbers))
+
+
+def _pairs(groups: dict[Key, Group]) -> Iterator[tuple[Group, Group]]:
+    """Neighbours: of one setting and depth among the models that there are, then of one setting and model."""
+    models: dict[tuple[str, int], list[Group]] = defaultdict(list)
+    depths: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for (model, setting, depth), group in groups.items():
+        models[setting, depth].append(group)
+        depths[model, setting].append(group)
+    for alike in (*models.values(), *depths.values()):
+        yield from pairwise(alike)
+
+
+def ablation(runs: Runs, data: str) -> Table | None:
+    """Each setting against the default one of the same model and depth; None where there is one setting alone.
+
+    The default is the setting with the fewest values off those of conf/, and of several the one with the most runs.
+    """
+    networks: dict[tuple[str, int], list[Group]] = defaultdict(list)
+    for (model, _, depth), group in runs.groups[data].items():
+        networks[model, depth].append(group)
+    rows, numbers = [], []
+    for (model, depth), groups in networks.items():
+        if len(groups) < 2:
+            continue
+        default = min(groups, key=lambda group: (group.off_default, -len(group.rows)))
+        for group in groups:
+            if group is default or not (group.values("test_error") and default.values("test_error")):
+                continue
+            one = difference(default, group, "test_error")
+            labels = {"model": model, "layers": str(depth)}
+            labels |= {"default": _changed(default, group), "changed to": _changed(group, default)}
+            rows.append({**labels, **_cells(one, fewest(default, group))})
+            numbers.append({**labels, **_numbers(one)})
+    if not rows:
+        return None
+    note = f"Final test error of each setting against the default one. {_NOTE}"
+    return Table("ablation", f"Ablations on {data}", _without_empty(rows), note, pd.DataFrame(numbers))
+
+
+def _changed(group: Group, other: Group) -> str:
+    """What a setting says and the other doesn't."""
+    parts = [part for part in group.setting.split(", ") if part not in other.setting.split(", ")]
+    return ", ".join(parts) or MISSING
+
+
+def _cells(one: Difference, images: float | None) -> dict[str, str]:
+    digits = decimals(images)
+    return {
+        "first (%)": f"{one.first:.{digits}f}",
+        "second (%)": f"{one.second:.{digits}f}",
+        "difference (points)": plus(one.mean, digits),
+        "95 % interval (points)": interval(one, digits),
+        "seeds": f"{one.n[0]} pairs" if one.method == PAIRED else " and ".join(map(str, dict.fromkeys(one.n))),
+        "in words": verdict(one),
+    }
+
+
+def _numbers(one: Difference) -> dict[str, Any]:
+    known = one.method != ONE_SEED
+    return {
+        "first": one.first,
+        "second": one.second,
+        "difference": one.mean,
+        "low": one.low if known else math.nan,
+        "high": one.high if known else math.nan,
+        "n_first": one.n[0],
+        "n_second": one.n[1],
+        "method": one.method,
+        "verdict": _WORDS[one.sign],
+    }
+
+
+def _without_empty(rows: list[dict[str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows)
+    return frame.drop(columns=[head for head in frame if frame[head].eq("").all()])

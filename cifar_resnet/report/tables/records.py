@@ -1,0 +1,104 @@
+"""The tables that every number is traced by: the runs, their hyper-parameters, and what was left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from cifar_resnet.report.factors import describe, in_words, sort_key
+from cifar_resnet.report.load import Runs
+from cifar_resnet.report.statistics import decimals
+from cifar_resnet.report.tables.table import MISSING, Table
+
+# Label and column, in the order of the table of runs.
+_COLUMNS = {
+    "model": "model",
+    "layers": "depth",
+    "setting": "setting",
+    "seed": "seed",
+    "state": "state",
+    "epochs": "epochs",
+    "test error (%)": "test_error",
+    "training error (%)": "train_error",
+    "time (s)": "seconds",
+    "config": "hash",
+    "commit": "commit",
+    "data": "fingerprint",
+    "torch": "torch",
+    "python": "python",
+    "device": "device",
+    "threads": "threads",
+    "precision": "precision",
+    "folder": "folder",
+}
+
+
+def runs_table(runs: Runs, data: str) -> Table:
+    """A row a run, whatever its state, with all that it takes to find where a number comes from."""
+    part = runs.runs[runs.runs["data"] == data]
+    rows = [_run_row({str(key): value for key, value in row.items()}) for row in part.to_dict("records")]
+    frame = pd.DataFrame(rows)
+    empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
+    note = (
+        "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + where "
+        "files differed from it."
+    )
+    return Table("runs", f"Runs on {data}", frame.drop(columns=empty), note, part.drop(columns="off_default"))
+
+
+def _run_row(row: dict[str, Any]) -> dict[str, str]:
+    row["test_error"] = _error(row["test_error"], row["test_images"])
+    row["train_error"] = _error(row["train_error"], row["train_images"])
+    if isinstance(row["commit"], str):
+        row["commit"] = row["commit"][:8] + "+" * row["commit"].endswith("+changes")
+    for name in ("threads", "seconds"):
+        row[name] = None if pd.isna(row[name]) else f"{row[name]:.{1 if name == 'seconds' else 0}f}"
+    return {head: MISSING if pd.isna(row[column]) else str(row[column]) for head, column in _COLUMNS.items()}
+
+
+def _error(value: float, images: float) -> str | None:
+    return None if pd.isna(value) else f"{value:.{decimals(images)}f}"
+
+
+def hyperparameters(runs: Runs, data: str) -> Table:
+    """Every key of the configs: the value that all runs share, or all values where they differ."""
+    folders = runs.runs.loc[runs.runs["data"] == data, "folder"]
+    flats = [describe(runs.configs[folder]) for folder in folders]
+    values: dict[str, dict[str, Any]] = {}
+    for flat in flats:
+        for key, value in flat.items():
+            values.setdefault(key, {})[in_words(value)] = value
+    rows = []
+    for key, found in values.items():
+        ordered = sorted(found, key=lambda words: sort_key(found[words]))
+        rows.append(
+            {"key": key, "value": ", ".join(ordered), "in these runs": "the same" if len(ordered) == 1 else "differs"}
+        )
+    rows.sort(key=lambda row: row["in these runs"])
+    title = f"Hyper-parameters of the runs on {data}"
+    note = "Keys as on the command line of train.py; milestones are in the unit that the length is given in."
+    return Table("hyperparameters", title, pd.DataFrame(rows), note)
+
+
+def left_out(runs: Runs, data: str) -> Table | None:
+    """What is not in the numbers, and why; None where everything is."""
+    unfinished = runs.unfinished
+    rows = [
+        {
+            "folder": str(run["folder"]),
+            "state": str(run["state"]),
+            "reason": f"{_after(run['epochs'])}{f': {reason}' if isinstance(reason := run['reason'], str) else ''}",
+        }
+        for run in unfinished[unfinished["data"] == data].to_dict("records")
+    ]
+    rows += [
+        {"folder": copy, "state": "copy", "reason": f"the same run as {run}, counted once"}
+        for copy, run in runs.copies.items()
+    ]
+    rows += [{"folder": folder, "state": "unreadable", "reason": reason} for folder, reason in runs.unreadable.items()]
+    return Table("left-out", "Not in these numbers", pd.DataFrame(rows)) if rows else None
+
+
+def _after(epochs: int) -> str:
+    return f"after {epochs} epoch{'' if epochs == 1 else 's'}"

@@ -1,0 +1,81 @@
+"""One table of the report, and its rendering as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cifar_resnet.report.tables import escape
+
+MISSING = "–"
+# What a cell of a column of numbers looks like: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674.
+_NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( (±|to) .*)?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as readers see it.
+
+    name: stem of its files' names. frame: cells as text, under heads that hold the unit.
+    note: what one must know to read it; may be empty. numbers: the same for programs, unrounded; None where it is text.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+    numbers: pd.DataFrame | None = None
+
+    @property
+    def right_aligned(self) -> list[bool]:
+        """For each column whether it holds numbers."""
+        return [
+            any(cell != MISSING for cell in self.frame[head])
+            and all(cell == MISSING or _NUMBER.fullmatch(cell) for cell in self.frame[head])
+            for head in self.frame
+        ]
+
+    @property
+    def _lines(self) -> list[list[str]]:
+        """The heads, and the rows under them."""
+        return [list(map(str, self.frame)), *(list(row) for row in self.frame.itertuples(index=False, name=None))]
+
+    def to_csv(self) -> str:
+        """For programs: unrounded numbers where there are any."""
+        return str((self.frame if self.numbers is None else self.numbers).to_csv(index=False, lineterminator="\n"))
+
+    def to_markdown(self) -> str:
+        """The table alone, without title and note."""
+        heads, *rows = [[escape.markdown(cell) for cell in row] for row in self._lines]
+        rules = ["---:" if right else "---" for right in self.right_aligned]
+        return "".join(f"| {' | '.join(row)} |\n" for row in (heads, rules, *rows))
+
+    def to_latex(self) -> str:
+        """A booktabs tabular, without title and note."""
+        form = "".join("r" if right else "l" for right in self.right_aligned)
+        heads, *rows = [" & ".join(map(escape.latex, row)) + r" \\" for row in self._lines]
+        body = "\n".join([r"\toprule", heads, r"\midrule", *rows, r"\bottomrule"])
+        return f"\\begin{{tabular}}{{{form}}}\n{body}\n\\end{{tabular}}\n"
+
+
+def plus(value: float, digits: int) -> str:
+    """A difference with its sign, where it has one at so many digits.
+
+    >>> plus(0.3, 2), plus(-1.24, 1), plus(-0.04, 1)
+    ('+0.30', '−1.2', '0.0')
+    """
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def with_std(mean: float, std: float, digits: int) -> str:
+    """Mean ± sample standard deviation; one seed has no ±.
+
+    >>> with_std(6.614, 0.16, 2), with_std(8.754, float("nan"), 2)
+    ('6.61 ± 0.16', '8.75')
+    """
+    if pd.isna(mean):
+        return MISSING
+    return f"{mean:.{digits}f}" if pd.isna(std) else f"{mean:.{digits}f} ± {std:.{digits}f}"

@@ -1,0 +1,76 @@
+"""The filters of `aggregate.py --where key=value`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import yaml
+
+from cifar_resnet.config import FIELDS, unknown_key
+from cifar_resnet.defaults import with_defaults
+from cifar_resnet.errors import ConfigError, RunError
+from cifar_resnet.report.factors import in_words, sort_key
+
+# What the command line of train.py calls by its group's name.
+_SHORT = {"model": "model.name", "data": "data.name"}
+_Item = TypeVar("_Item")
+
+
+class Where:
+    """Filters that a run's config must all fit; a filter may name several values: `depth=20,56`."""
+
+    def __init__(self, filters: Sequence[str]) -> None:
+        """Reads the filters.
+
+        Raises:
+            ConfigError: one is not `key=value`.
+        """
+        self._values: dict[str, list[Any]] = {}
+        for text in filters:
+            key, equals, value = text.partition("=")
+            if not (key and equals):
+                raise ConfigError(f"--where {text}: expected key=value, such as --where model=resnet")
+            self._values.setdefault(_SHORT.get(key, key), []).extend(_parse(text, value))
+
+    def filter(self, items: Sequence[_Item], config: Callable[[_Item], Mapping[str, Any]]) -> list[_Item]:
+        """The items whose configs fit.
+
+        Raises:
+            ConfigError: a filter's key is in no config.
+            RunError: a filter leaves nothing.
+        """
+        if not self._values:
+            return list(items)
+        left = [(item, with_defaults(config(item))) for item in items]
+        for key, values in self._values.items():
+            if key not in FIELDS and not any(key in flat for _, flat in left):
+                raise ConfigError(f"--where {key}=…: {unknown_key(key)}")
+            fitting = [(item, flat) for item, flat in left if any(flat.get(key) == value for value in values)]
+            if not fitting:
+                present = sorted(
+                    {flat.get(key) for _, flat in left if not isinstance(flat.get(key), list)}, key=sort_key
+                )
+                raise RunError(
+                    f"--where {key}={','.join(in_words(value) for value in values)}: no run has it; "
+                    f"the runs have {', '.join(in_words(value) for value in present[:10])}"
+                )
+            left = fitting
+        return [item for item, _ in left]
+
+
+def _parse(text: str, value: str) -> list[Any]:
+    try:
+        parsed = yaml.safe_load(value if value.startswith("[") else f"[{value}]")
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--where {text}: {value} can't be read; expected values such as 20,56") from error
+    # A list is one value, as milestones are.
+    return [parsed] if value.startswith("[") else [_number(item) for item in parsed]
+
+
+def _number(value: Any) -> Any:
+    """PyYAML reads 1e-4 as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -1,0 +1,89 @@
+"""Makes run folders whose numbers are known."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from cifar_resnet.run_dir import RunDir
+
+HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
+CONFIG = {
+    "depth": 20,
+    "seed": 0,
+    "precision": "fp32",
+    "out": "outputs",
+    "init_from": None,
+    "model": {"name": "resnet", "shortcut": "A", "width": 16},
+    "optim": {
+        "epochs": 2,
+        "iterations": None,
+        "batch_size": 128,
+        "lr": 0.1,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.0001,
+        "milestones": [1],
+        "gamma": 0.1,
+        "warmup": "auto",
+    },
+    "data": {
+        "kind": "digits",
+        "name": "digits",
+        "root": None,
+        "cache": None,
+        "image_size": None,
+        "train_size": None,
+        "test_size": None,
+        "holdout": 0,
+        "augment": False,
+    },
+}
+SIZES = {"digits": (1437, 360), "cifar10": (50_000, 10_000)}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes a run folder under `runs`, with these test and training errors, one an epoch.
+
+    Training errors are a point above the test errors unless given. `keys` are values of the config by their full names.
+    """
+
+    def make(name, errors, train=None, state="finished", model="resnet", depth=20, seed=0, tail="", status=(), **keys):
+        config = copy.deepcopy(CONFIG)
+        config |= {"depth": depth, "seed": seed}
+        config["model"]["name"] = model
+        for key, value in keys.items():
+            group, _, last = key.rpartition("__")
+            (config[group] if group else config)[last] = value
+        kind = config["data"]["kind"]
+        train_images, test_images = SIZES.get(kind, (100, 100))
+        run = RunDir(tmp_path / "runs" / name)
+        run.write_config(config)
+        train = [error + 1 for error in errors] if train is None else train
+        rows = [f"{i},{i},0.1,1.5,{b},1,{a},2,1,100\n" for i, (a, b) in enumerate(zip(errors, train, strict=True), 1)]
+        run.metrics.write_text(HEAD + "".join(rows) + tail)
+        data = {"kind": kind, "fingerprint": f"{kind}-images", "train_images": train_images, "val_images": 0}
+        data |= {"test_images": test_images, "classes": 10}
+        known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
+        run.update_status(state=state, **(known | dict(status)))
+        return run
+
+    return make
+
+
+@pytest.fixture
+def make_layers():
+    """Writes a run's diagnostics.csv: for each epoch, layers of these response deviations and gradient norms."""
+
+    def make(run, responses, gradients, epochs=(0, 2)):
+        head = "epoch,step,layer,name,weight_grad_norm,output_grad_norm,response_std,branch_ratio\n"
+        rows = [
+            f"{epoch},{epoch},{layer},stage1.{layer},1,{gradient},{response},\n"
+            for epoch in epochs
+            for layer, (response, gradient) in enumerate(zip(responses, gradients, strict=True), 1)
+        ]
+        (run.path / "diagnostics.csv").write_text(head + "".join(rows))
+
+    return make

@@ -1,0 +1,198 @@
+"""Each claim's verdict on made-up runs that speak for it, against it, and for neither."""
+
+import pytest
+
+from cifar_resnet.report import claims, load
+from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
+
+REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
+
+
+@pytest.fixture
+def judge(tmp_path):
+    def run(number, data="cifar10"):
+        return claims.judge(load.load([tmp_path]), data)[number - 1]
+
+    return run
+
+
+@pytest.fixture
+def network(make_run):
+    """A network with these final test errors, and training errors, one a seed; nothing else is learnt on the way."""
+
+    def make(model, depth, test, train=None, early=50.0, **keys):
+        train = test if train is None else train
+        for seed, (a, b) in enumerate(zip(test, train, strict=True)):
+            name = f"{model}-{depth}-{seed}-{'-'.join(map(str, keys.values()))}"
+            make_run(
+                name, [60.0, a], train=[early + seed / 10, b], model=model, depth=depth, seed=seed, **(REAL | keys)
+            )
+
+    return make
+
+
+def test_all_six_are_judged_in_order_whatever_there_is(network, tmp_path):
+    network("resnet", 20, [8.0])
+    found = claims.judge(load.load([tmp_path]), "cifar10")
+    assert [claim.number for claim in found] == [1, 2, 3, 4, 5, 6]
+    assert {claim.verdict for claim in found} == {OPEN}
+    assert all(claim.missing and claim.command.startswith("python train.py") for claim in found)
+
+
+@pytest.mark.parametrize(
+    ("deep", "verdict"),
+    [([10.0, 10.3, 10.1], HOLDS), ([4.0, 4.1, 4.3], FAILS), ([6.0, 4.0, 5.2], OPEN)],
+)
+def test_degradation(network, judge, deep, verdict):
+    network("plain", 20, [9.0] * 3, train=[5.0, 5.1, 5.2])
+    network("plain", 56, [9.0] * 3, train=deep)
+    claim = judge(1)
+    assert claim.verdict == verdict
+    assert "plain-20 5.10 %" in claim.evidence
+    assert "the 3 seeds that both have" in claim.evidence
+    # The numbers of SciPy's test are in test_statistics; here it matters that the sentence has them.
+    assert "95 % interval" in claim.evidence
+    assert bool(claim.command) == (verdict == OPEN)
+
+
+def test_degradation_of_one_seed_is_called_where_it_is_beyond_the_choice_of_images(network, judge):
+    network("plain", 20, [9.0], train=[0.3])
+    network("plain", 56, [9.0], train=[88.0])
+    claim = judge(1)
+    assert claim.verdict == HOLDS
+    assert "one seed: no interval" in claim.evidence
+    assert "more seeds" in claim.missing
+    assert "seed=0,1,2" in claim.command and "model=plain" in claim.command and "depth=20,56" in claim.command
+
+
+def test_a_small_difference_of_one_seed_is_open(network, judge):
+    network("plain", 20, [9.0], train=[5.0])
+    network("plain", 56, [9.0], train=[5.5])
+    assert judge(1).verdict == OPEN
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "verdict"),
+    [
+        ([1.0, 1.1, 1.0], [7.0, 7.1, 7.0], HOLDS),
+        ([1.0, 1.1, 1.0], [9.0, 9.1, 9.0], FAILS),
+        ([4.0, 4.1, 4.0], [7.0, 7.1, 7.0], FAILS),
+        ([1.0, 1.1, 1.0], [8.0, 8.3, 7.9], OPEN),
+    ],
+)
+def test_shortcuts_need_both_errors_lower(network, judge, train, test, verdict):
+    network("resnet", 20, [8.0, 8.1, 8.0], train=[2.0, 2.1, 2.0])
+    network("resnet", 56, test, train=train)
+    assert judge(2).verdict == verdict
+
+
+def test_shortcuts_that_fit_every_image_are_sent_to_a_harder_data_set(network, judge):
+    network("resnet", 20, [8.0] * 3, train=[0.0] * 3)
+    network("resnet", 56, [7.0, 7.1, 7.0], train=[0.0] * 3)
+    claim = judge(2)
+    assert (claim.verdict, claim.command) == (OPEN, "python train.py -m sweeps=nine")
+    assert "without error" in claim.missing
+
+
+@pytest.mark.parametrize(
+    ("residual", "early", "verdict"),
+    [
+        ([8.2, 8.3, 8.2], 40.0, HOLDS),
+        ([6.0, 6.1, 6.0], 40.0, FAILS),  # not similar
+        ([8.2, 8.3, 8.2], 60.0, FAILS),  # slower
+        ([8.2, 8.3, 8.2], 50.0, OPEN),  # neither faster nor slower
+        ([7.0, 8.0, 9.0], 40.0, OPEN),  # too scattered to be called similar
+    ],
+)
+def test_shallow_networks(network, judge, residual, early, verdict):
+    network("plain", 20, [8.4, 8.4, 8.5])
+    network("resnet", 20, residual, early=early)
+    claim = judge(3)
+    assert claim.verdict == verdict
+    assert f"{early + 0.1:.2f} % for resnet-20" in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("preact", "verdict"), [([6.0, 6.1, 6.0], HOLDS), ([7.0, 7.1, 7.0], FAILS), ([6.5, 6.4, 6.6], OPEN)]
+)
+def test_preactivation(network, judge, preact, verdict):
+    network("resnet", 110, [6.5, 6.5, 6.6])
+    network("preact", 110, preact)
+    claim = judge(4)
+    assert claim.verdict == verdict
+    assert "resnet-110 6.53 %" in claim.evidence
+
+
+def test_other_settings_have_no_say(network, judge):
+    network("resnet", 110, [6.5, 6.5, 6.6])
+    network("preact", 110, [6.0, 6.1, 6.0])
+    network("preact", 110, [9.0, 9.1, 9.2], optim__lr=0.05)
+    assert judge(4).verdict == HOLDS
+
+
+@pytest.fixture
+def layers(make_run, make_layers):
+    """A network of one seed or more that recorded these layers."""
+
+    def make(model, responses, gradients=(1, 1, 1, 1), depth=20, seeds=1, epochs=(0, 2)):
+        for seed in range(seeds):
+            run = make_run(f"{model}-{depth}-{seed}", [9.0, 8.0], model=model, depth=depth, seed=seed, **REAL)
+            make_layers(run, [response + seed / 100 for response in responses], gradients, epochs)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("residual", "verdict"),
+    [
+        ([0.3, 0.3, 0.3, 0.9], HOLDS),
+        ([0.9, 0.9, 0.9, 0.9], FAILS),
+        ([0.6, 0.6, 0.1, 0.1], OPEN),  # smaller in the mean, but not in three quarters of the layers
+    ],
+)
+def test_responses_of_one_seed(layers, judge, residual, verdict):
+    layers("plain", [0.5, 0.5, 0.5, 0.5])
+    layers("resnet", residual)
+    claim = judge(5)
+    assert claim.verdict == verdict
+    assert "one seed" in claim.evidence
+    assert "diagnostics.enabled=true" in claim.command
+
+
+@pytest.mark.parametrize(("residual", "verdict"), [([0.3] * 4, HOLDS), ([0.7] * 4, FAILS)])
+def test_responses_of_three_seeds(layers, judge, residual, verdict):
+    layers("plain", [0.5] * 4, seeds=3)
+    layers("resnet", residual, seeds=3)
+    claim = judge(5)
+    assert (claim.verdict, claim.missing) == (verdict, "")
+    assert "95 % interval of the difference" in claim.evidence
+
+
+def test_responses_must_be_smaller_at_every_depth(layers, judge):
+    for depth, residual in ((20, 0.3), (56, 0.9)):
+        layers("plain", [0.5] * 4, depth=depth)
+        layers("resnet", [residual] * 4, depth=depth)
+    assert judge(5).verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("gradients", "verdict", "said"),
+    [
+        ((0.5, 1, 1, 1), HOLDS, "0.5 at initialisation and 0.5 after epoch 2"),
+        ((0.05, 1, 1, 1), OPEN, "0.05"),
+        ((0.001, 1, 1, 1), FAILS, "0.001"),
+        ((0, 1, 1, 1), FAILS, "output"),
+        ((1000, 1, 1, 1), HOLDS, "grows towards the input"),
+    ],
+)
+def test_gradients(layers, judge, gradients, verdict, said):
+    layers("plain", [0.5] * 4, gradients)
+    claim = judge(6)
+    assert claim.verdict == verdict
+    assert said in claim.evidence
+
+
+def test_gradients_are_those_of_the_deepest_plain_network(layers, judge):
+    layers("plain", [0.5] * 4, (0.001, 1, 1, 1), depth=20)
+    layers("plain", [0.5] * 4, (1, 1, 1, 1), depth=56)
+    assert judge(6).verdict == HOLDS

@@ -1,0 +1,139 @@
+"""The command line of `aggregate.py`, as a user runs it."""
+
+import io
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from cifar_resnet.report import command
+from cifar_resnet.report.progress import Bar
+from tests.conftest import tree
+
+TABLES = ["comparison", "hyperparameters", "main", "runs", "test-error", "training-error", "best-error"]
+
+
+def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, program):
+    make_run("a", [60.0, 6.0])
+    make_run("b", [90.0, 80.0], model="plain", depth=56)
+    make_run("c", [90.0], model="plain", depth=56, seed=1, state="failed", status={"reason": "out of memory"})
+    done = program("aggregate.py", "runs")
+    assert done.returncode == 0, done.stderr
+    assert "80.0" in done.stdout and "1 failed" in done.stdout and "runs/report" in done.stdout
+    written = set(tree(tmp_path / "runs/report"))
+    assert {f"tables/{name}.{kind}" for name in (*TABLES[1:], "left-out") for kind in ("csv", "md", "tex")} <= written
+    assert {"report.md", "report.html", "report.tex", "epochs.csv", "figures/test_error.png"} <= written
+    assert "out of memory" in (tmp_path / "runs/report/tables/left-out.md").read_text()
+    epochs = pd.read_csv(tmp_path / "runs/report/epochs.csv")
+    assert epochs["test_error"].tolist() == [90.0, 80.0, 90.0, 60.0, 6.0]
+    assert epochs["model"].tolist() == ["plain", "plain", "plain", "resnet", "resnet"]
+
+
+def test_only_what_is_asked_for_is_written(make_run, tmp_path, capsys):
+    make_run("a", [6.0])
+    make_run("b", [6.0], depth=56)
+    arguments = [str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv", "--where", "depth=20"]
+    assert command.main(arguments) == 0
+    assert tree(tmp_path / "r") == sorted(
+        ["epochs.csv", *(f"tables/{name}.csv" for name in TABLES if name != "comparison")]
+    )
+    assert pd.read_csv(tmp_path / "r/tables/main.csv")["depth"].tolist() == [20]
+
+
+def test_a_table_that_an_earlier_report_had_is_gone(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [6.0], optim__lr=0.05)
+    out = ["--out", str(tmp_path / "r"), "--format", "csv"]
+    command.main([str(tmp_path / "runs"), *out])
+    assert (tmp_path / "r/tables/ablation.csv").exists()
+    command.main([str(tmp_path / "runs"), *out, "--where", "optim.lr=0.1"])
+    assert not (tmp_path / "r/tables/ablation.csv").exists()
+
+
+def test_several_data_sets_have_a_report_each_and_an_index(make_run, tmp_path, program):
+    make_run("a", [6.0])
+    make_run("b", [7.0], data__kind="synthetic", data__name="other")
+    done = program("aggregate.py", "runs", "--format", "md,html,csv")
+    assert done.returncode == 0, done.stderr
+    for data, error in (("digits", 6.0), ("other", 7.0)):
+        assert pd.read_csv(tmp_path / f"runs/report/{data}/tables/main.csv")["test_error_mean"].tolist() == [error]
+        assert pd.read_csv(tmp_path / f"runs/report/{data}/epochs.csv")["data"].tolist() == [data]
+        assert f"({data}/report.md)" in (tmp_path / "runs/report/index.md").read_text()
+        assert f'href="{data}/report.html"' in (tmp_path / "runs/report/index.html").read_text()
+        assert (tmp_path / f"runs/report/{data}/report.html").exists()
+
+
+def test_epochs_of_runs_with_and_without_a_holdout_share_a_table(make_run, tmp_path):
+    make_run("a", [6.0])
+    run = make_run('b, "c"', [7.0], seed=1, data__holdout=10)
+    run.metrics.write_text(
+        "epoch,step,lr,train_loss,train_error,val_loss,val_error,test_loss,test_error,train_seconds,test_seconds,"
+        "images_per_second\n1,1,0.1,1,9,1,3.0,,,1,1,100\n"
+    )
+    command.main([str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv"])
+    epochs = pd.read_csv(tmp_path / "r/epochs.csv").set_index("seed")
+    assert epochs.loc[1, "val_error"] == 3.0 and pd.isna(epochs.loc[1, "test_error"])
+    assert epochs.loc[0, "test_error"] == 6.0 and pd.isna(epochs.loc[0, "val_error"])
+    assert epochs.loc[1, "folder"] == str(run.path)
+
+
+def test_a_long_ablation_is_cut_on_the_screen_and_whole_in_the_files(make_run, tmp_path, capsys):
+    for index in range(33):
+        make_run(f"r{index}", [6.0], optim__lr=0.1 + index)
+    command.main([str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv"])
+    shown = capsys.readouterr().out
+    assert "and 3 more rows, in tables/test-error" in shown
+    assert "lr=29.1" in shown and "lr=30.1" not in shown
+    assert len(pd.read_csv(tmp_path / "r/tables/test-error.csv")) == 33
+
+
+def test_no_finished_run_is_said(make_run, tmp_path, capsys):
+    make_run("a", [6.0], state="failed")
+    assert command.main([str(tmp_path / "runs"), "--format", "csv"]) == 0
+    assert "no run has finished yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        (["."], "no run folder under .; train some first"),
+        (["runs", "--format", "pdf"], "--format pdf: pdf is none; expected some of md,html,tex,csv"),
+        (["runs", "--where", "optim.rl=1"], "did you mean optim.lr?"),
+        (["runs", "--out", "runs/a/config.yaml/r"], "can't be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(make_run, program, tmp_path, arguments, message):
+    if arguments[0] == "runs":
+        make_run("a", [6.0])
+    done = program("aggregate.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_report_needs_neither_torch_nor_hydra_and_help_not_even_pandas():
+    code = (
+        "import sys, contextlib, cifar_resnet.report.command as command\n"
+        "with contextlib.suppress(SystemExit): command.main(['--help'])\n"
+        "light = not {'pandas', 'scipy', 'matplotlib', 'rich'} & set(sys.modules)\n"
+        "from cifar_resnet.report import claims, load, overview, tables\n"
+        "sys.exit(not light or bool({'torch', 'hydra'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_the_bar_shows_what_is_done_once_patience_is_over():
+    text = io.StringIO()
+    with Bar(Console(file=text, force_terminal=True, width=80), patience=0) as bar:
+        bar("reading runs", 3, 10)
+    assert "reading runs" in text.getvalue() and "3/10" in text.getvalue()
+
+
+def test_the_bar_stays_away_from_what_is_quick():
+    text = io.StringIO()
+    with Bar(Console(file=text, force_terminal=True, width=80), patience=3600) as bar:
+        bar("reading runs", 3, 10)
+    assert text.getvalue() == ""

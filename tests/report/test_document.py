@@ -1,0 +1,264 @@
+"""The report says what the runs show and no more, and is well-formed in every format."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from cifar_resnet.report import claims, document, figures, load, tables
+from cifar_resnet.report.document import html, latex
+from cifar_resnet.report.document.facts import Facts
+from cifar_resnet.report.document.text import block, code
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
+
+
+class Elements(HTMLParser):
+    """Collects tags, ids and what is referred to; fails where an element isn't closed in turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.ids, self.references = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [named["id"]] if "id" in named else []
+        for value in named.values():
+            self.references += re.findall(r"url\(#([^)]+)\)", value or "")
+        for name in ("href", "xlink:href"):
+            if (named.get(name) or "").startswith("#"):
+                self.references.append(named[name][1:])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Writes the whole report of the runs under `runs`, and returns the text of one format."""
+
+    def write(kind="md"):
+        everything = load.load([tmp_path / "runs"])
+        (data,) = everything.datasets
+        runs, out = everything.of(data), tmp_path / "report"
+        drawn = figures.draw_all(runs, data, out)
+        made = tables.all_tables(runs, data)
+        assert document.write(runs, data, made, claims.judge(runs, data), drawn, out) == [
+            "report.md",
+            "report.html",
+            "report.tex",
+        ]
+        return (out / f"report.{kind}").read_text()
+
+    return write
+
+
+@pytest.fixture
+def nine(make_run):
+    """The nine runs in small; plain-110 is stuck."""
+    for model in ("plain", "resnet", "preact"):
+        for depth in (20, 56, 110):
+            final = 88.0 if (model, depth) == ("plain", 110) else 5.0 + depth / 100
+            make_run(f"{model}{depth}", [90.0, final], [90.0, final - 2], model=model, depth=depth)
+
+
+def sections(markdown):
+    return re.findall(r"^## (.+)$", markdown, re.MULTILINE)
+
+
+def test_the_report_has_the_labs_parts_in_order(nine, report):
+    assert sections(report()) == [
+        "Introduction",
+        "Experiment set-up",
+        "Results",
+        "Comparison",
+        "Discussion",
+        "Threats to validity",
+        "How to reproduce",
+    ]
+
+
+def test_the_architecture_is_that_of_6n_plus_2_layers(nine, tmp_path):
+    runs = load.load([tmp_path / "runs"]).of("digits")
+    frame = Facts(runs, "digits", []).architecture().frame
+    for depth in (20, 56, 110):
+        assert frame[f"{depth} layers"].astype(int).sum() == depth
+    assert frame["map (pixels)"].tolist() == ["8×8", "8×8", "4×4", "2×2", "1×1"]
+    assert frame["filters"].tolist() == ["16", "16", "32", "64", "10"]
+
+
+def test_networks_that_were_not_trained_are_not_spoken_of(make_run, report):
+    make_run("a", [50.0, 6.0], model="plain")
+    text = report()
+    assert "preact" not in text
+    assert "resnet" not in text.replace("cifar-resnet", "")
+    assert "Why a shortcut helps" not in text
+    make_run("b", [50.0, 6.0], model="resnet")
+    assert "Why a shortcut helps" in report()
+
+
+def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, report):
+    make_run("a", [50.0, 9.0], [50.0, 1.0], model="plain")
+    make_run("b", [50.0, 7.0], [50.0, 0.9], model="plain", depth=56)
+    assert "Overfitting would look different" not in report()
+    make_run("b", [50.0, 80.0], [50.0, 80.0], model="plain", depth=56)
+    text = report()
+    assert "Overfitting would look different" in text
+    number = re.search(r"as Figure (\d+) shows on its left side", text).group(1)
+    assert f"Figure {number}. Plain networks of two depths" in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"precision": "bf16"}, "**Lower precision.**"),
+        ({"data__augment": True}, "mirrored with a probability of one half"),
+        ({"model__shortcut": "B"}, "option B"),
+        ({"data__kind": "cifar10"}, "CIFAR-10: colour images"),
+        ({"optim__lr": 0.05}, "The learning rate begins at 0.05"),
+    ],
+)
+def test_the_text_follows_the_config(make_run, report, keys, said):
+    make_run("a", [50.0, 6.0])
+    assert said not in report()
+    make_run("a", [50.0, 6.0], **keys)
+    assert said in report()
+
+
+def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
+    make_run("a", [50.0, 6.0])
+    assert "one seed each" in report()
+    assert "**One seed.**" in report()
+    make_run("b", [50.0, 7.0], seed=1)
+    assert "2 seeds each" in report()
+    assert "**One seed.**" not in report()
+
+
+def test_no_finished_run_is_said_and_listed(make_run, report):
+    make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
+    text = report()
+    assert "None of the 1 runs found on digits has finished" in text
+    assert "out of memory" in text
+    assert sections(text) == ["Introduction", "How to reproduce"]
+    assert "\\begin{document}" in report("tex")
+
+
+def test_commands_are_those_that_train_the_runs(nine, report):
+    assert re.search(r"^python train.py -m model=plain,resnet,preact depth=20,56,110 .*data=digits", report(), re.M)
+
+
+def test_figures_and_tables_are_numbered_in_order(nine, report):
+    text = report()
+    for kind, pattern in (("Table", r"^\*\*Table (\d+)\.\*\*"), ("Figure", r"^\*Figure (\d+)\.")):
+        numbers = [int(number) for number in re.findall(pattern, text, re.MULTILINE)]
+        assert numbers == list(range(1, len(numbers) + 1)), kind
+        assert len(numbers) > 4
+
+
+def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine, report):
+    page = Elements()
+    page.feed(report("html"))
+    page.close()
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.references) <= set(page.ids)
+    assert page.tags.count("svg") == 7
+    assert page.tags.count("math") == 2
+    assert page.tags.count("nav") == 1
+
+
+def test_the_page_names_no_address_to_fetch(nine, report):
+    text = report("html")
+    loaded = re.findall(r"""(?:src|href|action)="([^"#][^"]*)""", text) + re.findall(r"url\(([^)#][^)]*)\)", text)
+    assert loaded == ["data:,"]
+    assert "@import" not in text
+
+
+def test_the_same_runs_give_the_same_page(nine, report):
+    assert report("html") == report("html")
+
+
+HOSTILE = "<script>alert(1)</script>|`*_$\\%&#{}~^"
+
+
+def test_a_hostile_reason_is_text_in_every_format(make_run, report):
+    make_run("a", [50.0, 6.0])
+    make_run("b", [50.0], seed=1, state="failed", status={"reason": HOSTILE, "device": HOSTILE})
+    make_run("c", [50.0, 6.0], seed=2, status={"device": HOSTILE})
+    page = Elements()
+    page.feed(report("html"))
+    assert page.tags.count("script") == 1
+    assert page.open == []
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$\\%&amp;#{}~^" in report("html")
+    assert_latex(report("tex"))
+    assert "<script>" not in re.sub(r"\\<", "", report("md"))
+
+
+def test_latex_is_well_formed_and_includes_every_figure(nine, report, tmp_path):
+    source = report("tex")
+    assert_latex(source)
+    included = re.findall(r"\\includegraphics\{([^}]+)\}", source)
+    assert len(included) == 7
+    assert all((tmp_path / "report" / name).exists() for name in included)
+    assert source.count(r"\[") == 2
+
+
+def assert_latex(source):
+    """Every environment is closed in turn, braces balance, and rows have as many cells as their table has columns."""
+    opened = []
+    for side, name in re.findall(r"\\(begin|end)\{(\w+)\}", source):
+        if side == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert opened == []
+    bare = re.sub(r"\\[\\{}%$&#_]", "", source)
+    depth = 0
+    for character in bare:
+        depth += (character == "{") - (character == "}")
+        assert depth >= 0
+    assert depth == 0
+    assert len(re.findall(r"\$", bare)) % 2 == 0
+    for form, body in re.findall(
+        r"\\begin\{longtable\}\{([^\n]*)\}\n\\caption.*?\\endfoot\n(.*?)\\end\{longtable\}", source, re.S
+    ):
+        columns = len(re.sub(r">\{.*?\}p\{.*?\}", "l", form.replace(r"\raggedright\arraybackslash", "")))
+        for row in body.strip().split("\\\\\n"):
+            assert len(re.findall(r"(?<!\\)&", row)) == columns - 1, row
+
+
+def test_wide_tables_are_split_and_each_part_names_its_rows(nine, tmp_path):
+    runs = load.load([tmp_path / "runs"]).of("digits")
+    source = latex.render_table(tables.runs_table(runs, "digits"))
+    parts = source.split(r"\begin{longtable}")[1:]
+    assert len(parts) > 1
+    for part in parts:
+        assert "part" in part
+        assert re.search(r"plain & 20 & 0 &", part)
+    assert source.count(r"\addtocounter{table}{-1}") == len(parts) - 1
+
+
+def test_code_of_any_text_stays_code():
+    assert code("a`b") == "``a`b``"
+    assert code("`a`") == "`` `a` ``"
+    assert block("a\n```\nb") == "````\na\n```\nb\n````"
+
+
+def test_an_svg_gets_ids_of_its_own():
+    svg = (
+        '<?xml version="1.0"?>\n<svg><defs><path id="a"/></defs><g clip-path="url(#a)"><use xlink:href="#a"/></g></svg>'
+    )
+    inlined = html.inline_svg(svg, "loss", 'a "caption"')
+    assert inlined == (
+        '<svg role="img" aria-label="a &quot;caption&quot;"><defs><path id="loss-a"/></defs>'
+        '<g clip-path="url(#loss-a)"><use xlink:href="#loss-a"/></g></svg>'
+    )

@@ -1,0 +1,341 @@
+"""What is drawn is what was measured: looked up in the axes' artists, not in pixels."""
+
+import itertools
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from cifar_resnet.report import figures, load
+from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Draws everything of the runs under `runs`; returns names, and the folder."""
+
+    def draw():
+        (data,) = load.load([tmp_path / "runs"]).datasets
+        made = figures.draw_all(load.load([tmp_path / "runs"]).of(data), data, tmp_path / "report")
+        return [figure.name for figure in made], tmp_path / "report/figures"
+
+    return draw
+
+
+@pytest.fixture
+def epochs(tmp_path):
+    """The epochs of the runs under `runs`."""
+    return lambda: load.load([tmp_path / "runs"]).of("digits").epochs
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """The finished runs under `runs`, a row each."""
+    return lambda: load.load([tmp_path / "runs"]).of("digits").finished
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_line_is_the_mean_over_seeds_and_its_band_the_lowest_and_highest(make_run, epochs):
+    for seed, final in enumerate((6.0, 8.0, 13.0)):
+        make_run(f"r{seed}", [50.0, final], seed=seed)
+    figure = curves.draw(epochs(), "test_error", "test error (%{})")
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    assert line.get_xydata().tolist() == [[1.0, 50.0], [2.0, 9.0]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {6.0, 13.0} <= set(band[band[:, 0] == 2.0][:, 1])
+    assert axes.get_title() == "resnet"
+    assert legend_of(figure) == ["20 layers", "mean of 3 seeds; band: lowest to highest"]
+
+
+def test_one_seed_has_no_band_and_none_is_promised(make_run, epochs):
+    make_run("a", [50.0, 6.0])
+    figure = curves.draw(epochs(), "test_error", "{}")
+    assert len(figure.axes[0].collections) == 0
+    assert legend_of(figure) == ["20 layers"]
+
+
+def test_a_run_of_one_epoch_is_a_point(make_run, epochs):
+    make_run("a", [50.0])
+    (line,) = curves.draw(epochs(), "test_error", "{}").axes[0].lines
+    assert line.get_marker() == "o"
+
+
+def test_models_are_panels_and_depths_are_shades_from_light_to_dark(make_run, epochs):
+    for model, depth in itertools.product(("preact", "plain", "resnet"), (110, 20, 56)):
+        make_run(f"{model}{depth}", [50.0, 6.0], model=model, depth=depth)
+    figure = curves.draw(epochs(), "test_error", "{}")
+    assert [axes.get_title() for axes in figure.axes] == ["plain", "resnet", "preact"]
+    for axes in figure.axes:
+        brightness = [np.dot(to_rgb(line.get_color()), (0.299, 0.587, 0.114)) for line in axes.lines]
+        assert brightness == sorted(brightness, reverse=True)
+        widths = [line.get_linewidth() for line in axes.lines]
+        assert widths == sorted(widths)
+    assert legend_of(figure) == ["20 layers", "56 layers", "110 layers"]
+
+
+def test_a_run_at_chance_makes_the_axis_logarithmic_and_the_label_says_so(make_run, epochs):
+    make_run("a", [50.0, 2.0])
+    make_run("b", [90.0, 90.0], model="plain", depth=56)
+    axes = curves.draw(epochs(), "test_error", "test error (%{})").axes[0]
+    assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "test error (%, log scale)")
+
+
+def test_alike_errors_have_a_plain_axis(make_run, epochs):
+    make_run("a", [12.0, 8.0])
+    axes = curves.draw(epochs(), "test_error", "test error (%{})").axes[0]
+    assert (axes.get_yscale(), axes.get_ylabel()) == ("linear", "test error (%)")
+
+
+def test_no_error_at_all_lies_at_the_edge_of_a_logarithmic_axis(make_run, epochs):
+    make_run("a", [50.0, 2.0, 0.0])
+    axes = curves.draw(epochs(), "test_error", "test error (%{})").axes[0]
+    assert axes.get_ylabel() == "test error (%, log scale, 0 at the edge)"
+    assert axes.lines[0].get_ydata()[-1] == pytest.approx(axes.get_ylim()[0])
+    assert axes.get_ylim()[0] < 2.0
+
+
+def test_an_ablation_has_a_line_a_setting_in_panels_of_model_and_depth(make_run, epochs):
+    for lr, depth in itertools.product((0.1, 0.05), (20, 56)):
+        make_run(f"{lr}-{depth}", [50.0, 100 * lr], depth=depth, optim__lr=lr)
+    figure = curves.draw(epochs(), "test_error", "{}")
+    assert [axes.get_title() for axes in figure.axes] == ["resnet, 20 layers", "resnet, 56 layers"]
+    finals = [sorted(line.get_ydata()[-1] for line in axes.lines) for axes in figure.axes]
+    assert finals == [[5.0, 10.0], [5.0, 10.0]]
+    assert sorted(legend_of(figure)) == ["lr=0.05", "lr=0.1"]
+
+
+def test_of_many_settings_the_best_are_lines_and_the_rest_one_band(make_run, epochs):
+    for index in range(45):
+        make_run(f"r{index}", [80.0, 20.0 + index], optim__lr=0.001 * (index + 1))
+    figure = curves.draw(epochs(), "test_error", "{}")
+    (axes,) = figure.axes
+    assert sorted(line.get_ydata()[-1] for line in axes.lines) == [20.0 + index for index in range(style.MAX_LINES - 1)]
+    (band,) = axes.collections
+    ends = band.get_paths()[0].vertices
+    assert {20.0 + style.MAX_LINES - 1, 64.0} <= set(ends[ends[:, 0] == 2.0][:, 1])
+    assert "the other 38 settings, lowest to highest" in legend_of(figure)
+
+
+def test_the_labs_figure_has_training_left_and_test_right_of_plain_20_and_56(make_run, epochs):
+    for depth, error in ((20, 9.0), (56, 12.0), (110, 30.0)):
+        make_run(f"p{depth}", [60.0, error], [70.0, error - 5], model="plain", depth=depth)
+        make_run(f"r{depth}", [60.0, 5.0], depth=depth)
+    left, right = paper.draw_degradation(epochs()).axes
+    assert (left.get_title(), right.get_title()) == ("training error", "test error")
+    assert [line.get_ydata()[-1] for line in left.lines] == [4.0, 7.0]
+    assert [line.get_ydata()[-1] for line in right.lines] == [9.0, 12.0]
+
+
+def test_training_is_dashed_and_test_is_solid(make_run, epochs):
+    make_run("a", [60.0, 5.0], [70.0, 1.0])
+    figure = paper.draw_train_and_test(epochs())
+    train, test = figure.axes[0].lines
+    assert (train.get_ydata()[-1], train.is_dashed()) == (1.0, True)
+    assert (test.get_ydata()[-1], test.is_dashed()) == (5.0, False)
+    assert legend_of(figure) == ["20 layers", "training error", "test error"]
+
+
+def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_path):
+    for depth, seed in itertools.product((20, 110), (0, 1)):
+        make_run(f"{depth}-{seed}", [50.0, 8.0 + seed], depth=depth, seed=seed, data__kind="cifar10", data__name="c")
+    finished = load.load([tmp_path / "runs"]).of("c").finished
+    published = figures._published(finished)
+    assert [(item.depth, item.error) for item in published] == [(20, 8.75), (110, 6.61)]
+    (axes,) = summary.draw_error_against_depth(finished, published).axes
+    mean, seeds, *hollow = axes.lines
+    assert mean.get_ydata().tolist() == [8.5, 8.5]
+    assert seeds.get_ydata().tolist() == [8.0, 9.0, 8.0, 9.0]
+    assert [mark.get_ydata()[0] for mark in hollow] == [8.75, 6.61]
+    assert {mark.get_markerfacecolor() for mark in hollow} == {"none"}
+
+
+def test_published_values_stand_beside_no_other_data(make_run, finished):
+    make_run("a", [6.0])
+    make_run("b", [7.0], depth=110)
+    assert figures._published(finished()) == []
+
+
+def test_error_against_time_has_each_run_in_a_fitting_unit(make_run, finished):
+    make_run("a", [6.0], status={"seconds": 600.0})
+    make_run("b", [7.0], seed=1, status={"seconds": 1200.0})
+    (axes,) = summary.draw_error_against_time(finished()).axes
+    assert axes.get_xlabel() == "training and evaluation time (minutes)"
+    assert sorted(axes.lines[0].get_xydata().tolist()) == [[10.0, 6.0], [20.0, 7.0]]
+
+
+def test_settings_are_rows_with_the_best_at_the_top(make_run, finished):
+    for lr, error in ((0.1, 9.0), (0.05, 6.0), (0.01, 8.0)):
+        make_run(f"r{lr}", [error], optim__lr=lr)
+    (axes,) = summary.draw_settings(finished()).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["lr=0.05", "lr=0.01", "lr=0.1"]
+    assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0], [9.0, 2.0]]
+
+
+def test_schedules_are_named_for_who_had_them(make_run, epochs):
+    for depth in (20, 56, 110):
+        run = make_run(f"r{depth}", [50.0, 6.0], depth=depth)
+        if depth == 110:
+            run.metrics.write_text(run.metrics.read_text().replace("1,1,0.1", "1,1,0.01"))
+    figure = curves.draw_learning_rate(epochs())
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[0.1, 0.1], [0.01, 0.1]]
+    assert legend_of(figure) == ["20, 56 layers", "110 layers"]
+
+
+def test_gradients_are_drawn_by_layer_at_both_ends_of_training(make_run, make_layers, tmp_path):
+    make_layers(make_run("a", [50.0, 6.0]), [0.5, 0.25, 0.125], [1.0, 0.1, 0.01])
+    measured = load.load([tmp_path / "runs"]).diagnostics
+    figure = diagnostics.draw_by_layer(measured, "output_grad_norm", "norm{}")
+    assert [axes.get_title() for axes in figure.axes] == ["resnet, at initialisation", "resnet, after training"]
+    for axes in figure.axes:
+        assert axes.lines[0].get_xydata().tolist() == [[1.0, 1.0], [2.0, 0.1], [3.0, 0.01]]
+        assert axes.get_ylabel() == "norm\n(log scale)"
+
+
+def test_responses_are_drawn_in_order_and_sorted(make_run, make_layers, tmp_path):
+    make_layers(make_run("a", [50.0, 6.0]), [0.25, 0.5, 0.125], [1.0, 1.0, 1.0])
+    in_order, by_size = diagnostics.draw_responses(load.load([tmp_path / "runs"]).diagnostics).axes
+    assert in_order.lines[0].get_ydata().tolist() == [0.25, 0.5, 0.125]
+    assert by_size.lines[0].get_xydata().tolist() == [[1.0, 0.5], [2.0, 0.25], [3.0, 0.125]]
+
+
+def test_nothing_is_drawn_of_what_is_not_there(make_run, drawn):
+    make_run("a", [50.0, 6.0])
+    names, folder = drawn()
+    assert names == ["training_loss", "test_error", "training_and_test_error", "learning_rate"]
+    assert {path.stem for path in folder.iterdir()} == set(names)
+
+
+def test_a_figure_of_an_earlier_report_does_not_stay(make_run, drawn):
+    make_run("a", [50.0, 6.0])
+    _, folder = drawn()
+    (folder / "degradation.png").write_bytes(b"old")
+    drawn()
+    assert not (folder / "degradation.png").exists()
+
+
+def test_unfinished_runs_are_not_drawn(make_run, drawn):
+    make_run("a", [90.0, 90.0], state="diverged")
+    assert drawn()[0] == []
+
+
+def test_a_hold_out_split_is_drawn_in_place_of_the_test_set(make_run, drawn):
+    run = make_run("a", [50.0, 6.0], data__holdout=100)
+    run.metrics.write_text(
+        "epoch,step,lr,train_loss,train_error,val_loss,val_error,test_loss,test_error,"
+        "train_seconds,test_seconds,images_per_second\n"
+        "1,1,0.1,1.5,9,1,8,,,2,1,100\n2,2,0.1,1.5,7,1,6,1,5,2,1,100\n"
+    )
+    names, _ = drawn()
+    assert "validation_error" in names
+    assert "test_error" not in names
+
+
+def test_files_are_of_200_dots_an_inch_and_the_same_bytes_again(make_run, drawn):
+    for model in ("plain", "resnet", "preact"):
+        make_run(model, [50.0, 6.0], model=model)
+    names, folder = drawn()
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    drawn()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    with Image.open(folder / "test_error.png") as image:
+        assert image.width == round(style.PAGE * 200)
+    for name in names:
+        text = (folder / f"{name}.svg").read_text()
+        assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "<dc:date>" not in text
+
+
+@pytest.mark.parametrize("rows", [1, 9, 45])
+def test_no_letters_overlap_and_none_is_too_small(make_run, tmp_path, rows):
+    runs = list(itertools.product(("plain", "resnet", "preact"), (20, 56, 110), range(5)))[:: 45 // rows]
+    for index, (model, depth, seed) in enumerate(runs):
+        make_run(f"r{index}", [90.0, 50.0, 2.0 + index % 7], model=model, depth=depth, seed=seed)
+    loaded = load.load([tmp_path / "runs"]).of("digits")
+    with style.applied():
+        for name, make in figures._figures(loaded, "digits"):
+            if (figure := make()) is not None:
+                assert_legible(figure, name)
+
+
+def test_long_names_of_settings_do_not_overlap(make_run, tmp_path):
+    for index in range(12):
+        keys = {"optim__lr": 0.01 * (index + 1), "optim__weight_decay": 1e-5 * (index + 1), "model__width": 16 + index}
+        make_run(f"r{index}", [90.0, 50.0, 2.0 + index], **keys)
+    loaded = load.load([tmp_path / "runs"]).of("digits")
+    with style.applied():
+        for name, make in figures._figures(loaded, "digits"):
+            if (figure := make()) is not None:
+                assert_legible(figure, name)
+
+
+def assert_legible(figure, name):
+    """All letters are of 7 points or more, inside of the figure, and none on another."""
+    figure.draw_without_rendering()
+    renderer = figure._get_renderer()
+    texts = [text for axes in figure.axes if axes.axison for text in (axes.title, axes.xaxis.label, axes.yaxis.label)]
+    for axes in figure.axes:
+        for place, axis in enumerate((axes.xaxis, axes.yaxis)):
+            low, high = sorted(axis.get_view_interval())
+            labels = [label for label in axis.get_majorticklabels() if label.get_visible()]
+            texts += [label for label in labels if low <= label.get_position()[place] <= high]
+    texts += figure.legends[0].get_texts()
+    texts = [text for text in texts if text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    for text, box in zip(texts, boxes, strict=True):
+        assert text.get_fontsize() >= 7, (name, text)
+        assert figure.bbox.x0 - 1 <= box.x0 and box.x1 <= figure.bbox.x1 + 1, (name, text)
+        assert figure.bbox.y0 - 1 <= box.y0 and box.y1 <= figure.bbox.y1 + 1, (name, text)
+    for (one, a), (other, b) in itertools.combinations(zip(texts, boxes, strict=True), 2):
+        # A pixel or two of the boxes' margins may touch.
+        assert not a.padded(-1.5).overlaps(b.padded(-1.5)), (name, one, other)
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1: what people without one kind of cone see, in linear RGB.
+_BLIND = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    "none": np.eye(3),
+}
+
+
+def lab(colour, blindness="none"):
+    """CIELAB of a colour as seen with this colour vision; a distance of about 2 is just noticeable."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(_BLIND[blindness]) @ linear, 0, 1)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(to_xyz @ linear / (0.9505, 1.0, 1.089))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("blindness", _BLIND)
+def test_models_are_told_apart_by_the_colour_blind(blindness):
+    seen = [lab(style.colour(model), blindness) for model in ("plain", "resnet", "preact")]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
+
+
+@pytest.mark.parametrize("model", ["plain", "resnet", "preact", None])
+def test_three_depths_are_told_apart_in_grey_print(model):
+    lightness = [lab(shade)[0] for shade in style.shades(model, 3)]
+    assert min(a - b for a, b in itertools.pairwise(lightness)) > 15
+    # The lightest is still seen on white paper.
+    assert lightness[0] < 72
+
+
+def test_models_have_marks_of_their_own():
+    assert len({style.model_mark(model) for model in ("plain", "resnet", "preact")}) == 3
+
+
+def test_an_axis_of_nothing_but_zeros_stays_plain():
+    figure, ((axes,),) = style.figure_of(1, 1)
+    assert style.scale([axes], pd.Series([0.0, 0.0])) == ""
+    assert axes.get_yscale() == "linear"
+    assert figure.get_figwidth() == style.COLUMN

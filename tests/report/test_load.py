@@ -1,0 +1,212 @@
+"""Run folders become rows, with what tells them apart, and nothing that can't be read is silently lost."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from cifar_resnet.errors import ConfigError, RunError
+from cifar_resnet.report import load
+from cifar_resnet.run_dir import digest, find_runs
+
+
+def test_a_run_is_its_last_epoch_and_its_best(make_run, tmp_path):
+    make_run("a", [9.0, 5.0, 6.0], train=[8.0, 4.0, 2.0])
+    row = load.load([tmp_path]).runs.iloc[0]
+    assert (row["epochs"], row["test_error"], row["train_error"]) == (3, 6.0, 2.0)
+    assert (row["best_test_error"], row["best_epoch"]) == (5.0, 2)
+    assert (row["test_images"], row["parameters"], row["images_per_second"]) == (360, 269434, 100)
+
+
+def test_with_a_holdout_the_best_epoch_is_chosen_on_it(make_run, tmp_path):
+    make_run("a", [6.0])
+    run = make_run("b", [7.0], seed=1, data__holdout=10)
+    run.metrics.write_text(
+        "epoch,step,lr,train_loss,train_error,val_loss,val_error,test_loss,test_error,train_seconds,test_seconds,"
+        "images_per_second\n1,1,0.1,1,9,1,3.0,,,1,1,100\n2,2,0.1,1,8,1,4.0,1,7.5,1,1,100\n"
+    )
+    rows = load.load([tmp_path]).runs.set_index("seed")
+    assert rows.loc[0, "best_test_error"] == 6.0
+    assert pd.isna(rows.loc[1, "best_test_error"])
+    assert (rows.loc[1, "best_val_error"], rows.loc[1, "best_epoch"], rows.loc[1, "test_error"]) == (3.0, 1, 7.5)
+
+
+def test_epochs_are_named_and_in_the_order_of_the_runs(make_run, tmp_path):
+    make_run("a", [6.0, 5.0], model="resnet")
+    make_run("b", [60.0], model="plain", depth=56)
+    epochs = load.load([tmp_path]).epochs
+    assert epochs["model"].tolist() == ["plain", "resnet", "resnet"]
+    assert epochs["test_error"].tolist() == [60.0, 6.0, 5.0]
+
+
+def test_what_differs_names_the_setting_and_seeds_do_not(make_run, tmp_path):
+    for seed in (0, 1):
+        make_run(f"a{seed}", [6.0], seed=seed)
+        make_run(f"b{seed}", [6.0], seed=seed, optim__lr=0.05, optim__nesterov=True)
+    runs = load.load([tmp_path])
+    assert runs.factors == {"digits": ["optim.lr", "optim.nesterov"]}
+    assert runs.runs["setting"].value_counts().to_dict() == {
+        "lr=0.1, nesterov=false": 2,
+        "lr=0.05, nesterov=true": 2,
+    }
+
+
+def test_settings_are_ordered_by_size(make_run, tmp_path):
+    for size in (64, 128, 8):
+        make_run(f"r{size}", [6.0], optim__batch_size=size)
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["batch_size=8", "batch_size=64", "batch_size=128"]
+
+
+def test_milestones_that_scale_with_the_epochs_need_no_mention(make_run, tmp_path):
+    make_run("a", [6.0], optim__epochs=12, optim__milestones=[6, 9])
+    make_run("b", [6.0], optim__epochs=164, optim__milestones=[81, 122])
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["epochs=12", "epochs=164"]
+    make_run("c", [6.0], optim__epochs=12, optim__milestones=[3])
+    assert "epochs=12, milestones=[3]" in load.load([tmp_path]).runs["setting"].tolist()
+
+
+def test_a_key_that_an_older_run_lacks_has_its_default(make_run, tmp_path):
+    make_run("a", [6.0])
+    old = make_run("b", [6.0], seed=1)
+    config = old.read_config()
+    del config["optim"]["nesterov"]
+    old.write_config(config)
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["", ""]
+
+
+def test_the_main_setting_has_the_most_networks_then_is_nearest_to_the_defaults(make_run, tmp_path):
+    make_run("a", [6.0], optim__lr=0.05)
+    make_run("b", [6.0], optim__lr=0.1)
+    assert load.load([tmp_path]).main_settings == {"digits": "lr=0.1"}
+    make_run("c", [6.0], optim__lr=0.05, model="plain")
+    assert load.load([tmp_path]).main_settings == {"digits": "lr=0.05"}
+
+
+def test_runs_on_other_images_are_another_setting(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [6.0], seed=1, status={"data": {"fingerprint": "0123456789"}})
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["images=012345", "images=digits"]
+
+
+def test_data_sets_of_one_name_and_different_kinds_stay_apart(make_run, tmp_path):
+    make_run("a", [6.0], data__kind="cifar10", data__name="cifar10")
+    make_run("b", [6.0], data__kind="image_folder", data__name="cifar10")
+    runs = load.load([tmp_path])
+    assert runs.datasets == ["cifar10-cifar10", "cifar10-image_folder"]
+    part = runs.of("cifar10-image_folder")
+    assert (len(part.runs), len(part.epochs), len(part.configs)) == (1, 1, 1)
+
+
+def test_a_half_written_last_line_is_left_out(make_run, tmp_path):
+    make_run("a", [6.0, 5.0], tail="3,3,0.1,1.")
+    assert load.load([tmp_path]).runs["epochs"].tolist() == [2]
+
+
+def test_a_run_with_half_a_header_has_no_epochs_yet(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [], seed=1, state="interrupted").metrics.write_text("epoch,st")
+    assert sorted(load.load([tmp_path]).runs["epochs"]) == [0, 1]
+
+
+def test_no_run_at_all_with_epochs_is_no_error(make_run, tmp_path):
+    make_run("a", [], state="pending").metrics.unlink()
+    runs = load.load([tmp_path])
+    assert (runs.runs["epochs"].tolist(), len(runs.epochs)) == ([0], 0)
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(make_run, tmp_path):
+    make_run("a", [6.0], state="running")
+    assert load.load([tmp_path]).runs["state"].tolist() == ["interrupted"]
+
+
+def test_a_finished_run_whose_metrics_were_cut_is_not_taken_for_finished(make_run, tmp_path):
+    run = make_run("a", [6.0, 5.0])
+    run.update_status(metrics_digest=digest(run.metrics))
+    assert load.load([tmp_path]).runs["state"].tolist() == ["finished"]
+    run.metrics.write_text("".join(run.metrics.read_text().splitlines(keepends=True)[:-1]))
+    row = load.load([tmp_path]).runs.iloc[0]
+    assert (row["state"], row["reason"]) == ("interrupted", "its metrics.csv is not the one that it finished with")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("run.json", "{", "run.json can't be read"),
+        ("config.yaml", "a: [", "config.yaml can't be read"),
+        ("config.yaml", "depth: 20", "is not the config of a run"),
+        ("metrics.csv", "epoch,step\n1,1\n", "no column train_loss"),
+        ("diagnostics.csv", "epoch,layer\n1,one\n", "diagnostics.csv is not a table of layers"),
+    ],
+)
+def test_what_cannot_be_read_is_named(make_run, tmp_path, file, text, said):
+    make_run("a", [6.0])
+    damaged = make_run("b", [7.0], seed=1)
+    (damaged.path / file).write_text(text)
+    runs = load.load([tmp_path, tmp_path / "runs"])
+    assert list(runs.unreadable) == [str(damaged.path)]
+    assert said in runs.unreadable[str(damaged.path)]
+    assert len(runs.runs) == (2 if file == "diagnostics.csv" else 1)
+
+
+def test_one_file_of_words_spoils_no_other(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [7.0], seed=1)
+    damaged = make_run("c", [7.0], seed=2)
+    damaged.metrics.write_text(damaged.metrics.read_text().replace("7.0", "seven"))
+    runs = load.load([tmp_path])
+    assert runs.runs["test_error"].tolist() == [6.0, 7.0]
+    assert "seven" in runs.unreadable[str(damaged.path)]
+
+
+def test_a_copied_run_is_counted_once_and_the_finished_one_counts(make_run, tmp_path):
+    original = make_run("b", [6.0])
+    copied = tmp_path / "runs" / "a copy of b"
+    shutil.copytree(original.path, copied)
+    runs = load.load([tmp_path])
+    assert (len(runs.runs), len(runs.copies)) == (1, 1)
+    status = (copied / "run.json").read_text().replace("finished", "interrupted")
+    (copied / "run.json").write_text(status)
+    assert load.load([tmp_path]).copies == {str(copied): str(original.path)}
+
+
+def test_hydras_own_folder_is_no_run(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("a/.hydra", [6.0])
+    assert len(find_runs([tmp_path])) == 1
+
+
+def test_diagnostics_are_named_like_epochs(make_run, make_layers, tmp_path):
+    make_layers(make_run("a", [6.0]), [0.5, 0.4], [1, 2], epochs=(0,))
+    make_run("b", [6.0], seed=1)
+    layers = load.load([tmp_path]).diagnostics
+    assert layers[["model", "depth", "seed", "epoch", "layer", "response_std"]].to_numpy().tolist() == [
+        ["resnet", 20, 0, 0, 1, 0.5],
+        ["resnet", 20, 0, 0, 2, 0.4],
+    ]
+
+
+def test_filters_take_the_runs_that_fit_all_of_them(make_run, tmp_path):
+    for depth in (20, 56, 110):
+        make_run(f"a{depth}", [6.0], depth=depth)
+        make_run(f"b{depth}", [6.0], depth=depth, optim__weight_decay=0.001)
+    filters = ["depth=20,56", "model=resnet", "optim.weight_decay=1e-3"]
+    runs = load.load([tmp_path], filters)
+    assert runs.runs["depth"].tolist() == [20, 56]
+    assert runs.runs["setting"].tolist() == ["", ""]
+    assert len(load.load([tmp_path], ["optim.milestones=[1]"]).runs) == 6
+
+
+@pytest.mark.parametrize(
+    ("filter", "error", "said"),
+    [
+        ("optim.rl=0.1", ConfigError, "did you mean optim.lr?"),
+        ("model", ConfigError, "expected key=value"),
+        ("=3", ConfigError, "expected key=value"),
+        ("depth=[", ConfigError, "can't be read"),
+        ("depth=44", RunError, "no run has it; the runs have 20"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_named(make_run, tmp_path, filter, error, said):
+    make_run("a", [6.0])
+    with pytest.raises(error, match=said.replace("?", r"\?")):
+        load.load([tmp_path], [filter])

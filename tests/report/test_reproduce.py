@@ -1,0 +1,60 @@
+"""The commands that a report gives train exactly the runs that it is of."""
+
+import itertools
+import shlex
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from cifar_resnet.report import reproduce
+from cifar_resnet.run_dir import config_hash
+
+
+def trained(command, composed):
+    """The hashes of the runs that a line would train."""
+    python, script, *words = shlex.split(command)
+    assert (python, script) == ("python", "train.py")
+    sweep = words[:1] == ["-m"]
+    parsed = OverridesParser.create().parse_overrides(words[1:] if sweep else words)
+    choices = [
+        [f"{one.key_or_group}={value}" for value in one.sweep_string_iterator()]
+        if one.is_sweep_override()
+        else [one.input_line]
+        for one in parsed
+    ]
+    assert sweep or all(len(values) == 1 for values in choices)
+    return sorted(config_hash(composed(*values)) for values in itertools.product(*choices))
+
+
+@pytest.mark.parametrize(
+    ("runs", "lines"),
+    [
+        ([[]], 1),
+        ([["model=plain", "depth=56", "optim.lr=0.05"]], 1),
+        ([[f"model={m}", f"depth={d}"] for m in ("plain", "resnet", "preact") for d in (20, 56)], 1),
+        ([[f"optim.lr={lr}", f"seed={s}"] for lr in (0.1, 0.05) for s in (0, 1)], 1),
+        ([["depth=20"], ["depth=56", "model=plain"]], 2),
+        ([["data=digits", "optim.epochs=12"], ["data=digits", "optim.epochs=12", "optim.milestones=[3]"]], 1),
+        ([["optim=paper"], ["optim=paper", "optim.iterations=100"], ["optim=lab"]], 2),
+        ([["data=image_folder", "data.root='/some where/images, 2'", "init_from='a=b/c,d'"]], 1),
+        ([["data=image_folder", "data.root=x", "data.name=jpeg", "optim.warmup=none", "data.train_size=10"]], 1),
+        ([["data=digits", "data.augment=true", "out=other"], ["data=digits", "data.augment=false", "out=other"]], 1),
+    ],
+)
+def test_commands_train_the_runs_and_no_others(composed, runs, lines):
+    configs = [composed(*overrides) for overrides in runs]
+    commands = reproduce.commands(configs)
+    assert sorted(itertools.chain(*(trained(command, composed) for command in commands))) == sorted(
+        map(config_hash, configs)
+    )
+    assert len(commands) == lines
+
+
+def test_a_default_run_needs_little_said(composed):
+    assert reproduce.commands([composed()]) == ["python train.py model=resnet depth=20"]
+    assert reproduce.overrides(composed("optim.lr=0.05")) == ["model=resnet", "depth=20", "optim.lr=0.05"]
+
+
+def test_a_command_varies_what_it_is_asked_to(composed):
+    line = reproduce.command(composed("data=digits"), ["diagnostics.enabled=true"], model=["plain"], seed=[0, 1])
+    assert line == "python train.py -m model=plain depth=20 seed=0,1 data=digits diagnostics.enabled=true"

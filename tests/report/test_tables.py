@@ -1,0 +1,202 @@
+"""Known runs become known cells, whoever reads them: people, programs, Markdown or LaTeX."""
+
+import io
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+
+from cifar_resnet.report import load, tables
+from cifar_resnet.report.tables import escape
+from cifar_resnet.report.tables.table import Table
+
+REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
+
+
+def rows(table):
+    return table.frame.to_dict("records")
+
+
+def test_mean_deviation_and_median_over_seeds_are_those_worked_by_hand(make_run, tmp_path):
+    for seed, final in enumerate((6.0, 7.0, 9.5)):
+        make_run(f"r{seed}", [5.0, final], seed=seed)
+    table = tables.main(load.load([tmp_path]), "digits")
+    # (6 + 7 + 9.5) / 3 = 7.5; deviations -1.5, -0.5, 2: squares 2.25 + 0.25 + 4 = 6.5, over 2 = 3.25, root 1.803
+    (row,) = rows(table)
+    assert row["final test error (%)"] == "7.5 ± 1.8"
+    assert (row["seeds"], row["median (%)"]) == ("3", "7.0")
+    assert row["best epoch's test error (%), chosen on the test set"] == "5.0 ± 0.0"
+    assert row["final training error (%)"] == "8.50 ± 1.80"
+    numbers = pd.read_csv(io.StringIO(table.to_csv())).iloc[0]
+    assert numbers["test_error_std"] == pytest.approx(1.8028, abs=1e-4)
+    assert "One of 360 test images is 0.28 %" in table.note
+
+
+def test_one_seed_has_no_deviation_and_no_median_of_its_own(make_run, tmp_path):
+    make_run("a", [8.754], **REAL)
+    (row,) = rows(tables.main(load.load([tmp_path]), "cifar10"))
+    assert row["final test error (%)"] == "8.75"
+    assert "median (%)" not in row
+
+
+def test_published_values_stand_beside_the_real_cifar10(make_run, tmp_path):
+    for seed, error in enumerate((6.9, 7.1)):
+        make_run(f"r{seed}", [error], seed=seed, depth=110, **REAL)
+    make_run("p", [9.0], model="plain", **REAL)
+    table = tables.main(load.load([tmp_path]), "cifar10")
+    plain, residual = rows(table)
+    assert (residual["paper (%)"], residual["from the paper (points)"]) == ("6.61 ± 0.16", "+0.39")
+    assert (residual["lab (%)"], residual["from the lab (points)"]) == ("6.05", "+0.95")
+    assert residual["others (%)"] == "6.32; 6.52"
+    # An accuracy of 93.0 %, not over it.
+    assert (residual["lab's mark"], plain["lab's mark"], plain["paper (%)"]) == ("90", "–", "–")
+    assert "1512.03385" in table.note
+    assert table.numbers.iloc[1]["paper_difference"] == pytest.approx(0.39)
+
+
+@pytest.mark.parametrize("sizes", [{"test_images": 1000, "train_images": 50_000}, {"test_images": 10_000}])
+def test_a_part_of_cifar10_has_none(make_run, tmp_path, sizes):
+    make_run("a", [7.0], depth=110, status={"data": sizes}, **REAL)
+    table = tables.main(load.load([tmp_path]), "cifar10")
+    assert not any("paper" in head or "mark" in head for head in table.frame)
+    assert "these runs used fewer" in table.note
+
+
+def test_jpeg_copies_called_cifar10_have_none(make_run, tmp_path):
+    sizes = {"test_images": 10_000, "train_images": 50_000}
+    make_run("a", [7.0], depth=110, data__kind="image_folder", data__name="cifar10", status={"data": sizes})
+    table = tables.main(load.load([tmp_path]), "cifar10")
+    assert not any("paper" in head or "mark" in head for head in table.frame)
+    assert "lossless" in table.note
+
+
+def test_unfinished_runs_are_named_and_not_mixed_in(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [90.0], seed=1, state="diverged", status={"reason": "the loss is not finite"})
+    runs = load.load([tmp_path])
+    assert rows(tables.main(runs, "digits"))[0]["final test error (%)"] == "6.0"
+    (left,) = rows(tables.left_out(runs, "digits"))
+    assert (left["state"], left["reason"]) == ("diverged", "after 1 epoch: the loss is not finite")
+    assert left["folder"].endswith("runs/b")
+
+
+def test_without_a_finished_run_there_are_no_results(make_run, tmp_path):
+    make_run("a", [6.0], state="failed")
+    names = [table.name for table in tables.all_tables(load.load([tmp_path]), "digits")]
+    assert names == ["hyperparameters", "runs", "left-out"]
+
+
+def test_every_table_has_a_known_name(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [6.0], depth=56, optim__lr=0.05)
+    make_run("c", [6.0], depth=56)
+    make_run("d", [6.0], depth=56, state="failed", seed=1)
+    made = [table.name for table in tables.all_tables(load.load([tmp_path]), "digits")]
+    assert made == list(tables.NAMES)
+
+
+def test_the_grid_has_models_down_and_depths_across(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [7.0], depth=56)
+    make_run("c", [8.0], depth=56, seed=1)
+    make_run("d", [9.0], model="plain")
+    table = tables.grid(load.load([tmp_path]), "digits", "test_error")
+    assert rows(table) == [
+        {"model": "plain", "20 layers": "9.0 (n=1)", "56 layers": "–"},
+        {"model": "resnet", "20 layers": "6.0 (n=1)", "56 layers": "7.5 ± 0.7 (n=2)"},
+    ]
+
+
+def test_an_ablation_is_not_averaged(make_run, tmp_path):
+    make_run("a", [6.0], optim__lr=0.1)
+    make_run("b", [8.0], optim__lr=0.05)
+    found = {row["setting"]: row["final test error (%)"] for row in rows(tables.main(load.load([tmp_path]), "digits"))}
+    assert found == {"lr=0.05": "8.0", "lr=0.1": "6.0"}
+
+
+def test_neighbours_are_compared_seed_by_seed(make_run, tmp_path):
+    for seed, (plain, residual) in enumerate([(10.0, 8.0), (11.0, 9.5), (12.0, 10.0)]):
+        make_run(f"p{seed}", [plain], model="plain", seed=seed, **REAL)
+        make_run(f"r{seed}", [residual], model="resnet", seed=seed, **REAL)
+    table = tables.comparison(load.load([tmp_path]), "cifar10")
+    test, train = rows(table)
+    # Differences -2, -1.5, -2: mean -1.8333, deviation 0.28868, error 0.16667; times 4.3027: ±0.7171.
+    assert test["difference (points)"] == "−1.83"
+    assert test["95 % interval (points)"] == "−2.55 to −1.12"
+    assert (test["seeds"], test["in words"], test["measure"]) == ("3 pairs", "better", "final test error")
+    assert (train["from"], train["to"], train["measure"]) == ("plain-20", "resnet-20", "final training error")
+    assert table.numbers.iloc[0]["low"] == pytest.approx(-2.5504, abs=1e-4)
+
+
+def test_one_seed_has_no_interval_and_is_marked(make_run, tmp_path):
+    make_run("a", [1.0], train=[0.0], model="plain")
+    make_run("b", [88.0], train=[85.0], model="plain", depth=56)
+    make_run("c", [88.5], train=[85.0], model="plain", depth=110)
+    test = rows(tables.comparison(load.load([tmp_path]), "digits"))[:2]
+    assert [row["95 % interval (points)"] for row in test] == ["one seed: no interval"] * 2
+    assert [row["in words"] for row in test] == ["worse (one seed)", "not told apart"]
+
+
+def test_each_setting_is_held_against_the_default(make_run, tmp_path):
+    for seed in (0, 1, 2):
+        make_run(f"a{seed}", [6.0 + seed / 10], seed=seed, optim__lr=0.1, **REAL)
+        make_run(f"b{seed}", [8.0 + seed / 10], seed=seed, optim__lr=0.05, **REAL)
+        make_run(f"c{seed}", [6.0 + seed / 10], seed=seed, optim__lr=0.1, model__shortcut="B", **REAL)
+    found = rows(tables.ablation(load.load([tmp_path]), "cifar10"))
+    assert [(row["default"], row["changed to"], row["difference (points)"], row["in words"]) for row in found] == [
+        ("lr=0.1", "lr=0.05", "+2.00", "worse"),
+        ("shortcut=A", "shortcut=B", "0.00", "not told apart"),
+    ]
+
+
+def test_hyperparameters_say_what_is_shared_and_what_differs(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [6.0], depth=56, model="plain")
+    found = {
+        row["key"]: (row["value"], row["in these runs"])
+        for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))
+    }
+    assert found["depth"] == ("20, 56", "differs")
+    assert found["optim.lr"] == ("0.1", "the same")
+    assert found["optim.milestones"] == ("[1]", "the same")
+    assert "data.root" not in found and "out" not in found
+
+
+def test_every_run_can_be_traced(make_run, tmp_path):
+    run = make_run("a", [6.0], status={"commit": "0123456789abcdef+changes", "versions": {"torch": "2.13.0"}})
+    (row,) = rows(tables.runs_table(load.load([tmp_path]), "digits"))
+    assert (row["commit"], row["torch"], row["folder"], row["seed"]) == ("01234567+", "2.13.0", str(run.path), "0")
+    assert len(row["config"]) == 8
+
+
+def test_markdown_has_the_cells_and_no_markup_of_theirs():
+    cell = "<script>alert(1)</script> | *a_b* `c` [d](e) &amp; # \\ ~"
+    table = Table("t", "T", pd.DataFrame({"a|b": [cell, "x"], "n (%)": ["6.61 ± 0.16", "–"]}))
+    parsed = MarkdownIt().enable("table").render(table.to_markdown())
+    assert "<script>" not in parsed
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; | *a_b* `c` [d](e) &amp;amp; # \\ ~" in parsed
+    assert parsed.count("<tr>") == 3 and parsed.count("<th") - parsed.count("<thead") == 2
+    assert 'style="text-align:right">6.61' in parsed
+
+
+def test_latex_is_a_booktabs_tabular_with_everything_escaped():
+    table = Table("t", "T", pd.DataFrame({"a_b": ["50 % & {x} $y$ #1 ^ ~ \\z"], "e (%)": ["−1.2 ± 0.1"]}))
+    assert table.to_latex() == (
+        "\\begin{tabular}{lr}\n\\toprule\na\\_b & e (\\%) \\\\\n\\midrule\n"
+        "50 \\% \\& \\{x\\} \\$y\\$ \\#1 \\textasciicircum{} \\textasciitilde{} \\textbackslash{}z & "
+        "$-$1.2 $\\pm$ 0.1 \\\\\n\\bottomrule\n\\end{tabular}\n"
+    )
+    assert escape.latex("字 é\n→") == "? é $\\to$"
+
+
+def test_numbers_stand_to_the_right_and_words_to_the_left():
+    frame = pd.DataFrame(
+        {
+            "a": ["6.6 ± 0.1", "–"],
+            "b": ["1,727", "3e-05"],
+            "c": ["–", "–"],
+            "d": ["12 runs", "1"],
+            "e": ["−1 to +2", "–"],
+        }
+    )
+    assert Table("t", "T", frame).right_aligned == [True, True, False, False, True]

@@ -1,0 +1,34 @@
+"""Published numbers are told apart from what they don't apply to."""
+
+import pytest
+
+from cifar_resnet import reference
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "test", "comparable"),
+    [
+        ("cifar10", 50_000, 10_000, True),
+        ("cifar10", 45_000, 10_000, True),
+        ("cifar10", 10_000, 10_000, False),
+        ("cifar10", 50_000, 1_000, False),
+        ("cifar10", None, None, False),
+        ("image_folder", 50_000, 10_000, False),
+    ],
+)
+def test_only_the_real_and_whole_cifar10_is_comparable(kind, train, test, comparable):
+    assert reference.is_comparable(kind, train, test) is comparable
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "mark"),
+    [(93.01, 100), (93.0, 90), (90.0, 90), (89.99, 80), (87.0, 80), (86.99, 70), (10.6, 70), (10.5, 0), (10.0, 0)],
+)
+def test_the_labs_mark(accuracy, mark):
+    assert reference.lab_mark(accuracy) == mark
+
+
+def test_the_papers_mean_is_the_one_compared_with():
+    (one,) = reference.published("resnet", 110, "paper")
+    assert (one.text, one.note) == ("6.61 ± 0.16", "mean of 5 runs; best 6.43")
+    assert reference.published("plain", 20, "paper") == []
