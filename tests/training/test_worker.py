@@ -5,7 +5,6 @@ import json
 import signal
 import time
 
-import pytest
 import torch
 
 from cifar_resnet.errors import ExitCode
@@ -32,19 +31,20 @@ def test_fills_its_folder_and_ends_with_one_line_of_results(make_folder):
     assert status["outcome"]["test_error"] == float(metrics(run)[-1]["test_error"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_continues_to_the_same_weights(make_folder, number):
+def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder):
     long = ["optim.epochs=80", "optim.batch_size=8"]
     whole, stopped = make_folder("whole", *long), make_folder("stopped", *long)
-    worker = start(stopped)
-    deadline = time.monotonic() + 60
-    while not stopped.metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    worker.send_signal(number)
-    assert worker.wait(60) == ExitCode.INTERRUPTED
-    status = stopped.read_status()
-    assert (status["state"], status["reason"]) == ("interrupted", f"stopped by {number.name}")
-    assert 0 < len(metrics(stopped)) < 80
+    for number in (signal.SIGTERM, signal.SIGINT):
+        stopped.metrics.unlink(missing_ok=True)  # it is written anew at the end of the next epoch
+        worker = start(stopped)
+        deadline = time.monotonic() + 60
+        while not stopped.metrics.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        worker.send_signal(number)
+        assert worker.wait(60) == ExitCode.INTERRUPTED
+        status = stopped.read_status()
+        assert (status["state"], status["reason"]) == ("interrupted", f"stopped by {number.name}")
+        assert 0 < len(metrics(stopped)) < 80
     assert "continues at step" in finish(stopped)
     finish(whole)
     assert metrics(whole) == metrics(stopped)
