@@ -252,6 +252,14 @@ def test_files_are_of_200_dots_an_inch_and_the_same_bytes_again(make_run, drawn)
         assert "<dc:date>" not in text
 
 
+def test_small_numbers_keep_their_digits_in_svg(make_run, drawn):
+    run = make_run("a", [50.0, 6.0, 5.0])
+    run.metrics.write_text(run.metrics.read_text().replace("2,2,0.1", "2,2,0.01").replace("3,3,0.1", "3,3,0.0005"))
+    _, folder = drawn()
+    texts = {element.text for element in ET.parse(folder / "learning_rate.svg").iter() if element.text}
+    assert {"0.01", "0.001"} <= texts
+
+
 @pytest.mark.parametrize("rows", [1, 9, 45])
 def test_no_letters_overlap_and_none_is_too_small(make_run, tmp_path, rows):
     runs = list(itertools.product(("plain", "resnet", "preact"), (20, 56, 110), range(5)))[:: 45 // rows]

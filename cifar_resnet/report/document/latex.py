@@ -14,7 +14,7 @@ from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.tables import Table, escape
 
 # Characters of 8 and 7 points that fit on a line of 17 cm.
-_FOOTNOTESIZE, _SCRIPTSIZE = 112, 142
+_FOOTNOTESIZE, _SCRIPTSIZE = 112, 136
 _LONGEST_CELL = 34
 _HEAD_WIDTH = 14
 # How many columns name a row: model, layers and seed, or measure, from and to.
