@@ -78,7 +78,7 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
         return ExitCode.FAILED
     if code == ExitCode.BUSY:
         return _busy(run, control, index)
-    _note_death(run, code, control)
+    code = _note_death(run, code, control)
     if control is not None:
         _say(run, _ending(run), control, index)
     return code
@@ -174,12 +174,17 @@ def _wait(worker: subprocess.Popen[bytes], control: Control) -> int:
                 os._exit(ExitCode.INTERRUPTED)
 
 
-def _note_death(run: RunDir, code: int, control: Control | None) -> None:
-    """Writes the state of a run whose worker could not: it was killed, or died before it began."""
-    if code >= 0 and run.mended_state() not in (State.PENDING, State.INTERRUPTED):
-        return
-    if code == ExitCode.INTERRUPTED or code == ExitCode.FINISHED:
-        return
+def _note_death(run: RunDir, code: int, control: Control | None) -> int:
+    """Writes the state of a run whose worker could not: it was killed, or died before it began.
+
+    Returns the exit code that the run's end deserves: a worker that is killed while it takes down what it used, after
+    it has written its results, has finished its run.
+    """
+    ended = run.mended_state()
+    if ended is State.FINISHED:
+        return ExitCode.FINISHED
+    if ended not in (State.PENDING, State.INTERRUPTED) or code in (ExitCode.INTERRUPTED, ExitCode.FINISHED):
+        return code
     state, reason = State.FAILED, f"ended with exit code {code}"
     if code < 0:
         reason = f"killed by signal {-code} ({signal.Signals(-code).name})"
@@ -195,6 +200,7 @@ def _note_death(run: RunDir, code: int, control: Control | None) -> None:
     except OSError:
         if control is not None:
             control.note(run, reason=reason)
+    return code
 
 
 def _ending(run: RunDir) -> str:

@@ -33,3 +33,12 @@ def test_the_run_that_fills_it_fails_in_words_and_continues_when_there_is_room(p
     done = program(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {run.state() for run in find_runs([disk])} == {State.FINISHED}
+
+
+def test_a_read_only_disk_is_refused_in_one_line(program, disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    done = program("train.py", *TINY, f"out={disk}/runs")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "expected a folder that can be written to" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(disk.iterdir()) == []

@@ -1,7 +1,10 @@
 """What the worker is given before it starts, since it can't be changed after."""
 
+import socket
+
 import pytest
 
+from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import launch
 
 
@@ -27,3 +30,23 @@ def test_a_run_sees_its_gpu_alone_and_none_where_it_wants_none(values, monkeypat
     assert launch.worker_environment(values, 3)["CUDA_VISIBLE_DEVICES"] == "1"
     values["runtime"]["device"] = "cpu"
     assert "CUDA_VISIBLE_DEVICES" not in launch.worker_environment(values, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "after", "returned"),
+    [
+        (State.FINISHED, -15, State.FINISHED, 0),  # killed while it took down what it used, its results written
+        (State.DIVERGED, -15, State.DIVERGED, -15),
+        (State.RUNNING, -15, State.INTERRUPTED, -15),
+        (State.RUNNING, -9, State.FAILED, -9),
+        (State.RUNNING, 1, State.FAILED, 1),
+        (State.INTERRUPTED, 3, State.INTERRUPTED, 3),
+    ],
+)
+def test_a_worker_that_dies_leaves_the_state_that_its_run_deserves(tmp_path, before, code, after, returned):
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    # No process has this id: the kernel gives none beyond 2**22.
+    run.update_status(state=before, pid=2**22 + 1, host=socket.gethostname())
+    assert launch._note_death(run, code, None) == returned
+    assert run.state() is after
