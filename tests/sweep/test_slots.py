@@ -24,15 +24,21 @@ trains = [sys.executable, "-c", "print('held', flush=True); input()"]
 subprocess.Popen(trains, pass_fds=[slot.descriptor] if sys.argv[1] == "inherited" else []).wait()
 """
 
-# Two GPUs for every process of a sweep; each training process says when it has begun and ended, and on which.
+# Two GPUs for every process of a sweep; each training process says when it has begun and ended, and on which. That of
+# the run that LONG describes doesn't end before four have begun.
 FAKE = """
-import atexit, os, sys
+import atexit, os, re, sys, time
 if "cifar_resnet.training.worker" in sys.orig_argv:
     def say(what):
         with open(os.environ["SEEN"], "a") as file:
             file.write(f"{what} {os.environ['CUDA_VISIBLE_DEVICES']}\\n")
+    def end():
+        long = re.search(os.environ.get("LONG", "none"), str(sys.orig_argv))
+        while long and open(os.environ["SEEN"]).read().count("begin") < 4:
+            time.sleep(0.1)
+        say("end")
     say("begin")
-    atexit.register(say, "end")
+    atexit.register(end)
 else:
     from cifar_resnet import devices
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(",")
@@ -138,7 +144,7 @@ def sweep(program, tmp_path):
 
 
 def test_runs_of_different_length_never_meet_on_a_gpu(sweep):
-    output, most = sweep("seed=0,1", "optim.epochs=1,20")
+    output, most = sweep("seed=0,1", "optim.epochs=1,3", LONG="seed0.*epochs=3")
     assert "4 to train, 2 at a time" in output
     assert max(most.values()) == 1
     assert set(most) <= {"0", "1"}
