@@ -76,7 +76,7 @@ def measure_ours(config: dict[str, Any], processes: int) -> float:
         for number, run in enumerate(runs):
             run.write_config({**config, "seed": number})
         command = [sys.executable, "-m", "cifar_resnet.training.worker", "--quiet"]
-        rates_of_processes([[*command, str(run.path)] for run in runs], worker_environment(config, 0))
+        rates_of_processes([[*command, str(run.path)] for run in runs], worker_environment(config))
         histories = [run.metrics.read_text().splitlines()[1:] for run in runs]
         return sum(statistics.mean(float(row.split(",")[-1]) for row in rows[1:]) for rows in histories)
 

@@ -102,6 +102,7 @@ class RuntimeConfig:
     device: str = _one_of("auto", "cpu", "cuda")
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
     progress: bool = _key("true or false")
+    runs_per_gpu: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
     compile: bool = _key("true or false")
     deterministic: bool = _key("true or false")
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
@@ -136,6 +137,10 @@ FIELDS: dict[str, dataclasses.Field[Any]] = dict(_fields(Config))
 """Every key by its full name, such as `optim.lr`."""
 
 
+ADDED_LATER = {"runtime.runs_per_gpu": 1}
+"""Keys that the config.yaml of older run folders doesn't have, each with the value that means what those runs did."""
+
+
 def accepted(key: str) -> str:
     """What `key` accepts, in words."""
     return str(FIELDS[key].metadata["accepted"])
@@ -158,7 +163,10 @@ def from_container(values: Any) -> Config:
         ConfigError: a key is unknown or missing, or a value is of the wrong type or impossible.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        schema = OmegaConf.structured(Config)
+        for key, value in ADDED_LATER.items():
+            OmegaConf.update(schema, key, value)
+        merged = OmegaConf.merge(schema, values)
         missing = sorted(OmegaConf.missing_keys(merged))
         config = None if missing else OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:

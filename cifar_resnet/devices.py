@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import dataclass
 from importlib import metadata
 
 import joblib
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU that this process may use."""
+
+    name: str  # as CUDA_VISIBLE_DEVICES names it: a number, or a UUID where the user gave one
+    uuid: str  # 32 hexadecimal digits, the same for every process of the machine, whatever it sees of it
 
 
 def count_cores() -> int:
@@ -14,30 +23,39 @@ def count_cores() -> int:
     return int(joblib.cpu_count())
 
 
-def count_gpus() -> int:
-    """GPUs that torch would see: the driver's count, which respects CUDA_VISIBLE_DEVICES; 0 for a CPU build."""
+def visible_gpus() -> list[Gpu]:
+    """The GPUs that torch would see: the driver's list, which respects CUDA_VISIBLE_DEVICES; none for a CPU build."""
     if "+cpu" in metadata.version("torch"):
-        return 0
+        return []
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return 0
+        return []
     count = ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+        return []
+    given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = given or [str(number) for number in range(count.value)]
+    # The driver takes the names up to the first that it doesn't know.
+    return [Gpu(name, _uuid(driver, number) or name) for number, name in enumerate(names[: count.value])]
 
 
-def default_n_jobs(device: str) -> int:
-    """Runs at a time on this machine: one a GPU where GPUs are used, else one a core."""
-    gpus = 0 if device == "cpu" else count_gpus()
-    return gpus or count_cores()
+def _uuid(driver: ctypes.CDLL, number: int) -> str | None:
+    """The UUID of the GPU, or of its part (MIG), that the driver gives this number; None where it has none."""
+    raw = ctypes.create_string_buffer(16)
+    return raw.raw.hex() if driver.cuDeviceGetUuid_v2(ctypes.byref(raw), number) == 0 else None
 
 
-def gpu_of_run(index: int) -> str | None:
-    """CUDA_VISIBLE_DEVICES for the run of this number: the GPUs in turn; None where there is none."""
-    gpus = count_gpus()
-    if gpus == 0:
-        return None
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return (visible or [str(number) for number in range(gpus)])[index % gpus]
+def count_gpus() -> int:
+    """How many GPUs torch would see."""
+    return len(visible_gpus())
+
+
+def count_slots(device: str, runs_per_gpu: int) -> int:
+    """Runs that this machine's GPUs take at a time; 0 where none is used."""
+    return 0 if device == "cpu" else count_gpus() * runs_per_gpu
+
+
+def default_n_jobs(device: str, runs_per_gpu: int) -> int:
+    """Runs at a time on this machine: as many as the GPUs take where GPUs are used, else one a core."""
+    return count_slots(device, runs_per_gpu) or count_cores()

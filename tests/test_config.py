@@ -77,6 +77,7 @@ def test_nearest_depths_are_the_two_around(depth, nearest):
         ("data.image_size=3", "expected an integer of 4 or more"),
         ("runtime.device=tpu", "expected one of auto, cpu, cuda"),
         ("runtime.threads=0", "expected an integer of 1 or more, or null"),
+        ("runtime.runs_per_gpu=0", "expected an integer of 1 or more"),
     ],
 )
 def test_impossible_values_are_refused_with_what_is_accepted(composed, override, message):
@@ -94,6 +95,12 @@ def test_a_config_file_with_a_missing_or_unknown_key_is_refused(composed):
     del values["optim"]["lr"]
     with pytest.raises(ConfigError, match=r"optim\.lr is not set"):
         from_container(values)
+
+
+def test_a_config_of_an_older_program_means_what_it_did(composed):
+    values = composed()
+    del values["runtime"]["runs_per_gpu"]
+    assert from_container(values) == from_container(composed())
 
 
 def test_nesterov_needs_momentum(composed):

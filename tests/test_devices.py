@@ -1,30 +1,99 @@
-"""What a sweep shares out: cores and GPUs."""
+"""What a sweep shares out: cores and GPUs, with the driver faked where the GPUs are counted."""
+
+import ctypes
 
 import pytest
 
 from cifar_resnet import devices
 
 
+class Driver:
+    """What `visible_gpus` asks of libcuda.so.1, answered for a machine of these GPUs."""
+
+    def __init__(self, uuids, fault=None):
+        self.uuids, self.fault = uuids, fault
+
+    def cuInit(self, flags):
+        return 100 if self.fault == "init" else 0
+
+    def cuDeviceGetCount(self, reference):
+        reference._obj.value = len(self.uuids)
+        return 0
+
+    def cuDeviceGetUuid_v2(self, reference, number):
+        reference._obj.raw = self.uuids[number]
+        return 1 if self.fault == "uuid" else 0
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this a machine whose driver shows so many GPUs, with CUDA_VISIBLE_DEVICES as given."""
+
+    def make(count, visible=None, fault=None, torch="2.13.0+cu130"):
+        driver = Driver([bytes([number]) * 16 for number in range(count)], fault)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+        monkeypatch.setattr(devices.metadata, "version", lambda name: torch)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    return make
+
+
 @pytest.mark.parametrize(
-    ("gpus", "visible", "chosen"),
+    ("count", "visible", "names"),
     [
-        (0, "", [None, None, None]),
-        (2, "", ["0", "1", "0"]),
-        (2, "3,5", ["3", "5", "3"]),
-        (1, "GPU-8932f937", ["GPU-8932f937"] * 3),
+        (0, None, []),
+        (2, None, ["0", "1"]),
+        (0, "", []),
+        (2, "3, 5", ["3", "5"]),
+        (1, "GPU-8932f937", ["GPU-8932f937"]),
+        (2, "0,1,-1,2", ["0", "1"]),  # the driver stops at the first that it doesn't know
     ],
 )
-def test_runs_go_to_the_gpus_in_turn(monkeypatch, gpus, visible, chosen):
-    monkeypatch.setattr(devices, "count_gpus", lambda: gpus)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [devices.gpu_of_run(index) for index in range(3)] == chosen
+def test_gpus_are_named_as_cuda_visible_devices_names_them(machine, count, visible, names):
+    machine(count, visible)
+    assert [gpu.name for gpu in devices.visible_gpus()] == names
+    assert devices.count_gpus() == len(names)
 
 
-@pytest.mark.parametrize(("device", "gpus", "n_jobs"), [("auto", 4, 4), ("cuda", 2, 2), ("cpu", 4, 6), ("auto", 0, 6)])
-def test_a_sweep_runs_as_many_at_a_time_as_there_are_gpus_or_else_cores(monkeypatch, device, gpus, n_jobs):
-    monkeypatch.setattr(devices, "count_gpus", lambda: gpus)
-    monkeypatch.setattr(devices, "count_cores", lambda: 6)
-    assert devices.default_n_jobs(device) == n_jobs
+def test_a_gpu_is_known_by_its_uuid_whatever_number_it_has_here(machine):
+    machine(2, "3,5")
+    assert [gpu.uuid for gpu in devices.visible_gpus()] == ["00" * 16, "01" * 16]
+
+
+def test_a_gpu_without_uuid_is_known_by_its_name(machine):
+    machine(1, "3", fault="uuid")
+    assert devices.visible_gpus() == [devices.Gpu("3", "3")]
+
+
+def test_no_gpu_is_seen_by_a_build_without_cuda_nor_where_the_driver_fails(machine):
+    machine(2, torch="2.13.0+cpu")
+    assert devices.count_gpus() == 0
+    machine(2, fault="init")
+    assert devices.count_gpus() == 0
+
+
+def test_no_gpu_is_seen_where_there_is_no_driver(machine, monkeypatch):
+    machine(2)
+
+    def absent(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    assert devices.count_gpus() == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "runs_per_gpu", "n_jobs"),
+    [("auto", 4, 1, 4), ("cuda", 2, 1, 2), ("cuda", 2, 3, 6), ("cpu", 4, 2, 5), ("auto", 0, 2, 5)],
+)
+def test_a_sweep_runs_as_many_at_a_time_as_the_gpus_take_or_else_cores(
+    machine, monkeypatch, device, gpus, runs_per_gpu, n_jobs
+):
+    machine(gpus)
+    monkeypatch.setattr(devices, "count_cores", lambda: 5)
+    assert devices.default_n_jobs(device, runs_per_gpu) == n_jobs
 
 
 def test_cores_respect_the_limit_that_joblib_respects(monkeypatch):

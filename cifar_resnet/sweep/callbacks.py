@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import Counter
@@ -15,8 +16,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.config import Config
-from cifar_resnet.devices import count_cores
+from cifar_resnet.config import Config, from_container
+from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import compose, launch
@@ -70,6 +71,9 @@ class Plan(Callback):
             compose.check_launcher(config)
             n_jobs = config.hydra.launcher.get("n_jobs", 1)
             self.at_a_time = count_cores() if n_jobs == -1 else n_jobs
+            slots = count_slots(config.runtime.device, config.runtime.runs_per_gpu)
+            if slots:
+                self.at_a_time = min(self.at_a_time, slots)
             configs = compose.compose_all(config)
             checked = [compose.check_run(run_config) for run_config in configs]
             for one in checked[:1]:
@@ -150,4 +154,4 @@ def _await_others(control: Control) -> None:
         while run.is_locked() and not control.stops():
             time.sleep(_WAIT_SECONDS)
         if run.mended_state() in (State.PENDING, State.INTERRUPTED) and not control.stops():
-            launch.train(run, run.read_config(), control, index)
+            launch.train(run, dataclasses.asdict(from_container(run.read_config())), control, index)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cifar_resnet.devices import count_cores, gpu_of_run
+from cifar_resnet.devices import Gpu, count_cores, visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run_dir import RunDir, State, now
+from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
 
@@ -58,17 +61,18 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
             os._exit(ExitCode.INTERRUPTED)
         if control.stops():
             return ExitCode.FINISHED
-    state = run.mended_state()
-    left = why_left(run, state, values["runtime"]["retry_failed"])
-    if left is not None:
-        _say(run, left, control, index)
-        return ExitCode.FINISHED
-    if run.is_locked():
-        return _busy(run, control, index)
-    _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
+    passed = _pass_over(run, values, control, index)
+    if passed is not None:
+        return passed
     try:
-        run.write_config(values)
-        code = _run_worker(run, values, control, index)
+        with _gpu_slot(run, values, control, index) as slot:
+            # Whoever had the GPU before may have trained this very run on it.
+            passed = None if slot is None else _pass_over(run, values, control, index)
+            if passed is not None:
+                return passed
+            code = _run_worker(run, values, control, index, slot)
+    except _StoppedWaiting:
+        return ExitCode.INTERRUPTED if control is None else ExitCode.FINISHED
     except OSError as error:
         reason = f"{error.strerror or error} while writing {Path(str(error.filename or run.path)).name}"
         if control is None:
@@ -82,6 +86,45 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
     if control is not None:
         _say(run, _ending(run), control, index)
     return code
+
+
+def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int | None:
+    """The exit code of a run that is finished, left or busy, which is said; None where it is to be trained."""
+    left = why_left(run, run.mended_state(), values["runtime"]["retry_failed"])
+    if left is not None:
+        _say(run, left, control, index)
+        return ExitCode.FINISHED
+    return _busy(run, control, index) if run.is_locked() else None
+
+
+class _StoppedWaiting(Exception):
+    """The sweep is stopped before a GPU became free for the run."""
+
+
+@contextlib.contextmanager
+def _gpu_slot(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> Iterator[slots.Slot | None]:
+    """Holds a slot of a GPU for the run, once one is free; None where the run needs none.
+
+    Raises:
+        _StoppedWaiting: there won't be one for it.
+    """
+    runtime = values["runtime"]
+    gpus = visible_gpus() if runtime["device"] != "cpu" else []
+    if not gpus:
+        yield None
+        return
+
+    def stops() -> bool:
+        return control is not None and (control.stops() or not control.main_is_alive())
+
+    waiting = f"waits: no GPU is free (runtime.runs_per_gpu={runtime['runs_per_gpu']})"
+    slot = slots.wait_for(gpus, runtime["runs_per_gpu"], stops, lambda: _say(run, waiting, control, index))
+    if slot is None:
+        raise _StoppedWaiting
+    try:
+        yield slot
+    finally:
+        slot.release()
 
 
 def why_left(run: RunDir, state: State, retry_failed: bool) -> str | None:
@@ -114,7 +157,7 @@ def worker_config(values: dict[str, Any], n_jobs: int) -> dict[str, Any]:
     return {**values, "out": os.path.abspath(values["out"]), "data": data, "runtime": runtime}
 
 
-def worker_environment(values: dict[str, Any], index: int) -> dict[str, str]:
+def worker_environment(values: dict[str, Any], gpu: Gpu | None = None) -> dict[str, str]:
     """The worker's environment: its threads, its GPU, glibc's memory settings (unless the user has set them)."""
     environment = {**MALLOC, **os.environ}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(values["runtime"]["threads"])))
@@ -122,18 +165,23 @@ def worker_environment(values: dict[str, Any], index: int) -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
     if values["runtime"]["deterministic"]:
         environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
-    gpu = gpu_of_run(index) if values["runtime"]["device"] != "cpu" else None
     if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
+        environment["CUDA_VISIBLE_DEVICES"] = gpu.name
     return environment
 
 
-def _run_worker(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
+def _run_worker(
+    run: RunDir, values: dict[str, Any], control: Control | None, index: int, slot: slots.Slot | None
+) -> int:
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
+    state = run.mended_state()
+    _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
+    run.write_config(values)
     command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]
-    environment = worker_environment(values, index)
+    environment = worker_environment(values, None if slot is None else slot.gpu)
+    inherited = () if slot is None else (slot.descriptor,)
     if control is None:
-        return _wait_alone(subprocess.Popen(command, env=environment))
+        return _wait_alone(subprocess.Popen(command, env=environment, pass_fds=inherited))
     with run.log.open("ab") as log:
         # A session of its own: of Ctrl-C it hears from this process, and not from the terminal.
         worker = subprocess.Popen(
@@ -143,6 +191,7 @@ def _run_worker(run: RunDir, values: dict[str, Any], control: Control | None, in
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=inherited,
         )
         return _wait(worker, control)
 

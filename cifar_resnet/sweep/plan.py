@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cifar_resnet.config import Config
+from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep.launch import worker_config, worker_environment
@@ -65,7 +67,7 @@ def _measure(configs: list[Config], at_a_time: int) -> list[dict[str, Any]]:
     distinct = dict(zip(keys, values, strict=True))
     with ThreadPoolExecutor(at_a_time) as pool:
         measured = track(
-            pool.map(_measure_one, distinct.values()),
+            pool.map(_measure_one, distinct.values(), itertools.count()),
             "measuring",
             total=len(distinct),
             console=Console(stderr=True),
@@ -76,11 +78,13 @@ def _measure(configs: list[Config], at_a_time: int) -> list[dict[str, Any]]:
     return [costs[key] for key in keys]
 
 
-def _measure_one(values: dict[str, Any]) -> dict[str, Any]:
+def _measure_one(values: dict[str, Any], index: int) -> dict[str, Any]:
+    # In turn, and busy or not: a plan doesn't wait for another sweep to end.
+    gpus = visible_gpus() if values["runtime"]["device"] != "cpu" else []
     done = subprocess.run(
         [sys.executable, "-m", "cifar_resnet.training.measure"],
         input=json.dumps(values),
-        env=worker_environment(values, 0),
+        env=worker_environment(values, gpus[index % len(gpus)] if gpus else None),
         capture_output=True,
         text=True,
     )

@@ -4,6 +4,8 @@ import socket
 
 import pytest
 
+from cifar_resnet.devices import Gpu
+from cifar_resnet.errors import ExitCode
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import launch
 
@@ -14,22 +16,28 @@ def values(composed):
 
 
 def test_threads_and_memory_settings_are_in_the_environment(values):
-    environment = launch.worker_environment(values, 0)
+    environment = launch.worker_environment(values)
     assert {environment[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"3"}
     assert environment["MALLOC_TRIM_THRESHOLD_"] == "4294967296"
 
 
 def test_the_users_own_memory_settings_win(values, monkeypatch):
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    assert launch.worker_environment(values, 0)["MALLOC_TOP_PAD_"] == "1"
+    assert launch.worker_environment(values)["MALLOC_TOP_PAD_"] == "1"
 
 
-def test_a_run_sees_its_gpu_alone_and_none_where_it_wants_none(values, monkeypatch):
-    monkeypatch.setattr(launch, "gpu_of_run", lambda index: str(index % 2))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert launch.worker_environment(values, 3)["CUDA_VISIBLE_DEVICES"] == "1"
+def test_a_run_sees_its_gpu_alone_and_none_is_named_where_it_has_none(values, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert launch.worker_environment(values, Gpu("3", "ab"))["CUDA_VISIBLE_DEVICES"] == "3"
+    assert launch.worker_environment(values)["CUDA_VISIBLE_DEVICES"] == "0,3"
+
+
+def test_a_run_on_the_cpu_needs_no_slot(values, monkeypatch, tmp_path):
+    monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("0", "ab")])
+    monkeypatch.setattr(launch.slots, "wait_for", lambda *arguments: pytest.fail("it waited for a GPU"))
     values["runtime"]["device"] = "cpu"
-    assert "CUDA_VISIBLE_DEVICES" not in launch.worker_environment(values, 3)
+    with launch._gpu_slot(RunDir(tmp_path), values, None, 0) as slot:
+        assert slot is None
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,10 @@ def test_a_worker_that_dies_leaves_the_state_that_its_run_deserves(tmp_path, bef
     run.update_status(state=before, pid=2**22 + 1, host=socket.gethostname())
     assert launch._note_death(run, code, None) == returned
     assert run.state() is after
+
+
+def test_a_run_that_finds_no_gpu_free_says_so(values, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("0", "ab")])
+    monkeypatch.setattr(launch.slots, "wait_for", lambda gpus, runs_per_gpu, stops, say_waiting: say_waiting())
+    assert launch.train(RunDir(tmp_path / "run"), values, None, 0) == ExitCode.INTERRUPTED
+    assert "run: waits: no GPU is free (runtime.runs_per_gpu=1)" in capsys.readouterr().out

@@ -1,0 +1,163 @@
+"""GPUs are shared out among processes: no slot twice, and none kept by a process that is dead."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from cifar_resnet.devices import Gpu
+from cifar_resnet.run_dir import find_runs
+from cifar_resnet.sweep import slots
+from cifar_resnet.sweep.resolvers import REPO_ROOT
+from tests.conftest import TINY
+
+GPUS = [Gpu("0", "aa"), Gpu("1", "bb")]
+
+HOLDER = """
+import subprocess, sys
+from cifar_resnet.devices import Gpu
+from cifar_resnet.sweep import slots
+slot = slots.acquire([Gpu("7", "aa")], 1)  # the same GPU under another number
+trains = [sys.executable, "-c", "print('held', flush=True); input()"]
+subprocess.Popen(trains, pass_fds=[slot.descriptor] if sys.argv[1] == "inherited" else []).wait()
+"""
+
+# Two GPUs for every process of a sweep; each training process says when it has begun and ended, and on which. That of
+# the run that LONG describes doesn't end before four have begun.
+FAKE = """
+import atexit, os, re, sys, time
+if "cifar_resnet.training.worker" in sys.orig_argv:
+    def say(what):
+        with open(os.environ["SEEN"], "a") as file:
+            file.write(f"{what} {os.environ['CUDA_VISIBLE_DEVICES']}\\n")
+    def end():
+        long = re.search(os.environ.get("LONG", "none"), str(sys.orig_argv))
+        while long and open(os.environ["SEEN"]).read().count("begin") < 4:
+            time.sleep(0.1)
+        say("end")
+    say("begin")
+    atexit.register(end)
+else:
+    from cifar_resnet import devices
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(",")
+    devices.visible_gpus = lambda: [devices.Gpu(name, name.lower()) for name in names]
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A folder of slots of the test's own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(slots.tempfile, "tempdir", None)
+
+
+def take(count, gpus=GPUS, runs_per_gpu=1):
+    return [slots.acquire(gpus, runs_per_gpu) for _ in range(count)]
+
+
+def test_no_gpu_has_more_runs_than_it_may(place):
+    taken = take(5, runs_per_gpu=2)
+    assert taken[4] is None
+    assert Counter(slot.gpu.name for slot in taken[:4]) == {"0": 2, "1": 2}
+    taken[2].release()
+    assert slots.acquire(GPUS, 2).gpu == taken[2].gpu
+
+
+def test_the_gpu_with_the_most_room_is_taken(place):
+    taken = take(4, runs_per_gpu=2)
+    busy = taken[0].gpu
+    for slot in taken[1:]:
+        if slot.gpu != busy:
+            slot.release()
+    assert slots.acquire(GPUS, 2).gpu != busy
+    assert len({slot.gpu for slot in taken[:2]}) == 2
+
+
+@pytest.mark.parametrize("held_by", ["holder", "inherited"])
+def test_a_killed_holder_frees_its_slot_once_nobody_trains_there(place, held_by):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, held_by],
+        env={**os.environ, "PYTHONPATH": str(REPO_ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout.readline() == "held\n"
+    assert slots.acquire(GPUS[:1], 1) is None
+    holder.kill()
+    holder.wait()
+    if held_by == "inherited":
+        assert slots.acquire(GPUS[:1], 1) is None
+    holder.stdin.close()  # ends the process that trains
+    holder.stdout.read()
+    assert slots.acquire(GPUS[:1], 1) is not None
+
+
+def test_a_run_waits_until_a_slot_is_given_back(place, monkeypatch):
+    (taken,), said = take(1, GPUS[:1]), []
+    monkeypatch.setattr(slots.time, "sleep", lambda seconds: taken.release())
+    assert slots.wait_for(GPUS[:1], 1, lambda: False, lambda: said.append("waits")).gpu == GPUS[0]
+    assert said == ["waits"]
+
+
+def test_a_stopped_run_waits_no_longer(place, monkeypatch):
+    take(1, GPUS[:1])
+    stops = iter([False, False, True])
+    monkeypatch.setattr(slots.time, "sleep", lambda seconds: None)
+    assert slots.wait_for(GPUS[:1], 1, lambda: next(stops), lambda: None) is None
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slots.time, "sleep", interrupt)
+    assert slots.wait_for(GPUS[:1], 1, lambda: False, lambda: None) is None
+
+
+def most_at_a_time(lines):
+    """The most runs that each GPU had at once."""
+    now, most = Counter(), Counter()
+    for line in lines:
+        what, gpu = line.split()
+        now[gpu] += 1 if what == "begin" else -1
+        most[gpu] = max(most[gpu], now[gpu])
+    assert not +now, "a run that never ended"
+    return most
+
+
+@pytest.fixture
+def sweep(program, tmp_path):
+    """Runs a sweep on a machine of two faked GPUs; its output, and the most runs that each GPU had at once."""
+
+    def run(*arguments, **environment):
+        (tmp_path / "fake").mkdir()
+        (tmp_path / "fake" / "sitecustomize.py").write_text(FAKE)
+        seen = tmp_path / "seen"
+        path = os.pathsep.join([str(tmp_path / "fake"), str(REPO_ROOT)])
+        done = program("train.py", "-m", *TINY, *arguments, PYTHONPATH=path, SEEN=str(seen), **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {run.state().value for run in find_runs([tmp_path / "outputs"])} == {"finished"}
+        return done.stdout, most_at_a_time(seen.read_text().splitlines())
+
+    return run
+
+
+def test_runs_of_different_length_never_meet_on_a_gpu(sweep):
+    output, most = sweep("seed=0,1", "optim.epochs=1,3", LONG="seed0.*epochs=3")
+    assert "4 to train, 2 at a time" in output
+    assert max(most.values()) == 1
+    assert set(most) <= {"0", "1"}
+
+
+def test_more_jobs_than_slots_wait_and_the_uuids_given_are_passed_through(sweep):
+    output, most = sweep("seed=0,1,2", "hydra.launcher.n_jobs=3", CUDA_VISIBLE_DEVICES="GPU-8932f937")
+    assert "3 to train, 1 at a time" in output
+    assert most == {"GPU-8932f937": 1}
+
+
+def test_as_many_runs_share_a_gpu_as_it_may_have(sweep):
+    output, most = sweep("seed=0,1,2", "runtime.runs_per_gpu=2", CUDA_VISIBLE_DEVICES="5")
+    assert "3 to train, 2 at a time" in output
+    assert set(most) == {"5"}
+    assert most["5"] <= 2
