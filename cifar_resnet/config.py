@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from cifar_resnet import later_keys
 from cifar_resnet.errors import ConfigError
 
 MODELS = ("plain", "resnet", "preact")
@@ -56,6 +57,9 @@ class ModelConfig:
     name: str = _one_of(*MODELS)
     shortcut: str = _one_of("A", "B")
     width: int = _key("an integer of 1 or more", lambda value: value >= 1)
+    norm: str = _one_of("batch", "none")
+    init_linear: str = _one_of("kaiming", "small")
+    zero_init_residual: bool = _key("true or false")
 
 
 @dataclass
@@ -154,11 +158,13 @@ def nearest_depths(depth: int) -> tuple[int, int]:
 def from_container(values: Any) -> Config:
     """A checked Config out of plain nested dictionaries or an OmegaConf node.
 
+    A key that configs written by an earlier version don't have is taken as it was then, see `later_keys`.
+
     Raises:
         ConfigError: a key is unknown or missing, or a value is of the wrong type or impossible.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        merged = OmegaConf.merge(OmegaConf.structured(Config), later_keys.nested(), values)
         missing = sorted(OmegaConf.missing_keys(merged))
         config = None if missing else OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -222,5 +228,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
         )
+    if config.model.zero_init_residual and config.model.name == "plain":
+        raise ConfigError("model.zero_init_residual=true: plain networks have no shortcuts; expected resnet or preact")
     if data.train_size is not None and data.holdout >= data.train_size:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import filelock
 import yaml
 
-from cifar_resnet import config_text
+from cifar_resnet import config_text, later_keys
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
@@ -65,8 +65,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits over the identity's canonical JSON."""
-    canonical = json.dumps(identity(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Eight hexadecimal digits over the identity's canonical JSON, without later keys that are as before."""
+    canonical = json.dumps(later_keys.without(identity(config)), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 

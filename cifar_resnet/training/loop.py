@@ -17,7 +17,7 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.metrics import Row, rounded
-from cifar_resnet.training.models import build_network
+from cifar_resnet.training.models import Network, build_network
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
@@ -56,6 +56,22 @@ class Sums:
         return self.loss.item() / self.images, 100.0 * self.wrong.item() / self.images
 
 
+def network_of(config: Config, channels: int, classes: int) -> Network:
+    """The network that a config asks for, freshly initialised out of torch's global random state."""
+    model = config.model
+    return build_network(
+        model.name,
+        config.depth,
+        model.shortcut,
+        model.width,
+        channels,
+        classes,
+        norm=model.norm,
+        init_linear=model.init_linear,
+        zero_init_residual=model.zero_init_residual,
+    )
+
+
 class Training:
     """One run in memory: network, optimiser, schedule, and how far they have come."""
 
@@ -68,14 +84,7 @@ class Training:
         self.mean, self.std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
 
         torch.manual_seed(config.seed)
-        self.network = build_network(
-            config.model.name,
-            config.depth,
-            config.model.shortcut,
-            config.model.width,
-            channels=self.train.images.shape[3],
-            classes=len(dataset.classes),
-        ).to(device)
+        self.network = network_of(config, self.train.images.shape[3], len(dataset.classes)).to(device)
         optim = config.optim
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
