@@ -100,6 +100,14 @@ class DataConfig:
 
 
 @dataclass
+class DiagnosticsConfig:
+    """Whether and when to look inside the network; never part of what a run is."""
+
+    enabled: bool = _key("true or false")
+    every: int = _key("an integer of 1 or more (epochs)", lambda value: value >= 1)
+
+
+@dataclass
 class RuntimeConfig:
     """Where and how a run is computed; never part of what the run is."""
 
@@ -125,6 +133,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 

@@ -14,6 +14,8 @@ AS_BEFORE: dict[str, Any] = {
     "model.norm": "batch",
     "model.init_linear": "kaiming",
     "model.zero_init_residual": False,
+    "diagnostics.enabled": False,
+    "diagnostics.every": 10,
 }
 
 

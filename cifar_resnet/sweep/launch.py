@@ -58,7 +58,7 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
             os._exit(ExitCode.INTERRUPTED)
         if control.stops():
             return ExitCode.FINISHED
-    state = run.mended_state()
+    state = run.mended_state(values)
     left = why_left(run, state, values["runtime"]["retry_failed"])
     if left is not None:
         _say(run, left, control, index)

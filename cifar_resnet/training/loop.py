@@ -16,6 +16,7 @@ from cifar_resnet.config import Config
 from cifar_resnet.errors import RunError
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
+from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
@@ -104,6 +105,7 @@ class Training:
         self.step = 0
         self.sums = Sums.zero(device)
         self.history: list[Row] = []
+        self.diagnostics: list[Row] = []
         self._clock = time.perf_counter()
 
     @property
@@ -201,6 +203,17 @@ class Training:
         row["test_seconds"] = time.perf_counter() - begin
         self.history.append(rounded(row))
         self.sums = Sums.zero(self.device)
+        self.diagnose()
+
+    def diagnose(self) -> None:
+        """Measures the layers where the config asks for it: before training, each `diagnostics.every` epochs, last."""
+        epoch, wanted = len(self.history), self.config.diagnostics
+        measured = bool(self.diagnostics) and self.diagnostics[-1]["epoch"] == epoch
+        due = (epoch % wanted.every == 0 or self.finished) and self.sums.images == 0
+        if wanted.enabled and due and not measured:
+            images, labels = choose_batch(self.train)
+            rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
+            self.diagnostics += [{"epoch": epoch, "step": self.step, **row} for row in rows]
 
     @torch.inference_mode()
     def evaluate(self, split: Split) -> tuple[float, float]:
@@ -227,6 +240,7 @@ class Training:
             "warmup": self.warmup.state(),
             "sums": vars(self.sums),
             "history": self.history,
+            "diagnostics": self.diagnostics,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -241,6 +255,8 @@ class Training:
             self.warmup.load(state["warmup"])
             self.sums = Sums(**state["sums"])
             self.step, self.history = int(state["step"]), list(state["history"])
+            # Without any in the checkpoint, those of the initialisation, measured just now, are kept.
+            self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
