@@ -166,6 +166,11 @@ class RunDir:
         return self.path / "diagnostics.csv"
 
     @property
+    def predictions(self) -> Path:
+        """A row a test image, once finished: its class, what the network says, and how sure it is."""
+        return self.path / "predictions.csv"
+
+    @property
     def checkpoint(self) -> Path:
         """The latest state of training; replaced atomically."""
         return self.path / "checkpoint.pt"
@@ -192,7 +197,7 @@ class RunDir:
 
     def remove_leftovers(self) -> None:
         """Removes the half-written files of a process that was killed; for the holder of the lock."""
-        for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.status):
+        for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.predictions, self.status):
             for left in self.path.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
 
@@ -301,9 +306,11 @@ class RunDir:
 
     def _is_whole(self, status: Mapping[str, Any]) -> bool:
         """Whether the tables of a finished run are those that it finished with."""
-        diagnostics = status.get("diagnostics_digest")
-        return status.get("metrics_digest") == digest(self.metrics) and (
-            diagnostics is None or diagnostics == digest(self.diagnostics)
+        tables = (self.metrics, self.diagnostics, self.predictions)
+        known = [status.get(f"{path.stem}_digest") for path in tables]
+        # Of the others a run need not have any: there are runs from before there were such tables.
+        return known[0] == digest(self.metrics) and all(
+            expected is None or expected == digest(path) for path, expected in zip(tables, known, strict=True)
         )
 
     def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:

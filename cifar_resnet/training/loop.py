@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, dra
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
+from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
@@ -220,14 +221,32 @@ class Training:
         """Mean loss and error in percent over a split, without augmentation."""
         self.network.eval()
         sums = Sums.zero(self.device)
-        size = EVALUATION_BATCH[self.device.type]
-        for begin in range(0, len(split.labels), size):
-            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
+        for images, labels in self._batches(split):
             with self._autocast():
-                logits = self.network(normalise(images, self.mean, self.std))
+                logits = self.network(images)
                 loss = F.cross_entropy(logits, labels)
             sums.add(logits, labels, loss)
         return sums.means()
+
+    @torch.inference_mode()
+    def predict(self, split: Split) -> Predictions:
+        """What the network says of each image of a split, in batches as `evaluate` makes them."""
+        self.network.eval()
+        answers = []
+        for images, _ in self._batches(split):
+            with self._autocast():
+                logits = self.network(images)
+            prediction = logits.argmax(1)
+            answers.append((prediction, logits.float().softmax(1).gather(1, prediction[:, None])[:, 0]))
+        predictions, probabilities = (torch.cat(column).cpu() for column in zip(*answers, strict=True))
+        return Predictions(split.labels.cpu(), predictions, probabilities)
+
+    def _batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and their labels, without augmentation."""
+        size = EVALUATION_BATCH[self.device.type]
+        for begin in range(0, len(split.labels), size):
+            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
+            yield normalise(images, self.mean, self.std), labels
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs to go on as if nothing had happened, at any step of an epoch."""

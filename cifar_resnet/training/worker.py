@@ -26,7 +26,7 @@ from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
-from cifar_resnet.training import checkpoint, diagnostics, metrics
+from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
 from cifar_resnet.training.describe import describe_run
@@ -106,12 +106,14 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
             if stop.wanted() and not training.finished:
                 return State.INTERRUPTED
     checkpoint.save_weights(run.final, final_weights(training.network))
+    predictions.write(run.predictions, training.predict(training.splits["test"]))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
     run.update_status(
         outcome=outcome(training.history),
         seconds=round(seconds, 3),
         metrics_digest=digest(run.metrics),
         diagnostics_digest=digest(run.diagnostics),
+        predictions_digest=digest(run.predictions),
     )
     return State.FINISHED
 
@@ -133,7 +135,7 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
     state = checkpoint.load(run, training.device)
     if state is None:
         # What an earlier program left is none of this run's.
-        for path in (run.metrics, run.diagnostics):
+        for path in (run.metrics, run.diagnostics, run.predictions):
             path.unlink(missing_ok=True)
         origin = {}
         if config.init_from is not None:
