@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from cifar_resnet import later_keys
 from cifar_resnet.errors import ConfigError
 
 MODELS = ("plain", "resnet", "preact")
@@ -56,6 +57,9 @@ class ModelConfig:
     name: str = _one_of(*MODELS)
     shortcut: str = _one_of("A", "B")
     width: int = _key("an integer of 1 or more", lambda value: value >= 1)
+    norm: str = _one_of("batch", "none")
+    init_linear: str = _one_of("kaiming", "small")
+    zero_init_residual: bool = _key("true or false")
 
 
 @dataclass
@@ -96,6 +100,14 @@ class DataConfig:
 
 
 @dataclass
+class DiagnosticsConfig:
+    """Whether and when to look inside the network; never part of what a run is."""
+
+    enabled: bool = _key("true or false")
+    every: int = _key("an integer of 1 or more (epochs)", lambda value: value >= 1)
+
+
+@dataclass
 class RuntimeConfig:
     """Where and how a run is computed; never part of what the run is."""
 
@@ -122,6 +134,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 
@@ -135,10 +148,6 @@ def _fields(schema: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.F
 
 FIELDS: dict[str, dataclasses.Field[Any]] = dict(_fields(Config))
 """Every key by its full name, such as `optim.lr`."""
-
-
-ADDED_LATER = {"runtime.runs_per_gpu": 1}
-"""Keys that the config.yaml of older run folders doesn't have, each with the value that means what those runs did."""
 
 
 def accepted(key: str) -> str:
@@ -159,14 +168,13 @@ def nearest_depths(depth: int) -> tuple[int, int]:
 def from_container(values: Any) -> Config:
     """A checked Config out of plain nested dictionaries or an OmegaConf node.
 
+    A key that configs written by an earlier version don't have is taken as it was then, see `later_keys`.
+
     Raises:
         ConfigError: a key is unknown or missing, or a value is of the wrong type or impossible.
     """
     try:
-        schema = OmegaConf.structured(Config)
-        for key, value in ADDED_LATER.items():
-            OmegaConf.update(schema, key, value)
-        merged = OmegaConf.merge(schema, values)
+        merged = OmegaConf.merge(OmegaConf.structured(Config), later_keys.nested(), values)
         missing = sorted(OmegaConf.missing_keys(merged))
         config = None if missing else OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -230,5 +238,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
         )
+    if config.model.zero_init_residual and config.model.name == "plain":
+        raise ConfigError("model.zero_init_residual=true: plain networks have no shortcuts; expected resnet or preact")
     if data.train_size is not None and data.holdout >= data.train_size:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")

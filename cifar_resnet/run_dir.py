@@ -22,12 +22,12 @@ from typing import Any, BinaryIO
 import filelock
 import yaml
 
-from cifar_resnet import config_text
+from cifar_resnet import config_text, later_keys
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_IDENTITY = {"hydra", "out", "runtime"}
+_NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
 _NOT_IDENTITY_OF_DATA = {"root", "cache"}
 
 
@@ -46,7 +46,7 @@ class State(str, Enum):
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run *is*: its resolved config less where and how it is computed."""
+    """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     kept["data"] = {key: value for key, value in config["data"].items() if key not in _NOT_IDENTITY_OF_DATA}
     return kept
@@ -65,8 +65,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits over the identity's canonical JSON."""
-    canonical = json.dumps(identity(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Eight hexadecimal digits over the identity's canonical JSON, without later keys that are as before."""
+    canonical = json.dumps(later_keys.without(identity(config)), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
@@ -161,6 +161,16 @@ class RunDir:
         return self.path / "metrics.csv"
 
     @property
+    def diagnostics(self) -> Path:
+        """A row an epoch that was looked at and 3×3 layer, where asked for."""
+        return self.path / "diagnostics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """A row a test image, once finished: its class, what the network says, and how sure it is."""
+        return self.path / "predictions.csv"
+
+    @property
     def checkpoint(self) -> Path:
         """The latest state of training; replaced atomically."""
         return self.path / "checkpoint.pt"
@@ -187,7 +197,7 @@ class RunDir:
 
     def remove_leftovers(self) -> None:
         """Removes the half-written files of a process that was killed; for the holder of the lock."""
-        for path in (self.checkpoint, self.final, self.metrics, self.status):
+        for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.predictions, self.status):
             for left in self.path.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
 
@@ -281,17 +291,32 @@ class RunDir:
         state = State(self.read_status()["state"])
         return State.INTERRUPTED if state is State.RUNNING and not self.is_locked() else state
 
-    def mended_state(self) -> State:
-        """The state as a sweep takes it: a run whose run.json or metrics.csv is damaged is rebuilt, so `interrupted`.
+    def mended_state(self, config: Mapping[str, Any] | None = None) -> State:
+        """The state as a sweep takes it: a run whose run.json or a CSV file is damaged is rebuilt, so `interrupted`.
 
-        A finished run's metrics.csv is held against the digest in its run.json.
+        A finished run's files are held against the digests in its run.json. With `config`, a finished run that lacks
+        the diagnostics asked for there is `interrupted`, too: they are added to it, at both its ends.
         """
         try:
             status, state = self.read_status(), self.state()
         except RunError:
             return State.INTERRUPTED
-        whole = state is not State.FINISHED or status.get("metrics_digest") == digest(self.metrics)
+        whole = state is not State.FINISHED or (self._is_whole(status) and not self._lacks_diagnostics(config))
         return state if whole else State.INTERRUPTED
+
+    def _is_whole(self, status: Mapping[str, Any]) -> bool:
+        """Whether the tables of a finished run are those that it finished with."""
+        tables = (self.metrics, self.diagnostics, self.predictions)
+        known = [status.get(f"{path.stem}_digest") for path in tables]
+        # Of the others a run need not have any: there are runs from before there were such tables.
+        return known[0] == digest(self.metrics) and all(
+            expected is None or expected == digest(path) for path, expected in zip(tables, known, strict=True)
+        )
+
+    def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:
+        wanted = ((config or {}).get("diagnostics") or {}).get("enabled", False)
+        # Without a checkpoint they would cost a training.
+        return bool(wanted) and not self.diagnostics.exists() and self.checkpoint.exists()
 
 
 def find_runs(paths: list[Path]) -> list[RunDir]:

@@ -1,5 +1,6 @@
 """The configuration is what the issue of its keys says, and impossible ones are refused in one line."""
 
+import copy
 import dataclasses
 import re
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from cifar_resnet import config as schema
+from cifar_resnet import later_keys
 from cifar_resnet.config import FIELDS, from_container, nearest_depths
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.sweep.resolvers import REPO_ROOT, folder_name, scaled_milestones
@@ -58,6 +60,8 @@ def test_nearest_depths_are_the_two_around(depth, nearest):
         ("precision=fp8", "expected one of fp32, tf32, bf16"),
         ("model.shortcut=C", "expected one of A, B"),
         ("model.width=0", "model.width=0: expected an integer of 1 or more"),
+        ("model.norm=layer", "model.norm=layer: expected one of batch, none"),
+        ("model.init_linear=tiny", "expected one of kaiming, small"),
         ("optim.batch_size=0", "optim.batch_size=0: expected an integer of 1 or more"),
         ("optim.epochs=0", "optim.epochs=0"),
         ("optim.epochs=null", "expected one of them, and null for the other"),
@@ -133,3 +137,18 @@ def test_folder_name_makes_a_valid_label(path, label, composed):
     values = composed("data=synthetic")
     values["data"]["name"] = name
     assert from_container(values).data.name == name
+
+
+def test_a_branch_that_begins_at_zero_needs_a_shortcut(composed):
+    with pytest.raises(ConfigError, match="expected resnet or preact"):
+        from_container(composed("model=plain", "model.zero_init_residual=true"))
+
+
+@pytest.mark.parametrize("key", later_keys.AS_BEFORE)
+def test_a_later_keys_default_is_as_before_and_an_older_config_is_read_with_it(composed, key):
+    config = composed()
+    group, _, name = key.rpartition(".")
+    assert config[group][name] == later_keys.AS_BEFORE[key]
+    older = copy.deepcopy(config)
+    del older[group][name]
+    assert from_container(older) == from_container(config)

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cifar_resnet import later_keys
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run_dir import MAX_NAME, RunDir, State, config_hash, identity, run_name, write_atomically
 from cifar_resnet.sweep.resolvers import overridden
@@ -219,3 +220,14 @@ def test_changing_a_config_that_was_read_changes_no_other(tmp_path):
     run.write_config({"optim": {"lr": 0.1}})
     run.read_config()["optim"]["lr"] = 0.5
     assert run.read_config() == {"optim": {"lr": 0.1}}
+
+
+def test_a_key_added_later_renames_no_older_run(composed):
+    config = composed("data=digits", "optim.epochs=3", "optim.lr=0.05")
+    older = later_keys.without(config)
+    assert set(config["model"]) - set(older["model"]) == {"norm", "init_linear", "zero_init_residual"}
+    assert name_of(older) == name_of(config)
+    # As it was named before there were such keys.
+    assert name_of(config) == "digits/resnet-20/seed0-epochs=3,lr=0.05-2340da44"
+    config["model"]["norm"] = "none"
+    assert name_of(config) != name_of(older)

@@ -37,7 +37,7 @@ def read(run: RunDir) -> Record:
         _describe(run, config, status),
         factors.describe(config),
         texts.read_lines(run.metrics),
-        texts.read_lines(run.path / "diagnostics.csv"),
+        texts.read_lines(run.diagnostics),
     )
 
 

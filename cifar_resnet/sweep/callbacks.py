@@ -78,13 +78,14 @@ class Plan(Callback):
             checked = [compose.check_run(run_config) for run_config in configs]
             for one in checked[:1]:
                 compose.check_device(one)
-            self.runs = list({run.path: run for run in map(compose.run_dir, configs)}.values())
+            planned = {compose.run_dir(run_config): run_config for run_config in configs}
+            self.runs = list(planned)
             self.depths = [one.depth for one in checked]
             if any(one.runtime.dry_run for one in checked):
                 self._dry_run(checked, self.runs)
             for out in {run_config.out for run_config in configs}:
                 compose.check_out(out)
-        _print_standing(self.runs, self.at_a_time, config.runtime.retry_failed)
+        _print_standing(planned, self.at_a_time, config.runtime.retry_failed)
         shown = bool(self.runs) and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(len(self.runs), live=shown)
         control.listen()
@@ -124,9 +125,10 @@ class Plan(Callback):
         sys.exit(0)
 
 
-def _print_standing(runs: list[RunDir], at_a_time: int, retry_failed: bool) -> None:
+def _print_standing(planned: dict[RunDir, DictConfig], at_a_time: int, retry_failed: bool) -> None:
     """What this command will do with which run."""
-    states = {run.path: run.mended_state() for run in runs}
+    runs = list(planned)
+    states = {run.path: run.mended_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
         left = launch.why_left(run, state, retry_failed)

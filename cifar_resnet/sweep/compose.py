@@ -11,11 +11,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from cifar_resnet import later_keys
 from cifar_resnet.config import Config, from_container
 from cifar_resnet.devices import count_gpus
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run_dir import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
+
+# What weights must share to fit; how they were drawn at first no longer matters.
+_SHAPE = ("name", "shortcut", "width", "norm")
 
 
 def compose_all(config: DictConfig) -> list[DictConfig]:
@@ -56,9 +60,10 @@ def check_origin(config: Config) -> None:
             f"init_from={origin.path}: expected the folder of a finished run (with config.yaml and final.pt)"
         )
     theirs = origin.read_config()
-    ours = {"depth": config.depth, **vars(config.model)}
+    ours = {"depth": config.depth, **{key: getattr(config.model, key) for key in _SHAPE}}
     for key, value in ours.items():
-        their_value = theirs["depth"] if key == "depth" else theirs["model"].get(key)
+        before = later_keys.AS_BEFORE.get(f"model.{key}")
+        their_value = theirs["depth"] if key == "depth" else theirs["model"].get(key, before)
         if their_value != value:
             raise ConfigError(
                 f"init_from={origin.path}: its {key} is {their_value}, this run's {value}; expected the same network"

@@ -90,7 +90,7 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
 
 def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int | None:
     """The exit code of a run that is finished, left or busy, which is said; None where it is to be trained."""
-    left = why_left(run, run.mended_state(), values["runtime"]["retry_failed"])
+    left = why_left(run, run.mended_state(values), values["runtime"]["retry_failed"])
     if left is not None:
         _say(run, left, control, index)
         return ExitCode.FINISHED
@@ -174,7 +174,7 @@ def _run_worker(
     run: RunDir, values: dict[str, Any], control: Control | None, index: int, slot: slots.Slot | None
 ) -> int:
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
-    state = run.mended_state()
+    state = run.mended_state(values)
     _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
     run.write_config(values)
     command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]

@@ -63,6 +63,7 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
             "val_images": 0 if dataset.val is None else len(dataset.val.labels),
             "test_images": len(dataset.test.labels),
             "classes": len(dataset.classes),
+            "class_names": list(dataset.classes),
             "mean": list(dataset.mean),
             "std": list(dataset.std),
         },

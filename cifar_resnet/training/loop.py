@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from cifar_resnet.config import Config
 from cifar_resnet.errors import RunError
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
+from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.metrics import Row, rounded
-from cifar_resnet.training.models import build_network
+from cifar_resnet.training.models import Network, build_network
+from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
@@ -56,6 +58,22 @@ class Sums:
         return self.loss.item() / self.images, 100.0 * self.wrong.item() / self.images
 
 
+def network_of(config: Config, channels: int, classes: int) -> Network:
+    """The network that a config asks for, freshly initialised out of torch's global random state."""
+    model = config.model
+    return build_network(
+        model.name,
+        config.depth,
+        model.shortcut,
+        model.width,
+        channels,
+        classes,
+        norm=model.norm,
+        init_linear=model.init_linear,
+        zero_init_residual=model.zero_init_residual,
+    )
+
+
 class Training:
     """One run in memory: network, optimiser, schedule, and how far they have come."""
 
@@ -68,14 +86,7 @@ class Training:
         self.mean, self.std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
 
         torch.manual_seed(config.seed)
-        self.network = build_network(
-            config.model.name,
-            config.depth,
-            config.model.shortcut,
-            config.model.width,
-            channels=self.train.images.shape[3],
-            classes=len(dataset.classes),
-        ).to(device)
+        self.network = network_of(config, self.train.images.shape[3], len(dataset.classes)).to(device)
         optim = config.optim
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -95,6 +106,7 @@ class Training:
         self.step = 0
         self.sums = Sums.zero(device)
         self.history: list[Row] = []
+        self.diagnostics: list[Row] = []
         self._clock = time.perf_counter()
 
     @property
@@ -192,20 +204,49 @@ class Training:
         row["test_seconds"] = time.perf_counter() - begin
         self.history.append(rounded(row))
         self.sums = Sums.zero(self.device)
+        self.diagnose()
+
+    def diagnose(self) -> None:
+        """Measures the layers where the config asks for it: before training, each `diagnostics.every` epochs, last."""
+        epoch, wanted = len(self.history), self.config.diagnostics
+        measured = bool(self.diagnostics) and self.diagnostics[-1]["epoch"] == epoch
+        due = (epoch % wanted.every == 0 or self.finished) and self.sums.images == 0
+        if wanted.enabled and due and not measured:
+            images, labels = choose_batch(self.train)
+            rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
+            self.diagnostics += [{"epoch": epoch, "step": self.step, **row} for row in rows]
 
     @torch.inference_mode()
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean loss and error in percent over a split, without augmentation."""
         self.network.eval()
         sums = Sums.zero(self.device)
-        size = EVALUATION_BATCH[self.device.type]
-        for begin in range(0, len(split.labels), size):
-            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
+        for images, labels in self._batches(split):
             with self._autocast():
-                logits = self.network(normalise(images, self.mean, self.std))
+                logits = self.network(images)
                 loss = F.cross_entropy(logits, labels)
             sums.add(logits, labels, loss)
         return sums.means()
+
+    @torch.inference_mode()
+    def predict(self, split: Split) -> Predictions:
+        """What the network says of each image of a split, in batches as `evaluate` makes them."""
+        self.network.eval()
+        answers = []
+        for images, _ in self._batches(split):
+            with self._autocast():
+                logits = self.network(images)
+            prediction = logits.argmax(1)
+            answers.append((prediction, logits.float().softmax(1).gather(1, prediction[:, None])[:, 0]))
+        predictions, probabilities = (torch.cat(column).cpu() for column in zip(*answers, strict=True))
+        return Predictions(split.labels.cpu(), predictions, probabilities)
+
+    def _batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and their labels, without augmentation."""
+        size = EVALUATION_BATCH[self.device.type]
+        for begin in range(0, len(split.labels), size):
+            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
+            yield normalise(images, self.mean, self.std), labels
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs to go on as if nothing had happened, at any step of an epoch."""
@@ -218,6 +259,7 @@ class Training:
             "warmup": self.warmup.state(),
             "sums": vars(self.sums),
             "history": self.history,
+            "diagnostics": self.diagnostics,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -232,6 +274,8 @@ class Training:
             self.warmup.load(state["warmup"])
             self.sums = Sums(**state["sums"])
             self.step, self.history = int(state["step"]), list(state["history"])
+            # Without any in the checkpoint, those of the initialisation, measured just now, are kept.
+            self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(

@@ -20,8 +20,8 @@ from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
 from cifar_resnet.training.data.sizes import Sizes, count
-from cifar_resnet.training.loop import EVALUATION_BATCH, Training
-from cifar_resnet.training.models import build_network, count_parameters
+from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
+from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps
 
 
@@ -63,8 +63,7 @@ def _random_images(config: Config, sizes: Sizes, device: torch.device) -> Datase
 
 def count_gflop(config: Config, sizes: Sizes) -> float:
     """GFLOP of one image's forward and backward pass, counted by torch over its matrix products and convolutions."""
-    model = config.model
-    network = build_network(model.name, config.depth, model.shortcut, model.width, sizes.channels, sizes.classes)
+    network = network_of(config, sizes.channels, sizes.classes)
     network.eval()
     with FlopCounterMode(display=False) as counter:
         logits = network(torch.zeros(1, sizes.channels, sizes.height, sizes.width))

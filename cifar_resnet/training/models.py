@@ -22,7 +22,8 @@ Parameters for 3 channels, 10 classes and width 16:
     preact-110      110        1,727,962        1,730,522
 
 A and B are the shortcuts where the shape changes: A subsamples and pads with zero channels, B is a 1×1 convolution
-(followed by batch norm in resnet, alone in preact, so that its shortcuts stay free of it).
+(followed by batch norm in resnet, alone in preact, so that its shortcuts stay free of it). Without batch norm
+(`norm="none"`) every scale and shift is gone, and nothing takes their place.
 """
 
 from __future__ import annotations
@@ -31,10 +32,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+SMALL_STD = 0.01
+
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """A 3×3 convolution that keeps the map's size at stride 1 and halves it, rounding up, at stride 2."""
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+
+
+def make_norm(norm: str, channels: int) -> nn.Module:
+    """Batch normalisation, or nothing in its place."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 
 class ShortcutA(nn.Module):
@@ -49,29 +57,30 @@ class ShortcutA(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
-def make_shortcut(option: str, channels_in: int, channels_out: int, stride: int, norm: bool) -> nn.Module:
-    """The identity where the shape stays; option A or B where it changes."""
+def make_shortcut(option: str, channels_in: int, channels_out: int, stride: int, norm: str) -> nn.Module:
+    """The identity where the shape stays; option A or B where it changes, B with `norm` behind it."""
     if channels_in == channels_out and stride == 1:
         return nn.Identity()
     if option == "A":
         return ShortcutA(channels_in, channels_out, stride)
     projection = nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
-    return nn.Sequential(projection, nn.BatchNorm2d(channels_out)) if norm else projection
+    return nn.Sequential(projection, nn.BatchNorm2d(channels_out)) if norm == "batch" else projection
 
 
 class PlainBlock(nn.Module):
     """conv–BN–ReLU twice."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str) -> None:
         super().__init__()
         self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.bn1 = make_norm(norm, channels_out)
         self.conv2 = conv3x3(channels_out, channels_out)
-        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.bn2 = make_norm(norm, channels_out)
 
     def branch(self, x: Tensor) -> Tensor:
         """conv–BN–ReLU–conv–BN."""
-        # Batch norm's backward pass needs its input, not its output, so the ReLU may overwrite that.
+        # The backward passes of batch norm and convolution need their inputs, not their outputs: the ReLU may overwrite
+        # those.
         out: Tensor = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
         return out
@@ -84,9 +93,13 @@ class PlainBlock(nn.Module):
 class ResidualBlock(PlainBlock):
     """The plain block with a shortcut around it, added before the last ReLU (2015, figure 2)."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, option: str) -> None:
-        super().__init__(channels_in, channels_out, stride)
-        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm=True)
+    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str, option: str) -> None:
+        super().__init__(channels_in, channels_out, stride, norm)
+        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm)
+
+    def last_weight(self) -> Tensor:
+        """What the branch's output is proportional to, its shift aside: the last batch norm's scale."""
+        return self.bn2.weight if isinstance(self.bn2, nn.BatchNorm2d) else self.conv2.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
@@ -99,18 +112,23 @@ class PreActBlock(nn.Module):
     The network's first block shares its first activation with its shortcut, as the 2016 paper's appendix says.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, option: str, first: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str, option: str, first: bool) -> None:
         super().__init__()
-        self.first = first
-        self.bn1 = nn.BatchNorm2d(channels_in)
+        self.first, self.normalised = first, norm == "batch"
+        self.bn1 = make_norm(norm, channels_in)
         self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.bn2 = make_norm(norm, channels_out)
         self.conv2 = conv3x3(channels_out, channels_out)
-        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm=False)
+        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm="none")
+
+    def last_weight(self) -> Tensor:
+        """What the branch's output is proportional to: the last convolution, behind which nothing stands."""
+        return self.conv2.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
-        activated = F.relu(self.bn1(x), inplace=True)
+        # Without batch norm this is x itself, which the shortcut needs as it is.
+        activated = F.relu(self.bn1(x), inplace=self.normalised)
         out: Tensor = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out), inplace=True))
         return out.add_(self.shortcut(activated if self.first else x))
@@ -119,7 +137,9 @@ class PreActBlock(nn.Module):
 class Network(nn.Module):
     """The whole network, from images (B, channels, H, W) with H, W ≥ 4 to logits (B, classes)."""
 
-    def __init__(self, name: str, depth: int, shortcut: str, width: int, channels: int, classes: int) -> None:
+    def __init__(
+        self, name: str, depth: int, shortcut: str, width: int, channels: int, classes: int, norm: str = "batch"
+    ) -> None:
         super().__init__()
         n = (depth - 2) // 6
         self.conv1 = conv3x3(channels, width)
@@ -128,17 +148,33 @@ class Network(nn.Module):
         for stage, channels_out in enumerate((width, 2 * width, 4 * width)):
             for index in range(n):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(_block(name, channels_in, channels_out, stride, shortcut, first=not blocks))
+                blocks.append(_block(name, channels_in, channels_out, stride, norm, shortcut, first=not blocks))
                 channels_in = channels_out
         # In a pre-activation network the blocks bring their own BN–ReLU, and one more stands before pooling.
         self.preact = name == "preact"
-        self.bn = nn.BatchNorm2d(channels_in if self.preact else width)
+        self.bn = make_norm(norm, channels_in if self.preact else width)
         self.blocks = nn.Sequential(*blocks)
         self.linear = nn.Linear(channels_in, classes)
+
+    def initialise(self, init_linear: str = "kaiming", zero_init_residual: bool = False) -> None:
+        """Draws all weights anew; every choice draws the same random numbers for the convolutions.
+
+        Args:
+            init_linear: kaiming, as the convolutions; small: a standard deviation of 0.01, so that training begins
+                with nearly equal probabilities.
+            zero_init_residual: each block begins as its shortcut: the scale of its branch's last batch norm is 0; where
+                none follows the last convolution (preact, or no batch norm), its weights are.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
         nn.init.zeros_(self.linear.bias)
+        if init_linear == "small":
+            nn.init.normal_(self.linear.weight, std=SMALL_STD)
+        if zero_init_residual:
+            for block in self.blocks:
+                assert isinstance(block, ResidualBlock | PreActBlock)
+                nn.init.zeros_(block.last_weight())
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, channels, H, W) → logits (B, classes)."""
@@ -151,16 +187,26 @@ class Network(nn.Module):
         return logits
 
 
-def _block(name: str, channels_in: int, channels_out: int, stride: int, option: str, first: bool) -> nn.Module:
+def _block(
+    name: str, channels_in: int, channels_out: int, stride: int, norm: str, option: str, first: bool
+) -> nn.Module:
     if name == "plain":
-        return PlainBlock(channels_in, channels_out, stride)
+        return PlainBlock(channels_in, channels_out, stride, norm)
     if name == "resnet":
-        return ResidualBlock(channels_in, channels_out, stride, option)
-    return PreActBlock(channels_in, channels_out, stride, option, first)
+        return ResidualBlock(channels_in, channels_out, stride, norm, option)
+    return PreActBlock(channels_in, channels_out, stride, norm, option, first)
 
 
 def build_network(
-    name: str, depth: int, shortcut: str = "A", width: int = 16, channels: int = 3, classes: int = 10
+    name: str,
+    depth: int,
+    shortcut: str = "A",
+    width: int = 16,
+    channels: int = 3,
+    classes: int = 10,
+    norm: str = "batch",
+    init_linear: str = "kaiming",
+    zero_init_residual: bool = False,
 ) -> Network:
     """A freshly initialised network in channels_last memory format, out of torch's global random state.
 
@@ -171,6 +217,9 @@ def build_network(
         width: filters of the first stage.
         channels: colour channels of the images.
         classes: number of logits.
+        norm: batch, or none for networks without batch normalisation.
+        init_linear: kaiming or small, see `Network.initialise`.
+        zero_init_residual: whether each block begins as its shortcut, see there; needs shortcuts.
 
     Raises:
         ValueError: one of these is none of the values named.
@@ -181,7 +230,14 @@ def build_network(
         raise ValueError(f"depth {depth}: expected 6n+2 with n ≥ 1")
     if shortcut not in ("A", "B"):
         raise ValueError(f"shortcut {shortcut!r}: expected A or B")
-    network = Network(name, depth, shortcut, width, channels, classes)
+    if norm not in ("batch", "none"):
+        raise ValueError(f"norm {norm!r}: expected batch or none")
+    if init_linear not in ("kaiming", "small"):
+        raise ValueError(f"init_linear {init_linear!r}: expected kaiming or small")
+    if zero_init_residual and name == "plain":
+        raise ValueError("zero_init_residual: expected a network with shortcuts, without which nothing would be left")
+    network = Network(name, depth, shortcut, width, channels, classes, norm)
+    network.initialise(init_linear, zero_init_residual)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
 

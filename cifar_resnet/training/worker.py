@@ -26,7 +26,7 @@ from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
-from cifar_resnet.training import checkpoint, metrics
+from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
 from cifar_resnet.training.describe import describe_run
@@ -101,14 +101,28 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
             save()
             if not completed:
                 return State.INTERRUPTED
-            metrics.write(run.metrics, training.history, dataset.val is not None)
+            _write_tables(run, training)
             log.debug(epoch_line(training.history[-1], training.schedule.epochs))
             if stop.wanted() and not training.finished:
                 return State.INTERRUPTED
     checkpoint.save_weights(run.final, final_weights(training.network))
+    predictions.write(run.predictions, training.predict(training.splits["test"]))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
-    run.update_status(outcome=outcome(training.history), seconds=round(seconds, 3), metrics_digest=digest(run.metrics))
+    run.update_status(
+        outcome=outcome(training.history),
+        seconds=round(seconds, 3),
+        metrics_digest=digest(run.metrics),
+        diagnostics_digest=digest(run.diagnostics),
+        predictions_digest=digest(run.predictions),
+    )
     return State.FINISHED
+
+
+def _write_tables(run: RunDir, training: Training) -> None:
+    """Writes metrics.csv, and diagnostics.csv where there are any, out of what the checkpoint has."""
+    metrics.write(run.metrics, training.history, "val" in training.splits)
+    if training.diagnostics:
+        diagnostics.write(run.diagnostics, training.diagnostics)
 
 
 def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) -> dict[str, Any]:
@@ -121,17 +135,26 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
     state = checkpoint.load(run, training.device)
     if state is None:
         # What an earlier program left is none of this run's.
-        run.metrics.unlink(missing_ok=True)
-        return {} if config.init_from is None else {"init_from": load_weights(training, RunDir(Path(config.init_from)))}
+        for path in (run.metrics, run.diagnostics, run.predictions):
+            path.unlink(missing_ok=True)
+        origin = {}
+        if config.init_from is not None:
+            origin = {"init_from": load_weights(training, RunDir(Path(config.init_from)))}
+        training.diagnose()
+        return origin
     known = state.pop("fingerprint", None)
     if known != dataset.fingerprint:
         raise DataError(
             f"the images of data={config.data.name} have changed since the run began (fingerprint {known}, now "
             f"{dataset.fingerprint}): bring the old ones back, or delete {run.path} to train on the new ones"
         )
+    if not state.get("diagnostics") and config.init_from is None:
+        # Asked for only now: the network is as it was when the run began.
+        training.diagnose()
     training.load(state)
+    training.diagnose()
     # The process before may have died between its checkpoint and its metrics.
-    metrics.write(run.metrics, training.history, dataset.val is not None)
+    _write_tables(run, training)
     log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
     return {}
 
@@ -203,7 +226,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     config = schema.from_container(run.read_config())
     begin = time.monotonic()
     with run.lock(timeout=2):
-        if run.mended_state() is State.FINISHED:
+        if run.mended_state(run.read_config()) is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED
         run.remove_leftovers()

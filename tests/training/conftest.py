@@ -1,13 +1,17 @@
-"""Worker processes, started by hand."""
+"""Training in this process, and worker processes started by hand."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
 
+from cifar_resnet.config import from_container
 from cifar_resnet.run_dir import RunDir
 from cifar_resnet.sweep.resolvers import REPO_ROOT
+from cifar_resnet.training.data import load
+from cifar_resnet.training.loop import Training
 from tests.conftest import TINY
 
 
@@ -19,6 +23,17 @@ def make_folder(tmp_path, composed):
         run = RunDir(tmp_path / name)
         run.write_config(composed(*TINY, "runtime.threads=1", *overrides))
         return run
+
+    return make
+
+
+@pytest.fixture
+def training(composed):
+    """Makes the training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
+
+    def make(*overrides: str) -> Training:
+        config = from_container(composed(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
+        return Training(config, load(config.data, config.seed), torch.device("cpu"))
 
     return make
 

@@ -6,24 +6,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cifar_resnet.config import from_container
 from cifar_resnet.errors import RunError
-from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Diverged, Training
-from tests.conftest import TINY
 
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
-
-
-@pytest.fixture
-def training(composed):
-    """Makes the training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
-
-    def make(*overrides: str) -> Training:
-        config = from_container(composed(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
-        return Training(config, load(config.data, config.seed), torch.device("cpu"))
-
-    return make
 
 
 def finish(run: Training) -> Training:

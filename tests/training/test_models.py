@@ -92,9 +92,10 @@ def out_of_place(network, images):
 
 @pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
 @pytest.mark.parametrize("option", ["A", "B"])
-def test_gradients_equal_those_of_an_out_of_place_twin(name, option):
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_gradients_equal_those_of_an_out_of_place_twin(name, option, norm):
     torch.manual_seed(1)
-    network = build_network(name, 20, option, width=4).double()
+    network = build_network(name, 20, option, width=4, norm=norm).double()
     images, labels = torch.randn(6, 3, 12, 12, dtype=torch.float64), torch.arange(6)
     gradients = []
     for forward in (network, lambda x: out_of_place(network, x)):
@@ -125,3 +126,50 @@ class Nothing(torch.nn.Module):
 def test_first_preact_block_alone_shares_its_activation():
     network = build_network("preact", 20)
     assert [block.first for block in network.blocks] == [True] + [False] * 8
+
+
+@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_without_norm_there_is_no_batch_norm_and_the_same_convolutions(name, option):
+    torch.manual_seed(3)
+    usual = build_network(name, 20, option)
+    torch.manual_seed(3)
+    bare = build_network(name, 20, option, norm="none")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in bare.modules())
+    weights, same = (
+        [module.weight for module in network.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
+        for network in (bare, usual)
+    )
+    assert all(torch.equal(one, other) for one, other in zip(weights, same, strict=True))
+    assert sum(1 for _ in bare.parameters()) == len(weights) + 1  # the linear layer's bias
+
+
+def test_a_small_linear_layer_changes_nothing_else_and_gives_nearly_equal_probabilities():
+    torch.manual_seed(3)
+    usual = build_network("resnet", 20)
+    torch.manual_seed(3)
+    small = build_network("resnet", 20, init_linear="small")
+    differing = [key for key, value in usual.state_dict().items() if not torch.equal(small.state_dict()[key], value)]
+    assert differing == ["linear.weight"]
+    probabilities = small(torch.randn(16, 3, 32, 32)).softmax(1)
+    assert small.linear.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert (probabilities - 0.1).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("name", "norm"), [("resnet", "batch"), ("resnet", "none"), ("preact", "batch")])
+def test_with_zero_init_each_block_begins_as_its_shortcut_and_learns_all_the_same(name, norm):
+    torch.manual_seed(3)
+    network = build_network(name, 20, norm=norm, zero_init_residual=True)
+    x = torch.rand(4, 16, 8, 8)
+    for block in network.blocks[1:3]:
+        torch.testing.assert_close(block(x), x, rtol=0, atol=0)
+    F.cross_entropy(network(torch.randn(4, 3, 8, 8)), torch.arange(4)).backward()
+    assert all(block.last_weight().grad.abs().max() > 0 for block in network.blocks)
+
+
+@pytest.mark.parametrize(
+    "choice", [{"norm": "layer"}, {"init_linear": "tiny"}, {"name": "plain", "zero_init_residual": True}]
+)
+def test_impossible_choices_are_refused(choice):
+    with pytest.raises(ValueError, match="expected"):
+        build_network(**({"name": "resnet", "depth": 20} | choice))

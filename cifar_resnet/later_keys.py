@@ -1,0 +1,47 @@
+"""Keys that the configuration was given after runs had been made, and the values that mean "as before".
+
+A run folder's name holds the hash of its config. A key of this table with its value here counts as absent, so that a
+new key renames no run that doesn't use it, and a config.yaml without the key is read as if it had that value. Once
+released, a line here is never changed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+AS_BEFORE: dict[str, Any] = {
+    "model.norm": "batch",
+    "model.init_linear": "kaiming",
+    "model.zero_init_residual": False,
+    "diagnostics.enabled": False,
+    "diagnostics.every": 10,
+    "runtime.runs_per_gpu": 1,
+}
+
+
+def nested() -> dict[str, Any]:
+    """The table as a config holds it."""
+    config: dict[str, Any] = {}
+    for key, value in AS_BEFORE.items():
+        group, _, name = key.rpartition(".")
+        config.setdefault(group, {})[name] = value
+    return config
+
+
+def without(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config, nested, less the keys that are as before.
+
+    >>> without({"seed": 0, "model": {"name": "resnet", "norm": "batch"}})
+    {'seed': 0, 'model': {'name': 'resnet'}}
+    """
+    return {
+        group: {name: value for name, value in values.items() if not _is_as_before(f"{group}.{name}", value)}
+        if isinstance(values, Mapping)
+        else values
+        for group, values in config.items()
+    }
+
+
+def _is_as_before(key: str, value: Any) -> bool:
+    return key in AS_BEFORE and bool(AS_BEFORE[key] == value)

@@ -1,0 +1,71 @@
+"""The most confident mistakes of one network as a picture; its images come from the caller, as reports have none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cifar_resnet.report.figures import style
+from cifar_resnet.run_dir import write_atomically
+
+COLUMNS, MOST = 8, 24
+_LONGEST_NAME = 12
+
+Array = np.ndarray[Any, Any]
+
+
+def draw(
+    images: Array, label: Array, prediction: Array, probability: Array, classes: Sequence[str], title: str = ""
+) -> Figure | None:
+    """At most `MOST` wrongly classified images, the most confident first.
+
+    Args:
+        images: uint8 (N, H, W, C) with C of 1 or 3.
+        label: (N,), classes by number.
+        prediction: (N,), likewise.
+        probability: (N,), that the network gives its prediction.
+        classes: their names, by number.
+        title: what stands above.
+
+    Returns:
+        None where there is no mistake.
+    """
+    wrong = np.flatnonzero(prediction != label)
+    shown = wrong[np.argsort(-probability[wrong], kind="stable")][:MOST]
+    if not len(shown):
+        return None
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    with style.applied():
+        figure = Figure(figsize=(max(style.PAGE * columns / COLUMNS, style.COLUMN), 1.28 * rows + 0.35), dpi=style.DPI)
+        figure.set_layout_engine("constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, index in zip(panels, shown, strict=False):
+            image = images[index]
+            axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", interpolation="nearest")
+            said, meant = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
+            axes.set_title(f"{said} {100 * probability[index]:.1f} %\nis {meant}", fontsize=6.5)
+        figure.suptitle(title, fontsize=8.5)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG.
+
+    Raises:
+        OSError: `path` can't be written to.
+    """
+    write_atomically(path, partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None}))

@@ -1,0 +1,122 @@
+"""A finished run can be taken up in Python and tested again, with the numbers it finished with."""
+
+import csv
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+import cifar_resnet
+from cifar_resnet import evaluate
+from cifar_resnet.errors import DataError, RunError
+from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.training import worker
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run on eight kinds of noise."""
+    from hydra import compose, initialize_config_dir
+
+    from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+
+    run = RunDir(tmp_path_factory.mktemp("finished") / "run")
+    with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+        run.write_config(plain_config(compose("config", overrides=[*TINY, "runtime.threads=1"])))
+    assert worker.main([str(run.path), "--quiet"]) == 0
+    return run
+
+
+def test_predictions_are_those_of_the_final_test_error(run):
+    rows = list(csv.DictReader(run.predictions.open()))
+    assert [int(row["index"]) for row in rows] == list(range(32))
+    wrong = sum(row["label"] != row["prediction"] for row in rows)
+    assert 100 * wrong / 32 == run.read_status()["outcome"]["test_error"]
+    assert all(0.1 <= float(row["probability"]) <= 1 for row in rows)
+
+
+def test_a_run_with_damaged_predictions_is_mended(run):
+    whole = run.predictions.read_bytes()
+    run.predictions.write_bytes(whole[:-20])
+    assert run.mended_state() is State.INTERRUPTED
+    assert worker.main([str(run.path), "--quiet"]) == 0
+    assert run.predictions.read_bytes() == whole
+
+
+def test_the_docstrings_example_works(run, capsys):
+    (example,) = re.findall(
+        r"^ {8}import cifar_resnet\n.*?(?=\n\n {4}Args)", cifar_resnet.load_run.__doc__, re.M | re.S
+    )
+    names = {}
+    exec(textwrap.dedent(example).replace("outputs/digits/resnet-20/seed0-0123abcd", str(run.path)), names)
+    error = (names["predictions"] != names["test"].labels).float().mean().item()
+    assert 100 * error == pytest.approx(run.read_status()["outcome"]["test_error"])
+    assert "resnet 8 0.1" in capsys.readouterr().out
+    assert len(example.splitlines()) == 10
+
+
+def test_importing_the_package_loads_neither_torch_nor_pandas():
+    code = "import sys, cifar_resnet; sys.exit(bool({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_unfinished_run_is_refused_in_words(tmp_path, run):
+    other = RunDir(tmp_path / "other")
+    other.write_config(run.read_config())
+    with pytest.raises(RunError, match="is pending: expected a finished run"):
+        cifar_resnet.load_run(other.path)
+
+
+def test_weights_of_another_network_are_refused(run):
+    whole = run.final.read_bytes()
+    torch.save({"conv1.weight": torch.zeros(1, 1), "linear.weight": torch.zeros(1, 1)}, run.final)
+    with pytest.raises(RunError, match="has no weights of this run's network"):
+        cifar_resnet.load_run(run.path)
+    run.final.write_bytes(whole)
+
+
+def test_evaluation_says_the_recorded_error_again(run, capsys, tmp_path):
+    picture = tmp_path / "mistakes.png"
+    assert evaluate.main([str(run.path), "runtime.threads=1", "--mistakes", str(picture)]) == 0
+    out = capsys.readouterr().out
+    recorded = run.read_status()["outcome"]["test_error"]
+    assert f"test error {recorded:.6g} % of 32 images; recorded {recorded:.6g} %: equal" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_from_before_there_were_predictions_gets_them(run, capsys):
+    whole = run.predictions.read_bytes()
+    run.predictions.unlink()
+    run.update_status(predictions_digest=None)
+    assert run.mended_state() is State.FINISHED
+    assert evaluate.main([str(run.path)]) == 0
+    assert run.predictions.read_bytes() == whole
+    assert run.mended_state() is State.FINISHED
+
+
+def test_an_error_that_differs_is_said_with_exit_code_1(run, capsys):
+    status = run.read_status()
+    run.update_status(outcome={**status["outcome"], "test_error": 3.125})
+    assert evaluate.main([str(run.path)]) == 1
+    assert "recorded 3.125 %: not equal" in capsys.readouterr().out
+    run.update_status(outcome=status["outcome"])
+
+
+def test_other_images_are_refused(run):
+    status = run.read_status()
+    run.update_status(data={**status["data"], "fingerprint": "0123456789abcdef"})
+    with pytest.raises(DataError, match="are not those of"):
+        cifar_resnet.load_run(run.path).load_data()
+    run.update_status(data=status["data"])
+
+
+@pytest.mark.parametrize("arguments", [["depth=20"], ["data.root"], ["runtime.threads=0"], ["--mistakes", "/no/a.png"]])
+def test_a_mistake_is_one_line_and_exit_code_2(run, capsys, arguments):
+    assert evaluate.main([str(run.path), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
