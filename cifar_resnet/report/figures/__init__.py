@@ -15,7 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from cifar_resnet import reference
-from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+from cifar_resnet.report.figures import classes, curves, diagnostics, paper, style, summary
 from cifar_resnet.report.load import Runs
 from cifar_resnet.run_dir import State, write_atomically
 
@@ -28,7 +28,7 @@ class Drawn:
 
     name: the files' stem, of `<out>/figures/<name>.png` and `.svg`.
     caption: what it shows, a sentence or two of plain text.
-    section: the part of the report it belongs to: setup, curves, comparison, ablation, discussion.
+    section: the part of the report it belongs to: setup, curves, comparison, ablation, classes, discussion.
     """
 
     name: str
@@ -145,6 +145,15 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
             "comparison",
         ),
         lambda: summary.draw_error_against_time(finished),
+    )
+    yield (
+        Drawn(
+            "confusion",
+            "Which class the final networks take for which: percent of each class's test images, over all seeds; the "
+            f"diagonal, what is right, is grey.{of_setting}",
+            "classes",
+        ),
+        lambda: classes.draw_confusion(runs.confusions[data]),
     )
     yield (
         Drawn("learning_rate", "Learning rate at the end of each epoch.", "setup"),
