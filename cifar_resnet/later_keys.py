@@ -16,6 +16,7 @@ AS_BEFORE: dict[str, Any] = {
     "model.zero_init_residual": False,
     "diagnostics.enabled": False,
     "diagnostics.every": 10,
+    "runtime.tensorboard": False,
 }
 
 
