@@ -97,7 +97,7 @@ def test_the_most_confident_mistakes_come_first():
     label, prediction = np.array([0, 1, 2, 1]), np.array([1, 1, 0, 2])
     figure = mistakes.draw(images, label, prediction, np.array([0.6, 1.0, 0.9, 0.7]), ["cat", "dog", "ship"])
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["cat 90.0 %\nis ship", "ship 70.0 %\nis dog", "dog 60.0 %\nis cat"]
+    assert titles == ["cat (90.0 %)\nis ship", "ship (70.0 %)\nis dog", "dog (60.0 %)\nis cat"]
     assert [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [2, 3, 0]
 
 

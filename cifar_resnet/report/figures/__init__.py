@@ -190,8 +190,9 @@ def _diagnostic_figures(
     yield (
         Drawn(
             "responses",
-            "Standard deviation of each 3×3 convolution's response after training, after batch norm and before the "
-            f"non-linearity and the addition, as in figure 7 of He et al. (2015).{of_setting}",
+            "Standard deviation of each 3×3 convolution's response after training, after batch norm (where one "
+            "follows: none does behind a pre-activation block's second) and before the non-linearity and the addition, "
+            f"as in figure 7 of He et al. (2015).{of_setting}",
             "discussion",
         ),
         lambda: diagnostics.draw_responses(shown),

@@ -53,7 +53,7 @@ def draw(
             image = images[index]
             axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", interpolation="nearest")
             said, meant = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
-            axes.set_title(f"{said} {100 * probability[index]:.1f} %\nis {meant}", fontsize=6.5)
+            axes.set_title(f"{said} ({100 * probability[index]:.1f} %)\nis {meant}", fontsize=6.5)
         figure.suptitle("\n".join(textwrap.wrap(title, int(figure.get_figwidth() / 0.075))), fontsize=8.5)
         figure.draw_without_rendering()
     return figure
