@@ -119,6 +119,7 @@ class RuntimeConfig:
     deterministic: bool = _key("true or false")
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
     retry_failed: bool = _key("true or false")
+    tensorboard: bool = _key("true or false")
     dry_run: bool = _key("true or false")
 
 

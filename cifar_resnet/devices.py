@@ -1,13 +1,16 @@
-"""Counts what a sweep can share out, cores and GPUs, without importing torch."""
+"""Says what there is to compute with, cores, GPUs and extras, without importing torch."""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 from dataclasses import dataclass
 from importlib import metadata
 
 import joblib
+
+from cifar_resnet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,15 @@ class Gpu:
 def count_cores() -> int:
     """Cores that this process may use: affinity, cgroup limits and LOKY_MAX_CPU_COUNT are respected."""
     return int(joblib.cpu_count())
+
+
+def require_tensorboard() -> None:
+    """Raises ConfigError unless the extra `tensorboard` is installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "runtime.tensorboard=true: TensorBoard is not installed; expected the extra, "
+            "`pip install -e '.[tensorboard]'` in the project's folder, or runtime.tensorboard=false"
+        )
 
 
 def visible_gpus() -> list[Gpu]:

@@ -92,9 +92,7 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
             run.run.update_status(predictions_digest=digest(run.run.predictions))
         print(f"wrote {run.run.predictions}")
     if mistakes is not None:
-        title = (
-            f"{run.config.model.name}-{run.config.depth} on {run.config.data.name}: what it is most sure of, and wrong"
-        )
+        title = f"{run.config.model.name}-{run.config.depth} on {run.config.data.name}: the most confident mistakes"
         _draw(mistakes, dataset.test.images.numpy(), found, run.classes, title)
     return ExitCode.FINISHED if equal else ExitCode.FAILED
 

@@ -171,6 +171,11 @@ class RunDir:
         return self.path / "predictions.csv"
 
     @property
+    def tensorboard(self) -> Path:
+        """A folder with the numbers of metrics.csv for TensorBoard, where asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def checkpoint(self) -> Path:
         """The latest state of training; replaced atomically."""
         return self.path / "checkpoint.pt"

@@ -14,9 +14,10 @@ import pandas as pd
 
 from cifar_resnet import defaults
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import factors, folder, texts
+from cifar_resnet.report import factors, folder, predictions, texts
 from cifar_resnet.report.folder import Record
 from cifar_resnet.report.groups import Group, Key, collect
+from cifar_resnet.report.predictions import Confusion
 from cifar_resnet.report.where import Where
 from cifar_resnet.run_dir import RunDir, State, find_runs
 
@@ -75,6 +76,17 @@ class Runs:
     def groups(self) -> dict[str, dict[Key, Group]]:
         """Data set → (model, setting, depth) → the finished runs that are repetitions of one another."""
         return collect(self.finished)
+
+    @cached_property
+    def confusions(self) -> dict[str, list[Confusion]]:
+        """Data set → which class the final networks of its main setting take for which; read when first asked for."""
+        finished = self.finished
+        return {
+            data: predictions.collect(
+                finished[(finished["data"] == data) & (finished["setting"] == setting)], self.statuses
+            )
+            for data, setting in self.main_settings.items()
+        }
 
     @property
     def datasets(self) -> list[str]:

@@ -60,6 +60,7 @@ class Plan(Callback):
         with user_errors():
             checked = compose.check_run(config)
             compose.check_device(checked)
+            compose.check_extras(checked)
             if checked.runtime.dry_run:
                 self._dry_run([checked], [RunDir(config.hydra.run.dir)])
             compose.check_out(config.out)
@@ -78,6 +79,7 @@ class Plan(Callback):
             checked = [compose.check_run(run_config) for run_config in configs]
             for one in checked[:1]:
                 compose.check_device(one)
+                compose.check_extras(one)
             planned = {compose.run_dir(run_config): run_config for run_config in configs}
             self.runs = list(planned)
             self.depths = [one.depth for one in checked]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from cifar_resnet import later_keys
 from cifar_resnet.config import Config, from_container
-from cifar_resnet.devices import count_gpus
+from cifar_resnet.devices import count_gpus, require_tensorboard
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run_dir import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
@@ -90,6 +90,12 @@ def check_device(config: Config) -> None:
     """Raises ConfigError where a GPU is asked for and none is counted."""
     if config.runtime.device == "cuda" and count_gpus() == 0:
         raise ConfigError("runtime.device=cuda: no GPU is seen here; expected one, or runtime.device=cpu")
+
+
+def check_extras(config: Config) -> None:
+    """Raises ConfigError where an extra is asked for that isn't installed."""
+    if config.runtime.tensorboard:
+        require_tensorboard()
 
 
 def run_dir(config: DictConfig) -> RunDir:

@@ -39,6 +39,15 @@ def rounded(row: Row) -> Row:
     return {name: round(x, _DECIMALS.get(name, 6)) if isinstance(x, float) else x for name, x in row.items()}
 
 
+def outcome(history: Sequence[Row]) -> dict[str, Any]:
+    """The headline numbers: the last epoch's, and the best epoch's, chosen on the split watched each epoch."""
+    last = history[-1]
+    watched = "val_error" if "val_error" in last else "test_error"
+    best = min(history, key=lambda row: float(row[watched]))
+    final = {name: last[name] for name in last if name.endswith(("_loss", "_error"))}
+    return {**final, f"best_{watched}": best[watched], "best_epoch": best["epoch"]}
+
+
 def write(path: Path, history: Sequence[Row], holdout: bool) -> None:
     """Replaces `path` by the whole history; what a row doesn't have stays empty."""
     text = io.StringIO()

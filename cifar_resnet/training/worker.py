@@ -24,14 +24,14 @@ import torch
 
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
+from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
-from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions
+from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
 from cifar_resnet.training.describe import describe_run
 from cifar_resnet.training.loop import Diverged, Training, final_weights
-from cifar_resnet.training.metrics import Row
 from cifar_resnet.training.progress import Bar, epoch_line
 
 log = logging.getLogger("cifar_resnet")
@@ -60,17 +60,10 @@ class StopRequest:
         return self.reason is not None
 
 
-def outcome(history: list[Row]) -> dict[str, Any]:
-    """The headline numbers: the last epoch's, and the best epoch's, chosen on the split watched each epoch."""
-    last = history[-1]
-    watched = "val_error" if "val_error" in last else "test_error"
-    best = min(history, key=lambda row: float(row[watched]))
-    final = {name: last[name] for name in last if name.endswith(("_loss", "_error"))}
-    return {**final, f"best_{watched}": best[watched], "best_epoch": best["epoch"]}
-
-
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     """Trains the run to its end or to a stop, with a checkpoint each `runtime.checkpoint_seconds` and each epoch."""
+    if config.runtime.tensorboard:
+        require_tensorboard()
     device, threads = set_up(config)
     show_bar = config.runtime.progress and not quiet and sys.stderr.isatty()
     dataset = load(config.data, config.seed, progress=show_bar)
@@ -109,7 +102,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     predictions.write(run.predictions, training.predict(training.splits["test"]))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
     run.update_status(
-        outcome=outcome(training.history),
+        outcome=metrics.outcome(training.history),
         seconds=round(seconds, 3),
         metrics_digest=digest(run.metrics),
         diagnostics_digest=digest(run.diagnostics),
@@ -123,6 +116,8 @@ def _write_tables(run: RunDir, training: Training) -> None:
     metrics.write(run.metrics, training.history, "val" in training.splits)
     if training.diagnostics:
         diagnostics.write(run.diagnostics, training.diagnostics)
+    if training.config.runtime.tensorboard:
+        tensorboard.write(run.tensorboard, training.history)
 
 
 def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run_dir import RunDir, digest
 
 HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
 CONFIG = {
@@ -69,6 +69,20 @@ def make_run(tmp_path):
         known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
         run.update_status(state=state, **(known | dict(status)))
         return run
+
+    return make
+
+
+@pytest.fixture
+def make_predictions():
+    """Writes a run's predictions.csv out of pairs of class and prediction, and the classes' names into run.json."""
+
+    def make(run, pairs, names=("cat", "dog", "ship")):
+        rows = [f"{index},{label},{prediction},0.9\n" for index, (label, prediction) in enumerate(pairs)]
+        run.predictions.write_text("index,label,prediction,probability\n" + "".join(rows))
+        status = run.read_status()
+        data = {**status["data"], "class_names": list(names), "classes": len(names)}
+        run.update_status(data=data, predictions_digest=digest(run.predictions))
 
     return make
 

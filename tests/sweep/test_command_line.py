@@ -54,7 +54,10 @@ def test_holdout_reports_its_split_each_epoch_and_the_test_set_once(program, tmp
         (["optim=null"], "give each group the name of one of its options"),
         (["optim.lrr=1"], "did you mean optim.lr?"),
         (["-m", "depth=20,21"], "nearest are 20 and 26"),
-        (["-m", "sweeps=nope"], "expected one of demo, nine, quick, seeds"),
+        (
+            ["-m", "sweeps=nope"],
+            "expected one of augmentation, demo, depths, holdout, init, lr, nine, quick, seeds, shortcut, warmup",
+        ),
         (["-m", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0"),
     ],
 )

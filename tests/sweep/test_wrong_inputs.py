@@ -62,7 +62,10 @@ VALUES = [
     (["-m", "--cfg", "job"], "Only one of --run, --multirun"),
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
     (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
-    (["-m", "sweeps=nope"], "expected one of demo, nine, quick, seeds"),
+    (
+        ["-m", "sweeps=nope"],
+        "expected one of augmentation, demo, depths, holdout, init, lr, nine, quick, seeds, shortcut, warmup",
+    ),
     (["-m", "depth=20,21", "seed=0,1"], "depth=21"),
 ]
 

@@ -62,7 +62,7 @@ def by_hand(network, images, labels):
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_each_number_is_that_of_a_network_written_out_by_hand(name, norm):
     torch.manual_seed(0)
-    network = build_network(name, 14, "B", width=4, norm=norm)
+    network = build_network(name, 14, "A", width=8, norm=norm)
     images, labels = torch.randn(8, 3, 12, 12), torch.arange(8)
     rows = diagnostics.measure_layers(network, images, labels)
     assert [row["layer"] for row in rows] == list(range(1, 14))

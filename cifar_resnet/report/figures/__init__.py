@@ -15,7 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from cifar_resnet import reference
-from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+from cifar_resnet.report.figures import classes, curves, diagnostics, paper, style, summary
 from cifar_resnet.report.load import Runs
 from cifar_resnet.run_dir import State, write_atomically
 
@@ -28,7 +28,7 @@ class Drawn:
 
     name: the files' stem, of `<out>/figures/<name>.png` and `.svg`.
     caption: what it shows, a sentence or two of plain text.
-    section: the part of the report it belongs to: setup, curves, comparison, ablation, discussion.
+    section: the part of the report it belongs to: setup, curves, comparison, ablation, classes, discussion.
     """
 
     name: str
@@ -147,6 +147,15 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
         lambda: summary.draw_error_against_time(finished),
     )
     yield (
+        Drawn(
+            "confusion",
+            "Which class the final networks take for which: percent of each class's test images, over all seeds; the "
+            f"diagonal, what is right, is grey.{of_setting}",
+            "classes",
+        ),
+        lambda: classes.draw_confusion(runs.confusions[data]),
+    )
+    yield (
         Drawn("learning_rate", "Learning rate at the end of each epoch.", "setup"),
         lambda: curves.draw_learning_rate(epochs),
     )
@@ -181,8 +190,9 @@ def _diagnostic_figures(
     yield (
         Drawn(
             "responses",
-            "Standard deviation of each 3×3 convolution's response after training, after batch norm and before the "
-            f"non-linearity and the addition, as in figure 7 of He et al. (2015).{of_setting}",
+            "Standard deviation of each 3×3 convolution's response after training, after batch norm (where one "
+            "follows: none does behind a pre-activation block's second) and before the non-linearity and the addition, "
+            f"as in figure 7 of He et al. (2015).{of_setting}",
             "discussion",
         ),
         lambda: diagnostics.draw_responses(shown),

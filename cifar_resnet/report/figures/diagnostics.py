@@ -88,6 +88,37 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
     return figure
 
 
+def draw_initialisation(measured: pd.DataFrame) -> Figure:
+    """Before any training: gradients of the outputs above, responses below; a panel a model and setting.
+
+    Args:
+        measured: a row a network and layer, of all data sets and settings.
+    """
+    pairs = list(dict.fromkeys(zip(measured["model"].astype(str), measured["setting"].astype(str), strict=True)))
+    depths = sorted(int(depth) for depth in measured["depth"].unique())
+    figure, grid = style.figure_of(2, len(pairs), height=1.85, sharey="row")
+    for row, (column, label) in zip(
+        grid,
+        (("output_grad_norm", "norm of the outputs'\ngradient"), ("response_std", "std of responses")),
+        strict=True,
+    ):
+        means = over_seeds(measured, column, ["layer"])
+        suffix = style.scale(row, pd.concat([means["low"], means["high"]]))
+        row[0].set_ylabel(label + (f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        for axes, (model, setting) in zip(row, pairs, strict=True):
+            part = means[(means["model"].astype(str) == model) & (means["setting"].astype(str) == setting)]
+            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
+                points = part[part["depth"] == depth]
+                if len(points):
+                    draw_line(axes, points, index, "layer", **drawn)
+            axes.set_title(f"{model}\n{setting}" if setting else model)
+            style.integer_ticks(axes)
+    for axes in grid[-1]:
+        axes.set_xlabel("layer")
+    style.legend(figure, _handles(measured, [model for model, _ in pairs], depths))
+    return figure
+
+
 def _at_both_ends(diagnostics: pd.DataFrame, column: str) -> pd.DataFrame:
     """The rows of epoch 0 and of each run's last measured epoch, told apart by a column `moment`."""
     if column not in diagnostics or diagnostics.empty:

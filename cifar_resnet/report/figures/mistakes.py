@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ def draw(
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     with style.applied():
-        figure = Figure(figsize=(max(style.PAGE * columns / COLUMNS, style.COLUMN), 1.28 * rows + 0.35), dpi=style.DPI)
+        figure = Figure(figsize=(max(style.PAGE * columns / COLUMNS, style.COLUMN), 1.2 * rows + 0.3), dpi=style.DPI)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in panels:
@@ -52,8 +53,8 @@ def draw(
             image = images[index]
             axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", interpolation="nearest")
             said, meant = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
-            axes.set_title(f"{said} {100 * probability[index]:.1f} %\nis {meant}", fontsize=6.5)
-        figure.suptitle(title, fontsize=8.5)
+            axes.set_title(f"{said} ({100 * probability[index]:.1f} %)\nis {meant}", fontsize=6.5)
+        figure.suptitle("\n".join(textwrap.wrap(title, int(figure.get_figwidth() / 0.075))), fontsize=8.5)
         figure.draw_without_rendering()
     return figure
 

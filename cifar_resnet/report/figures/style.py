@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -121,13 +121,15 @@ def mark_every(points: int, index: int) -> tuple[int, int]:
     return (index * step // MAX_LINES) % step, step
 
 
-def figure_of(rows: int, columns: int, *, height: float = PANEL_HEIGHT) -> tuple[Figure, list[list[Axes]]]:
+def figure_of(
+    rows: int, columns: int, *, height: float = PANEL_HEIGHT, sharey: bool | Literal["row"] = True
+) -> tuple[Figure, list[list[Axes]]]:
     """A figure of rows × columns of panels: a column wide for one panel, a page wide from three on."""
     width = {1: COLUMN, 2: 5.2}.get(columns, max(PAGE, 1.5 * columns))
     figure = Figure(
         figsize=(width, height * rows + 0.55), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06), dpi=DPI
     )
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, columns, sharey=sharey, squeeze=False)
     return figure, [list(row) for row in panels]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cifar_resnet.report.load import Runs
+from cifar_resnet.report.tables.classes import class_errors
 from cifar_resnet.report.tables.differences import ablation, comparison
 from cifar_resnet.report.tables.records import hyperparameters, left_out, runs_table
 from cifar_resnet.report.tables.results import GRIDS, grid, main
@@ -15,6 +16,7 @@ __all__ = [
     "Table",
     "ablation",
     "all_tables",
+    "class_errors",
     "comparison",
     "grid",
     "hyperparameters",
@@ -28,6 +30,7 @@ NAMES = (
     *dict.fromkeys(name for name, _, _ in GRIDS.values()),
     "comparison",
     "ablation",
+    "class-errors",
     "hyperparameters",
     "runs",
     "left-out",
@@ -42,6 +45,7 @@ def all_tables(runs: Runs, data: str) -> list[Table]:
         *(grid(runs, data, measure) for measure in GRIDS),
         comparison(runs, data),
         ablation(runs, data),
+        class_errors(runs, data),
         hyperparameters(runs, data),
         runs_table(runs, data),
         left_out(runs, data),

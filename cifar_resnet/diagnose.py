@@ -1,0 +1,134 @@
+"""Looks into networks before any training: `python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110`.
+
+Gradients and responses of each 3×3 convolution at initialisation, on one batch of training images, in seconds; which
+is where vanishing or exploding signals show. Keys and groups are those of train.py, several values by comma:
+
+    python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110 model.norm=batch,none
+    python -m cifar_resnet.diagnose model=preact depth=110 data=cifar10 --out FOLDER
+
+The images are synthetic ones unless data=… says otherwise, so nothing is downloaded. Writes initialisation.csv and
+initialisation.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cifar_resnet.errors import ConfigError
+from cifar_resnet.run_dir import flatten, write_atomically
+from cifar_resnet.sweep.callbacks import user_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DEFAULTS = ("data=synthetic", "data.train_size=128", "data.test_size=1")
+_NAMED = {"model.name", "depth", "seed", "data.kind"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of the program; returns the exit code."""
+    head, _, rest = str(__doc__).partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m cifar_resnet.diagnose",
+        description=head,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as of train.py")
+    parser.add_argument("--out", type=Path, default=Path("outputs/initialisation"), help="folder (%(default)s)")
+    options = parser.parse_args(arguments)
+    with user_errors():
+        measured = measure(compose(options.overrides))
+        _write(measured, options.out)
+    return 0
+
+
+def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:
+    """The config of each network that the overrides ask for.
+
+    Raises:
+        ConfigError, HydraException: a key or value is wrong.
+    """
+    import hydra
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from cifar_resnet.defaults import REPO_ROOT
+    from cifar_resnet.sweep.resolvers import plain_config
+
+    says_data = any(override.startswith("data=") for override in overrides)
+    words = [*(() if says_data else _DEFAULTS), *overrides]
+    with hydra.initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+        parsed = OverridesParser.create().parse_overrides(words)
+        (choices,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        return [plain_config(hydra.compose("config", overrides=list(choice))) for choice in choices]
+
+
+def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row a network and 3×3 convolution, named as reports name runs.
+
+    Raises:
+        ConfigError: a config is impossible.
+        DataError: there are no such images.
+    """
+    # Imported here so that --help and a mistyped key answer at once.
+    import pandas as pd
+    import torch
+
+    from cifar_resnet.config import from_container
+    from cifar_resnet.report import factors
+    from cifar_resnet.training import data
+    from cifar_resnet.training.backend import set_up
+    from cifar_resnet.training.diagnostics import choose_batch, measure_layers
+    from cifar_resnet.training.loop import network_of
+
+    checked = [from_container(config) for config in configs]
+    flats = [flatten({name: config[name] for name in ("depth", "seed", "model", "data")}) for config in configs]
+    keys = [key for key in factors.find(flats) if key not in _NAMED]
+    settings = factors.settings(flats, keys, [None] * len(flats))
+    frames = []
+    for config, setting in zip(checked, settings, strict=True):
+        device, _ = set_up(config)
+        dataset = data.load(config.data, config.seed)
+        images, labels = (part.to(device) for part in choose_batch(dataset.train))
+        mean, std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
+        torch.manual_seed(config.seed)
+        network = network_of(config, images.shape[3], len(dataset.classes)).to(device)
+        rows = measure_layers(network, data.normalise(images, mean, std), labels)
+        names: dict[str, Any] = {
+            "data": config.data.name,
+            "model": config.model.name,
+            "depth": config.depth,
+            "setting": setting,
+        }
+        frames.append(pd.DataFrame(rows).assign(**names, seed=config.seed, epoch=0, step=0))
+    measured = pd.concat(frames, ignore_index=True)
+    named = ["data", "model", "depth", "setting", "seed"]
+    return measured[[*named, *(name for name in measured if name not in named)]]
+
+
+def _write(measured: pd.DataFrame, out: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from cifar_resnet.report.figures import diagnostics, style
+
+    table, picture = out / "initialisation.csv", out / "initialisation.png"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        text = measured.to_csv(index=False, lineterminator="\n")
+        write_atomically(table, lambda file: file.write(text.encode()))
+        with style.applied():
+            figure = diagnostics.draw_initialisation(measured)
+            write_atomically(picture, partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None}))
+    except OSError as error:
+        raise ConfigError(f"--out {out}: expected a folder that can be written to ({error.strerror})") from error
+    print(f"{len(measured)} layers of {int((measured['layer'] == 1).sum())} networks: {table}, {picture}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The table of errors by class: where the final networks go wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cifar_resnet.report.load import Runs
+from cifar_resnet.report.predictions import Confusion
+from cifar_resnet.report.statistics import decimals, mean_and_std
+from cifar_resnet.report.tables.table import Table, with_std
+
+# Of more classes than this, the table has the hardest; its CSV file has all.
+MOST_CLASSES = 20
+
+
+def class_errors(runs: Runs, data: str) -> Table | None:
+    """A row a class, the hardest first, a column a network; None where no finished run has predictions."""
+    found = runs.confusions.get(data, [])
+    if not found:
+        return None
+    errors = np.stack([one.errors.mean(0) for one in found])
+    hardest = np.argsort(-np.nan_to_num(errors, nan=-1).mean(0), kind="stable")
+    images = found[0].matrices[0].sum(1)
+    rows = [
+        {"class": found[0].classes[number], "images": f"{images[number]:,}"}
+        | {_head(one): _cell(one, int(number), int(images[number])) for one in found}
+        for number in hardest[:MOST_CLASSES]
+    ]
+    numbers = pd.DataFrame({"class": found[0].classes, "images": images})
+    for one in found:
+        numbers[f"{one.model}-{one.depth}"] = one.errors.mean(0)
+    note = [f"Mean over seeds, ± sample standard deviation; {_seeds(found)}. Classes in order of their mean error."]
+    if len(hardest) > MOST_CLASSES:
+        note.append(f"The hardest {MOST_CLASSES} of {len(hardest)} classes.")
+    if runs.main_settings[data] and runs.finished["setting"].nunique() > 1:
+        note.append(f"Setting: {runs.main_settings[data]}.")
+    title = "Test error of each class (%), final networks"
+    return Table("class-errors", title, pd.DataFrame(rows), " ".join(note), numbers.iloc[hardest])
+
+
+def _head(one: Confusion) -> str:
+    return f"{one.model}-{one.depth}"
+
+
+def _cell(one: Confusion, number: int, images: int) -> str:
+    return with_std(*mean_and_std([float(value) for value in one.errors[:, number]]), decimals(images))
+
+
+def _seeds(found: list[Confusion]) -> str:
+    counts = sorted({len(one.matrices) for one in found})
+    seeds = (
+        "one seed"
+        if counts == [1]
+        else f"{counts[0]} seeds"
+        if len(counts) == 1
+        else f"{counts[0]} to {counts[-1]} seeds"
+    )
+    return f"{seeds} each"

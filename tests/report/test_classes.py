@@ -1,0 +1,109 @@
+"""Errors by class and confusions are those of predictions.csv, over seeds, of the setting that claims are judged on."""
+
+import io
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cifar_resnet.report import load, tables
+from cifar_resnet.report.figures import classes, mistakes, style
+
+# Of 4 cats 1 is taken for a dog, of 2 dogs both for ships, of 4 ships none.
+ONE = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 2), (1, 2), *[(2, 2)] * 4]
+OTHER = [(0, 0), (0, 0), (0, 1), (0, 2), (1, 1), (1, 2), *[(2, 2)] * 4]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return lambda: load.load([tmp_path / "runs"])
+
+
+def test_errors_by_class_are_those_worked_by_hand_the_hardest_first(make_run, make_predictions, runs):
+    for seed, pairs in enumerate((ONE, OTHER)):
+        make_predictions(make_run(f"r{seed}", [30.0], seed=seed), pairs)
+    table = tables.class_errors(runs(), "digits")
+    assert table.frame.to_dict("list") == {
+        "class": ["dog", "cat", "ship"],
+        "images": ["2", "4", "4"],
+        "resnet-20": ["75 ± 35", "38 ± 18", "0 ± 0"],
+    }
+    numbers = pd.read_csv(io.StringIO(table.to_csv()))
+    assert numbers["resnet-20"].tolist() == [75.0, 37.5, 0.0]
+    assert "2 seeds each" in table.note
+
+
+def test_confusions_are_summed_over_seeds(make_run, make_predictions, runs):
+    for seed, pairs in enumerate((ONE, OTHER)):
+        make_predictions(make_run(f"r{seed}", [30.0], seed=seed), pairs)
+    (one,) = runs().confusions["digits"]
+    assert one.counts.tolist() == [[5, 2, 1], [0, 1, 3], [0, 0, 8]]
+    assert one.shares[1].tolist() == [0.0, 25.0, 75.0]
+    figure = classes.draw_confusion([one])
+    (image,) = figure.axes[0].images
+    shown = np.ma.filled(image.get_array(), np.nan)
+    assert np.isnan(np.diagonal(shown)).all()
+    assert shown[1].tolist()[::2] == [0.0, 75.0]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog", "ship"]
+
+
+def test_runs_without_whole_predictions_are_left_out(make_run, make_predictions, runs):
+    make_run("without", [30.0])
+    damaged, strange = make_run("damaged", [30.0], seed=1), make_run("strange", [30.0], seed=2)
+    make_predictions(damaged, ONE)
+    damaged.predictions.write_text("index,label,prediction,probability\n0,0,0,1\n")
+    make_predictions(strange, [(0, 7)])
+    assert runs().confusions["digits"] == []
+    assert tables.class_errors(runs(), "digits") is None
+
+
+def test_an_ablation_shows_its_main_setting(make_run, make_predictions, runs):
+    make_predictions(make_run("a", [30.0]), ONE)
+    make_predictions(make_run("b", [30.0], optim__lr=0.5), OTHER)
+    (one,) = runs().confusions["digits"]
+    assert len(one.matrices) == 1
+    assert one.counts[0].tolist() == [3, 1, 0]
+
+
+def test_of_many_networks_nine_are_shown(make_run, make_predictions, runs):
+    for model, depth in itertools.product(("plain", "resnet", "preact"), (20, 32, 44, 56, 110)):
+        make_predictions(make_run(f"{model}{depth}", [30.0], model=model, depth=depth), ONE)
+    found = runs().confusions["digits"]
+    assert [(one.model, one.depth) for one in found][:4] == [
+        ("plain", 20),
+        ("plain", 44),
+        ("plain", 110),
+        ("resnet", 20),
+    ]
+    assert len(found) == 9
+    figure = classes.draw_confusion(found)
+    assert sum(bool(axes.images) for axes in figure.axes) == 9
+
+
+def test_a_hundred_classes_have_no_numbers_and_the_table_has_the_hardest(make_run, make_predictions, runs):
+    names = [f"class {number}" for number in range(100)]
+    pairs = [(number, number if number % 7 else 0) for number in range(100)]
+    make_predictions(make_run("a", [30.0]), pairs, names)
+    table = tables.class_errors(runs(), "digits")
+    assert len(table.frame) == 20
+    assert "The hardest 20 of 100 classes" in table.note
+    assert len(pd.read_csv(io.StringIO(table.to_csv()))) == 100
+    assert not classes.draw_confusion(runs().confusions["digits"]).axes[0].texts
+
+
+def test_the_most_confident_mistakes_come_first():
+    images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1).repeat(8, 1).repeat(8, 2)
+    label, prediction = np.array([0, 1, 2, 1]), np.array([1, 1, 0, 2])
+    figure = mistakes.draw(images, label, prediction, np.array([0.6, 1.0, 0.9, 0.7]), ["cat", "dog", "ship"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["cat (90.0 %)\nis ship", "ship (70.0 %)\nis dog", "dog (60.0 %)\nis cat"]
+    assert [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [2, 3, 0]
+
+
+def test_without_a_mistake_there_is_no_picture():
+    image = np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    assert mistakes.draw(image, np.array([0]), np.array([0]), np.array([1.0]), ["cat"]) is None
+    assert classes.draw_confusion([]) is None
+    with style.applied():
+        assert classes.draw_confusion([]) is None
