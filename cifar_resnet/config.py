@@ -107,6 +107,7 @@ class RuntimeConfig:
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
     retry_failed: bool = _key("true or false")
     dry_run: bool = _key("true or false")
+    runs_per_job: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
 
 
 @dataclass

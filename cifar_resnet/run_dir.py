@@ -26,6 +26,7 @@ from cifar_resnet import config_text
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
+JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_IDENTITY = {"hydra", "out", "runtime"}
 _NOT_IDENTITY_OF_DATA = {"root", "cache"}
@@ -35,6 +36,7 @@ class State(str, Enum):
     """Where a run stands; written to run.json with a reason that a person understands."""
 
     PENDING = "pending"
+    QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
@@ -209,12 +211,12 @@ class RunDir:
         finally:
             lock.release()
 
-    def is_locked(self) -> bool:
-        """Whether a process holds the run at this moment."""
+    def is_locked(self, timeout: float = 0) -> bool:
+        """Whether a process holds the run at this moment, and still after `timeout` seconds."""
         if not self.lock_file.exists():
             return False
         try:
-            with self.lock():
+            with self.lock(timeout):
                 return False
         except BusyError:
             return True

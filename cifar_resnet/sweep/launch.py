@@ -48,8 +48,11 @@ def launch(config: DictConfig) -> str:
     return run.mended_state().value
 
 
-def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
-    """Trains one run unless it is finished, left or busy; the worker's exit code, 0 where none was started."""
+def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int, patience: float = 0) -> int:
+    """Trains one run unless it is finished, left or busy for `patience` seconds.
+
+    Returns the worker's exit code, 0 where none was started.
+    """
     if control is not None:
         if os.getpid() != control.main:
             # Ctrl-C reaches every process of the terminal; the main one alone says what it means.
@@ -63,9 +66,10 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
     if left is not None:
         _say(run, left, control, index)
         return ExitCode.FINISHED
-    if run.is_locked():
+    if run.is_locked(patience):
         return _busy(run, control, index)
-    _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
+    begun = state not in (State.PENDING, State.QUEUED) or run.checkpoint.exists()
+    _say(run, f"{state} before; continues" if begun else "started", control, index)
     try:
         run.write_config(values)
         code = _run_worker(run, values, control, index)
@@ -176,7 +180,7 @@ def _wait(worker: subprocess.Popen[bytes], control: Control) -> int:
 
 def _note_death(run: RunDir, code: int, control: Control | None) -> None:
     """Writes the state of a run whose worker could not: it was killed, or died before it began."""
-    if code >= 0 and run.mended_state() not in (State.PENDING, State.INTERRUPTED):
+    if code >= 0 and run.mended_state() not in (State.PENDING, State.QUEUED, State.INTERRUPTED):
         return
     if code == ExitCode.INTERRUPTED or code == ExitCode.FINISHED:
         return

@@ -25,7 +25,7 @@ import torch
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
+from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, RunDir, State, config_hash, digest, now
 from cifar_resnet.training import checkpoint, metrics
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
@@ -50,8 +50,9 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.reason = f"stopped by {signal.Signals(number).name}"
-        # The second time, the user means now.
-        signal.signal(number, signal.SIG_DFL)
+        # The second time, the user means now; of SIGTERM Slurm sends several.
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
 
     def wanted(self) -> bool:
         """Whether to stop."""
@@ -216,6 +217,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             started=_started(run),
             pid=os.getpid(),
             host=socket.gethostname(),
+            job=os.environ.get(JOB_VARIABLE),
             hash=config_hash(run.read_config()),
         )
         with _recorded(run):
