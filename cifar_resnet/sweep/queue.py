@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from typing import NamedTuple
 
 from cifar_resnet.run_dir import State
 
@@ -18,14 +19,31 @@ _INTERRUPTED = {
     "REVOKED": "its job was moved to another cluster",
 }
 
+# Why jobs wait that will begin by themselves.
+_ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "Dependency", "Cleaning", "Prolog"}
 
-def live_jobs() -> dict[str, str] | None:
-    """State by id of this user's jobs that wait, run or are about to end; None where Slurm doesn't answer.
+
+class Job(NamedTuple):
+    """A job in the queue."""
+
+    state: str
+    reason: str = "None"
+
+    @property
+    def may_be_stuck(self) -> bool:
+        """Whether it waits for something that time alone doesn't bring, such as a longer limit of the partition."""
+        return self.state == "PENDING" and self.reason not in _ORDINARY
+
+
+def live_jobs() -> dict[str, Job] | None:
+    """This user's jobs that wait, run or are about to end, by id; None where Slurm doesn't answer.
 
     A job of an array is `<array>_<number>`.
     """
-    said = _ask("squeue", "--me", "--array", "--noheader", "--format=%i %T")
-    return None if said is None else dict(line.split(maxsplit=1) for line in said.splitlines() if line.strip())
+    said = _ask("squeue", "--me", "--array", "--noheader", "--format=%i %T %r")
+    if said is None:
+        return None
+    return {job: Job(*rest) for job, *rest in (line.split(maxsplit=2) for line in said.splitlines() if line.strip())}
 
 
 def job_state(job: str) -> str | None:

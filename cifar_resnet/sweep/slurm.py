@@ -19,8 +19,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cifar_resnet import locks
 from cifar_resnet.errors import BusyError, ConfigError, RunError
-from cifar_resnet.run_dir import RunDir, State, now
+from cifar_resnet.run_dir import PARENT_GONE, RunDir, State, now
 from cifar_resnet.sweep import queue
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import why_left
@@ -77,7 +78,7 @@ def attached(runs: Sequence[RunDir]) -> dict[Path, str]:
         with contextlib.suppress(RunError):
             status = run.read_status()
             if status.get("job") in live and status["state"] in _WAITING:
-                found[run.path] = f"with job {status['job']} ({live[status['job']].lower()}); waited for"
+                found[run.path] = f"with job {status['job']} ({live[status['job']].state.lower()}); waited for"
     return found
 
 
@@ -168,7 +169,7 @@ def wait(runs: Sequence[RunDir]) -> None:
             time.sleep(_POLL_SECONDS)
 
 
-def has_ended(run: RunDir, live: Mapping[str, str] | None) -> bool:
+def has_ended(run: RunDir, live: Mapping[str, queue.Job] | None) -> bool:
     """Whether nothing more will come of the run; writes why where its job is gone and could not."""
     try:
         status = run.read_status()
@@ -181,10 +182,25 @@ def has_ended(run: RunDir, live: Mapping[str, str] | None) -> bool:
     job = str(status.get("job"))
     if job not in live:
         return _settle(run, status.get("job"))
-    if live[job] == "PENDING" and status["state"] != State.QUEUED:
-        with contextlib.suppress(BusyError), run.lock():
-            run.update_status(state=State.QUEUED, reason="its job was stopped and is queued again; it continues then")
+    if live[job].state == "PENDING":
+        _note_waiting(run, status, live[job])
     return False
+
+
+def _note_waiting(run: RunDir, status: Mapping[str, Any], job: queue.Job) -> None:
+    """Writes of a run whose job waits that it is queued, and of one that may wait for ever, why."""
+    reason = status.get("reason")
+    if status["state"] != State.QUEUED:
+        reason = "its job was stopped and is queued again; it continues then"
+    if job.may_be_stuck:
+        reason = f"its job waits; Slurm says why: {job.reason}"
+    if reason == status.get("reason"):
+        return
+    with contextlib.suppress(BusyError), run.lock():
+        run.update_status(state=State.QUEUED, reason=reason)
+        control = Control.current()
+        if job.may_be_stuck and not (control is not None and control.live):
+            print(f"{run.path.parent.name} {run.path.name}: {reason}", flush=True)
 
 
 def _settle(run: RunDir, job: str | None) -> bool:
@@ -192,9 +208,12 @@ def _settle(run: RunDir, job: str | None) -> bool:
     # On a shared disk, what another machine wrote is seen after this at the latest.
     with contextlib.suppress(OSError):
         os.utime(run.path)
+    if job is not None:
+        locks.break_soft(run.path)
     try:
         with run.lock():
-            unsaid = run.read_status()["state"] in (State.QUEUED, State.RUNNING)
+            status = run.read_status()
+            unsaid = status["state"] in (State.QUEUED, State.RUNNING) or status.get("reason") == PARENT_GONE
             if unsaid and job is not None:
                 state, reason = queue.how_it_ended(job)
                 run.update_status(state=state, reason=reason, finished=now())

@@ -25,7 +25,7 @@ import torch
 from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, RunDir, State, config_hash, digest, now
+from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, State, config_hash, digest, now
 from cifar_resnet.training import checkpoint, metrics
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
@@ -57,7 +57,7 @@ class StopRequest:
     def wanted(self) -> bool:
         """Whether to stop."""
         if self.reason is None and self._parent is not None and os.getppid() != self._parent:
-            self.reason = "the sweep that started it is gone"
+            self.reason = PARENT_GONE
         return self.reason is not None
 
 

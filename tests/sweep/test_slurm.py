@@ -1,4 +1,4 @@
-"""The launcher for Slurm where there is none, and what it makes of Slurm's answers; tests/integration has a real one."""
+"""The launcher for Slurm where there is none, and what it makes of Slurm's answers; the real one is in integration."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run_dir import PARENT_GONE, RunDir, State
 from cifar_resnet.sweep import queue, slurm
 from cifar_resnet.sweep.resolvers import REPO_ROOT
 from cifar_resnet.sweep.table import read_row
@@ -109,8 +109,14 @@ def test_one_run_needs_dash_m(program, tmp_path):
 
 
 def test_live_jobs_are_known_by_array_and_number(commands):
-    commands("squeue", "echo '12_0 RUNNING'; echo '12_1 PENDING'; echo '13 COMPLETING'")
-    assert queue.live_jobs() == {"12_0": "RUNNING", "12_1": "PENDING", "13": "COMPLETING"}
+    commands(
+        "squeue", "echo '12_0 RUNNING None'; echo '12_1 PENDING launch failed requeued held'; echo '13 COMPLETING None'"
+    )
+    assert queue.live_jobs() == {
+        "12_0": queue.Job("RUNNING"),
+        "12_1": queue.Job("PENDING", "launch failed requeued held"),
+        "13": queue.Job("COMPLETING"),
+    }
 
 
 def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
@@ -139,7 +145,7 @@ def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
 def test_a_job_that_is_gone_ends_its_run_with_slurms_reason(commands, run, before, said, code, state, reason):
     scontrol(commands, said, code)
     run.update_status(state=before, job="1_0")
-    assert slurm.has_ended(run, {"1_1": "RUNNING"})
+    assert slurm.has_ended(run, {"1_1": queue.Job("RUNNING")})
     status = run.read_status()
     assert status["state"] == state
     assert reason in status["reason"]
@@ -163,12 +169,27 @@ def test_what_a_run_said_of_its_end_stands(commands, run):
 
 def test_a_run_that_slurm_queues_again_is_queued(run):
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert not slurm.has_ended(run, {"1_0": "PENDING"})
+    assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "BeginTime")})
     assert run.state() is State.QUEUED
 
 
+def test_a_job_that_may_wait_for_ever_is_said(run, capsys):
+    run.update_status(state=State.QUEUED, job="1_0")
+    for _ in range(2):
+        assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "PartitionTimeLimit")})
+    assert run.read_status()["reason"] == "its job waits; Slurm says why: PartitionTimeLimit"
+    assert capsys.readouterr().out.count("PartitionTimeLimit") == 1
+
+
+def test_a_worker_that_outlived_its_job_leaves_the_reason_to_slurm(commands, run):
+    scontrol(commands, "FAILED", "137:0")
+    run.update_status(state=State.INTERRUPTED, job="1_0", reason=PARENT_GONE)
+    assert slurm.has_ended(run, {})
+    assert run.state() is State.FAILED
+
+
 def test_runs_with_a_living_job_are_attached_to_and_failed_ones_are_not(commands, tmp_path):
-    commands("squeue", "echo '1_0 RUNNING'; echo '1_1 PENDING'; echo '1_2 RUNNING'")
+    commands("squeue", "echo '1_0 RUNNING None'; echo '1_1 PENDING None'; echo '1_2 RUNNING None'")
     runs = [_run(tmp_path / str(number)) for number in range(5)]
     states = [State.RUNNING, State.QUEUED, State.FAILED, State.QUEUED]
     for number, state in enumerate(states):
