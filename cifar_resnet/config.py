@@ -121,6 +121,7 @@ class RuntimeConfig:
     retry_failed: bool = _key("true or false")
     tensorboard: bool = _key("true or false")
     dry_run: bool = _key("true or false")
+    runs_per_job: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
 
 
 @dataclass

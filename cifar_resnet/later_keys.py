@@ -17,6 +17,7 @@ AS_BEFORE: dict[str, Any] = {
     "diagnostics.enabled": False,
     "diagnostics.every": 10,
     "runtime.runs_per_gpu": 1,
+    "runtime.runs_per_job": 1,
     "runtime.tensorboard": False,
 }
 

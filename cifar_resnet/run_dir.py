@@ -12,20 +12,21 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import filelock
 import yaml
 
-from cifar_resnet import config_text, later_keys
+from cifar_resnet import config_text, later_keys, locks
 from cifar_resnet.errors import BusyError, RunError
 
 MAX_NAME = 120
+JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
+PARENT_GONE = "the sweep that started it is gone"  # why a run is interrupted that outlived the process above it
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
 _NOT_IDENTITY_OF_DATA = {"root", "cache"}
@@ -35,6 +36,7 @@ class State(str, Enum):
     """Where a run stands; written to run.json with a reason that a person understands."""
 
     PENDING = "pending"
+    QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
@@ -195,41 +197,23 @@ class RunDir:
         """What the run said."""
         return self.path / "run.log"
 
-    @property
-    def lock_file(self) -> Path:
-        """Locked by the process that trains the run."""
-        return self.path / "run.lock"
-
     def remove_leftovers(self) -> None:
         """Removes the half-written files of a process that was killed; for the holder of the lock."""
         for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.predictions, self.status):
             for left in self.path.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def lock(self, timeout: float = 0) -> Iterator[None]:
-        """Holds the run for this process, after waiting at most `timeout` seconds for it.
-
-        Raises:
-            BusyError: another process holds it.
-        """
+    def lock(self, timeout: float = 0) -> contextlib.AbstractContextManager[None]:
+        """Holds the run for this process, after waiting at most `timeout` seconds for it; BusyError if in vain."""
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.lock_file, timeout=timeout)
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise BusyError(f"{self.path}: another process is training this run; left alone") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return locks.hold(self.path, timeout)
 
-    def is_locked(self) -> bool:
-        """Whether a process holds the run at this moment."""
-        if not self.lock_file.exists():
+    def is_locked(self, timeout: float = 0) -> bool:
+        """Whether a process holds the run at this moment, and still after `timeout` seconds."""
+        if not locks.file_of(self.path).exists():
             return False
         try:
-            with self.lock():
+            with self.lock(timeout):
                 return False
         except BusyError:
             return True

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_resnet import later_keys
+from cifar_resnet import later_keys, locks
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run_dir import MAX_NAME, RunDir, State, config_hash, identity, run_name, write_atomically
 from cifar_resnet.sweep.resolvers import overridden
@@ -158,7 +158,9 @@ def test_status_is_merged_and_pending_before_the_run_begins(tmp_path):
     assert json.loads(run.status.read_text()) == status
 
 
-def test_running_with_nobody_at_it_is_interrupted(tmp_path):
+@pytest.mark.parametrize("kind", ["flock", "soft"])
+def test_running_with_nobody_at_it_is_interrupted(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv(locks.VARIABLE, kind)
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING)
     assert run.state() is State.INTERRUPTED
@@ -179,6 +181,16 @@ def test_running_with_nobody_at_it_is_interrupted(tmp_path):
         pass
     holder.kill()
     holder.communicate()
+    assert run.state() is State.INTERRUPTED
+
+
+def test_a_soft_lock_of_another_machine_stands_until_it_is_broken(tmp_path, monkeypatch):
+    monkeypatch.setenv(locks.VARIABLE, "soft")
+    run = RunDir(tmp_path)
+    run.update_status(state=State.RUNNING)
+    locks.file_of(tmp_path).write_text("1\nanother-machine\n")
+    assert run.state() is State.RUNNING
+    locks.break_soft(tmp_path)
     assert run.state() is State.INTERRUPTED
 
 

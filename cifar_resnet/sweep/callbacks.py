@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
@@ -18,10 +19,10 @@ from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.config import Config, from_container
 from cifar_resnet.devices import count_cores, count_slots
-from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.sweep import compose, launch
-from cifar_resnet.sweep.control import STOPPING, Control
+from cifar_resnet.sweep import compose, launch, slurm
+from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import is_users, one_line
 from cifar_resnet.sweep.table import Row, labels, make_summary, make_table, read_row
@@ -43,6 +44,8 @@ def user_errors() -> Iterator[None]:
     except (CifarResnetError, HydraException, OmegaConfBaseException, ValueError) as error:
         if not is_users(error):
             raise
+        if _live is not None:
+            _live.stop()
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(ExitCode.USER)
 
@@ -58,6 +61,8 @@ class Plan(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the one run."""
         with user_errors():
+            if slurm.is_chosen(config):
+                raise ConfigError("hydra/launcher=slurm submits the runs of a sweep: expected -m, also for one run")
             checked = compose.check_run(config)
             compose.check_device(checked)
             compose.check_extras(checked)
@@ -70,14 +75,11 @@ class Plan(Callback):
         global _live
         with user_errors():
             compose.check_launcher(config)
-            n_jobs = config.hydra.launcher.get("n_jobs", 1)
-            self.at_a_time = count_cores() if n_jobs == -1 else n_jobs
-            slots = count_slots(config.runtime.device, config.runtime.runs_per_gpu)
-            if slots:
-                self.at_a_time = min(self.at_a_time, slots)
+            on_slurm = slurm.is_chosen(config)
+            self.at_a_time = slurm.runs_at_a_time(config) if on_slurm else _runs_at_a_time(config)
             configs = compose.compose_all(config)
             checked = [compose.check_run(run_config) for run_config in configs]
-            for one in checked[:1]:
+            for one in [] if on_slurm else checked[:1]:  # a login node needn't have a GPU
                 compose.check_device(one)
                 compose.check_extras(one)
             planned = {compose.run_dir(run_config): run_config for run_config in configs}
@@ -87,9 +89,10 @@ class Plan(Callback):
                 self._dry_run(checked, self.runs)
             for out in {run_config.out for run_config in configs}:
                 compose.check_out(out)
-        _print_standing(planned, self.at_a_time, config.runtime.retry_failed)
+        attached = slurm.attached(self.runs) if on_slurm else {}
+        _print_standing(planned, self.at_a_time, config.runtime.retry_failed, attached)
         shown = bool(self.runs) and config.runtime.progress and sys.stdout.isatty()
-        control = Control.begin(len(self.runs), live=shown)
+        control = Control.begin(len(self.runs), live=shown, on_stop=LEAVING if on_slurm else STOPPING)
         control.listen()
         if shown:
             _live = LiveTable(lambda console: self._render(console, control))
@@ -108,14 +111,15 @@ class Plan(Callback):
         stopped = control.stops()
         control.end()
         if stopped:
-            print("stopped; the same command continues")
+            left = control.on_stop == LEAVING
+            print("the jobs go on; the same command waits for them" if left else "stopped; the same command continues")
         print(f"tables and figures: python aggregate.py {config.out}")
         if any(run.mended_state() is not State.FINISHED for run in self.runs):
             sys.exit(ExitCode.FAILED)
 
     def _render(self, console: Console, control: Control) -> RenderableType:
         table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)
-        return Group(table, STOPPING) if control.stops() else table
+        return Group(table, control.on_stop) if control.stops() else table
 
     def _rows(self) -> list[Row]:
         return [read_row(run, depth) for run, depth in zip(self.runs, self.depths, strict=False)]
@@ -127,23 +131,36 @@ class Plan(Callback):
         sys.exit(0)
 
 
-def _print_standing(planned: dict[RunDir, DictConfig], at_a_time: int, retry_failed: bool) -> None:
-    """What this command will do with which run."""
+def _runs_at_a_time(config: DictConfig) -> int:
+    n_jobs = config.hydra.launcher.get("n_jobs", 1)
+    at_a_time = count_cores() if n_jobs == -1 else int(n_jobs)
+    slots = count_slots(config.runtime.device, config.runtime.runs_per_gpu)
+    return min(at_a_time, slots) if slots else at_a_time
+
+
+def _print_standing(
+    planned: dict[RunDir, DictConfig], at_a_time: int, retry_failed: bool, attached: dict[Path, str]
+) -> None:
+    """What this command will do with which run; `attached` has those that are with a cluster's job."""
     runs = list(planned)
     states = {run.path: run.mended_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
-        left = launch.why_left(run, state, retry_failed)
+        left = launch.why_left(run, state, retry_failed) or attached.get(run.path)
         if state is not State.PENDING:
             print(f"  {name}: {left or f'{state}; continues'}")
-    counts = Counter(states.values())
+    counts = Counter(state for path, state in states.items() if path not in attached)
     parts = [
         f"{counts[State.FINISHED]} finished before",
         f"{counts[State.INTERRUPTED]} interrupted",
         f"{counts[State.FAILED] + counts[State.DIVERGED]} failed",
         f"{counts[State.RUNNING]} trained by another process",
+        f"{len(attached)} with their jobs",
     ]
-    waiting = sum(launch.why_left(run, states[run.path], retry_failed) is None for run in runs) - counts[State.RUNNING]
+    waiting = sum(
+        launch.why_left(run, states[run.path], retry_failed) is None and run.path not in attached for run in runs
+    )
+    waiting -= counts[State.RUNNING]
     named = [part for part in parts if not part.startswith("0 ")]
     if runs:
         print(f"{len(runs)} runs: {', '.join([*named, f'{waiting} to train'])}, {at_a_time} at a time", flush=True)

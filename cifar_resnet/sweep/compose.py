@@ -16,6 +16,7 @@ from cifar_resnet.config import Config, from_container
 from cifar_resnet.devices import count_gpus, require_tensorboard
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run_dir import RunDir
+from cifar_resnet.sweep import slurm
 from cifar_resnet.sweep.resolvers import plain_config
 
 # What weights must share to fit; how they were drawn at first no longer matters.
@@ -80,7 +81,10 @@ def check_out(out: str) -> None:
 
 
 def check_launcher(config: DictConfig) -> None:
-    """Raises ConfigError for a number of parallel runs that can't be."""
+    """Raises ConfigError for a number of parallel runs that can't be, or for a cluster that isn't there."""
+    if slurm.is_chosen(config):
+        slurm.check(config)
+        return
     n_jobs = config.hydra.launcher.get("n_jobs", 1)
     if not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
         raise ConfigError(f"hydra.launcher.n_jobs={n_jobs}: expected an integer of 1 or more, or -1 for all cores")

@@ -5,6 +5,7 @@ A folder of small files, as the jobs run in processes that joblib starts; its na
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from cifar_resnet.run_dir import RunDir
 
 _VARIABLE = "CIFAR_RESNET_SWEEP"
 STOPPING = "stopping: each run writes its checkpoint and ends (Ctrl-C again: now)"
+LEAVING = "leaving: the jobs go on; the same command shows them again, scancel stops them"
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,22 @@ class Control:
     main: int  # process id
     size: int  # runs in the sweep, 0 where the sweeper chooses as it goes
     live: bool  # whether a live table shows the runs, so that their lines aren't wanted
+    on_stop: str = STOPPING  # what the user is told on Ctrl-C
 
     @classmethod
-    def begin(cls, size: int, live: bool) -> Control:
+    def begin(cls, size: int, live: bool, on_stop: str = STOPPING) -> Control:
         """Makes this process the main one of a sweep."""
         folder = Path(tempfile.mkdtemp(prefix="cifar-resnet-sweep-"))
-        os.environ[_VARIABLE] = json.dumps([str(folder), os.getpid(), size, live])
-        return cls(folder, os.getpid(), size, live)
+        os.environ[_VARIABLE] = json.dumps([str(folder), os.getpid(), size, live, on_stop])
+        return cls(folder, os.getpid(), size, live, on_stop)
 
     @classmethod
     def current(cls) -> Control | None:
         """The sweep that this process was started in, if any."""
         if _VARIABLE not in os.environ:
             return None
-        folder, main, size, live = json.loads(os.environ[_VARIABLE])
-        return cls(Path(folder), main, size, live)
+        folder, *rest = json.loads(os.environ[_VARIABLE])
+        return cls(Path(folder), *rest)
 
     def end(self) -> None:
         """Removes what the sweep's processes shared."""
@@ -69,10 +72,15 @@ class Control:
             (self.folder / ("now" if again else "stop")).touch()
             # The live table says it by itself, and would be torn by a line in between.
             if not again and not self.live:
-                os.write(2, f"\n{STOPPING}\n".encode())
+                os.write(2, f"\n{self.on_stop}\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, receive)
+
+    def stop(self) -> None:
+        """Asks the runs to write their checkpoint and end; harmless when the sweep is over."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "stop").touch()
 
     def stops(self) -> bool:
         """Whether the runs are to write their checkpoint and end."""

@@ -51,8 +51,11 @@ def launch(config: DictConfig) -> str:
     return run.mended_state().value
 
 
-def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
-    """Trains one run unless it is finished, left or busy; the worker's exit code, 0 where none was started."""
+def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int, patience: float = 0) -> int:
+    """Trains one run unless it is finished, left or busy for `patience` seconds.
+
+    Returns the worker's exit code, 0 where none was started.
+    """
     if control is not None:
         if os.getpid() != control.main:
             # Ctrl-C reaches every process of the terminal; the main one alone says what it means.
@@ -61,13 +64,13 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
             os._exit(ExitCode.INTERRUPTED)
         if control.stops():
             return ExitCode.FINISHED
-    passed = _pass_over(run, values, control, index)
+    passed = _pass_over(run, values, control, index, patience)
     if passed is not None:
         return passed
     try:
         with _gpu_slot(run, values, control, index) as slot:
             # Whoever had the GPU before may have trained this very run on it.
-            passed = None if slot is None else _pass_over(run, values, control, index)
+            passed = None if slot is None else _pass_over(run, values, control, index, patience)
             if passed is not None:
                 return passed
             code = _run_worker(run, values, control, index, slot)
@@ -88,13 +91,13 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
     return code
 
 
-def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int | None:
+def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, index: int, patience: float) -> int | None:
     """The exit code of a run that is finished, left or busy, which is said; None where it is to be trained."""
     left = why_left(run, run.mended_state(values), values["runtime"]["retry_failed"])
     if left is not None:
         _say(run, left, control, index)
         return ExitCode.FINISHED
-    return _busy(run, control, index) if run.is_locked() else None
+    return _busy(run, control, index) if run.is_locked(patience) else None
 
 
 class _StoppedWaiting(Exception):
@@ -175,7 +178,8 @@ def _run_worker(
 ) -> int:
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
     state = run.mended_state(values)
-    _say(run, "started" if state is State.PENDING else f"{state} before; continues", control, index)
+    begun = state not in (State.PENDING, State.QUEUED) or run.checkpoint.exists()
+    _say(run, f"{state} before; continues" if begun else "started", control, index)
     run.write_config(values)
     command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]
     environment = worker_environment(values, None if slot is None else slot.gpu)
@@ -232,7 +236,10 @@ def _note_death(run: RunDir, code: int, control: Control | None) -> int:
     ended = run.mended_state()
     if ended is State.FINISHED:
         return ExitCode.FINISHED
-    if ended not in (State.PENDING, State.INTERRUPTED) or code in (ExitCode.INTERRUPTED, ExitCode.FINISHED):
+    if ended not in (State.PENDING, State.QUEUED, State.INTERRUPTED) or code in (
+        ExitCode.INTERRUPTED,
+        ExitCode.FINISHED,
+    ):
         return code
     state, reason = State.FAILED, f"ended with exit code {code}"
     if code < 0:

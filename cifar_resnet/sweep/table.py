@@ -15,13 +15,22 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.run_dir import RunDir, State
 
 # Rows of these states come first where there is no room for all.
-_URGENT = (State.RUNNING, State.FAILED, State.DIVERGED, State.INTERRUPTED, State.PENDING, State.FINISHED)
+_URGENT = (
+    State.RUNNING,
+    State.FAILED,
+    State.DIVERGED,
+    State.INTERRUPTED,
+    State.QUEUED,
+    State.PENDING,
+    State.FINISHED,
+)
 _STYLES = {
     State.RUNNING: "bold cyan",
     State.FINISHED: "green",
     State.FAILED: "bold red",
     State.DIVERGED: "bold red",
     State.INTERRUPTED: "yellow",
+    State.QUEUED: "dim",
     State.PENDING: "dim",
 }
 # The widest that all columns but the run's name get, with their spaces.
@@ -44,6 +53,13 @@ class Row:
     error: float | None = None  # percent, on the split that is watched
     images_per_second: float | None = None
     depth: int | None = None
+    job: str | None = None  # of Slurm
+
+    @property
+    def standing(self) -> Text:
+        """The state as a cell; of a queued run with the job that it waits in."""
+        job = f" {self.job}" if self.state is State.QUEUED and self.job else ""
+        return Text(f"{self.state}{job}", style=_STYLES[self.state])
 
     @property
     def seconds_left(self) -> float | None:
@@ -74,6 +90,7 @@ def read_row(run: RunDir, depth: int | None = None) -> Row:
         progress.get("val_error", progress.get("test_error")),
         progress.get("images_per_second"),
         depth,
+        status.get("job"),
     )
 
 
@@ -131,7 +148,7 @@ def total_left(rows: Sequence[Row], at_a_time: int) -> float | None:
     steps = max((row.steps for row in rows if row.steps), default=0)
     left = []
     for row in rows:
-        if row.state in (State.RUNNING, State.PENDING, State.INTERRUPTED):
+        if row.state in (State.RUNNING, State.QUEUED, State.PENDING, State.INTERRUPTED):
             own = row.seconds_left
             left.append(seconds_per_layer * steps * (row.depth or 0) if own is None else own)
     return max(sum(left) / at_a_time, max(left, default=0.0))
@@ -170,7 +187,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
         left = "" if row.state in (State.FAILED, State.DIVERGED, State.FINISHED) else duration(row.seconds_left)
         table.add_row(
             names[index],
-            Text(row.state.value, style=_STYLES[row.state]),
+            row.standing,
             "" if epochs is None else f"{epoch}/{epochs}",
             "" if row.train_loss is None else f"{row.train_loss:.4f}",
             "" if row.error is None else f"{row.error:.2f}",
@@ -197,8 +214,7 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
     for row, name in zip(rows, labels([row.run for row in rows]), strict=True):
         reason = row.reason or reasons.get(str(row.run.path)) or ""
         error = "" if row.error is None else f"{row.error:.2f}"
-        state = Text(row.state.value, style=_STYLES[row.state])
-        table.add_row(name, state, error, duration(row.seconds) if row.step else "", Text(reason))
+        table.add_row(name, row.standing, error, duration(row.seconds) if row.step else "", Text(reason))
         if row.state in (State.FAILED, State.DIVERGED):
             lines.append(Text(f"\n{name}: {reason}\n  {row.run.log}", style="bold"))
             lines += [Text(f"    {line}", style="dim") for line in last_lines(row.run)]

@@ -26,7 +26,7 @@ from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.run_dir import FULL_DISK, RunDir, State, config_hash, digest, now
+from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, State, config_hash, digest, now
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
@@ -50,13 +50,14 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.reason = f"stopped by {signal.Signals(number).name}"
-        # The second time, the user means now.
-        signal.signal(number, signal.SIG_DFL)
+        # The second time, the user means now; of SIGTERM Slurm sends several.
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
 
     def wanted(self) -> bool:
         """Whether to stop."""
         if self.reason is None and self._parent is not None and os.getppid() != self._parent:
-            self.reason = "the sweep that started it is gone"
+            self.reason = PARENT_GONE
         return self.reason is not None
 
 
@@ -234,6 +235,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             started=_started(run),
             pid=os.getpid(),
             host=socket.gethostname(),
+            job=os.environ.get(JOB_VARIABLE),
             hash=config_hash(run.read_config()),
         )
         with _recorded(run):

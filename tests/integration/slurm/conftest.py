@@ -1,0 +1,110 @@
+"""The cluster that the tests share, and the programs as a user runs them on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.sweep.resolvers import REPO_ROOT
+from cifar_resnet.sweep.slurm import is_installed
+from tests.integration.slurm.cluster import MISSING, Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    if MISSING:
+        pytest.skip(f"no {', '.join(MISSING)}: apt-get install slurmctld slurmd slurm-client munge")
+    if not is_installed():
+        pytest.skip("the extra isn't installed: pip install -e '.[slurm]'")
+    running = Cluster()
+    yield running
+    running.stop()
+
+
+class Site:
+    """A user's folder on the cluster."""
+
+    def __init__(self, cluster: Cluster, folder) -> None:
+        self.cluster, self.folder, self.started = cluster, folder, []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts train.py, in a session of its own as in a terminal."""
+        process = subprocess.Popen(
+            [sys.executable, str(REPO_ROOT / "train.py"), "-m", *arguments],
+            cwd=self.folder,
+            env=self.cluster.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def train(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and output of train.py."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=600)
+        print(output)
+        return process.returncode, output
+
+    def program(self, *arguments: str) -> str:
+        """Output of one of the other programs."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**self.cluster.environment, "PYTHONPATH": str(REPO_ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def runs(self) -> list[RunDir]:
+        """The run folders, in the order of their names."""
+        return find_runs([self.folder / "outputs"]) if any(self.folder.glob("outputs/*/*/*/config.yaml")) else []
+
+    def states(self) -> list[str]:
+        return [run.state().value for run in self.runs()]
+
+    def status_program(self) -> str:
+        return self.program("-m", "cifar_resnet.status", "outputs")
+
+    def scontrol(self, *arguments: str) -> str:
+        return self.cluster.ask("scontrol", *arguments)
+
+    def job(self, run: RunDir) -> str:
+        return run.read_status()["job"]
+
+    def begin_again(self, job: str) -> None:
+        """Has a job that was queued again begin now: Slurm has it wait two minutes."""
+        wait_for(lambda: "PENDING" in self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%T"))
+        self.scontrol("update", f"jobid={job}", "starttime=now")
+
+    def close(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        self.cluster.cancel_all()
+
+
+@pytest.fixture
+def site(cluster, tmp_path):
+    here = Site(cluster, tmp_path)
+    yield here
+    here.close()
+
+
+def wait_for(condition, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.2)
+    return found

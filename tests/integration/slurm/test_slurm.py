@@ -1,0 +1,188 @@
+"""Sweeps on a real Slurm: the nine, every fault that a cluster has, and runs that end as on one machine."""
+
+import json
+import os
+import signal
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.sweep.resolvers import REPO_ROOT
+from tests.conftest import TINY
+from tests.integration.slurm.conftest import wait_for
+
+pytestmark = pytest.mark.integration
+
+SLURM = ["hydra/launcher=slurm_cpu", "hydra.launcher.mem_gb=null", "hydra.launcher.timeout_min=30"]
+# Long enough to be met while it trains, and what a continued one is held against.
+LONG = [*TINY, "optim.batch_size=8", "optim.lr=0.001", "optim.epochs=300"]
+ENDLESS = [*LONG, "optim.epochs=100000"]
+TWO = ["model=plain,resnet"]
+NINE = [
+    *("model=plain,resnet,preact", "depth=20,56,110", "data=digits", "data.train_size=96", "data.test_size=48"),
+    *("optim.epochs=1", "optim.batch_size=16", "optim.lr=0.02", "runtime.threads=1"),
+]
+TIMES = ["seconds", "images_per_second", "train_seconds", "test_seconds"]
+
+
+def weights(run: RunDir) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in torch.load(run.final, weights_only=True).items()}
+
+
+def begun(site, count: int) -> list[RunDir]:
+    """The runs that are training and have a checkpoint, once there are `count`."""
+    found = [run for run in site.runs() if run.state() is State.RUNNING and run.checkpoint.exists()]
+    return found if len(found) >= count else []
+
+
+def reason(run: RunDir) -> str:
+    return run.read_status()["reason"] or ""
+
+
+def test_the_nine_end_as_by_joblib_and_so_does_the_report(site):
+    code, output = site.train(*NINE, *SLURM)
+    assert code == 0, output
+    code, output = site.train(*NINE, "out=local")
+    assert code == 0, output
+    assert site.states() == ["finished"] * 9
+    assert len({run.read_status()["job"].partition("_")[0] for run in site.runs()}) == 1  # one array
+    for run in site.runs():
+        twin = RunDir(site.folder / "local" / run.path.relative_to(site.folder / "outputs"))
+        assert twin.read_status()["job"] is None
+        assert weights(run) == weights(twin)
+    reports = []
+    for folder in ("outputs", "local"):
+        site.program(str(REPO_ROOT / "aggregate.py"), folder)
+        (table,) = (site.folder / folder).rglob("comparison.csv")
+        frame = pd.read_csv(table)
+        reports.append(frame.drop(columns=[name for name in frame if any(time in name for time in TIMES)]))
+    assert len(reports[0])
+    pd.testing.assert_frame_equal(*reports)
+
+
+def test_several_runs_of_a_job_are_trained_as_on_one_machine(site):
+    code, output = site.train(*TWO, "seed=0,1", *TINY, "optim.lr=0.01", *SLURM, "runtime.runs_per_job=2")
+    assert code == 0, output
+    jobs = [site.job(run) for run in site.runs()]
+    assert len(jobs) == 4
+    assert len(set(jobs)) == 2
+
+
+def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(site):
+    sweep = site.start(*TWO, *LONG, *SLURM)
+    victim = wait_for(lambda: begun(site, 2))[0]
+    os.kill(victim.read_status()["pid"], signal.SIGKILL)
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 1
+    assert sorted(site.states()) == ["failed", "finished"]
+    assert "killed by signal 9: out of memory?" in output
+    code, output = site.train(*TWO, *LONG, *SLURM)
+    assert code == 0, output
+    assert "continues at step" in victim.log.read_text()
+
+
+def test_a_killed_job_ends_the_sweep_with_slurms_reason(site):
+    sweep = site.start(*TWO, *LONG, *SLURM)
+    victim = wait_for(lambda: begun(site, 2))[0]
+    job_process = psutil.Process(victim.read_status()["pid"]).parent()
+    assert "submitit" in " ".join(job_process.cmdline())
+    job_process.kill()
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 1
+    assert sorted(site.states()) == ["failed", "finished"]
+    assert f"Slurm says FAILED, exit code 137:0, of job {site.job(victim)}" in output, output
+
+
+def test_a_run_over_its_memory_fails_alone(site):
+    big = ["model.width=1,512", *TINY, "data.train_size=2048", "data.image_size=32", "optim.batch_size=2048"]
+    limit = f"hydra.launcher.setup=['ulimit -v {6 * 2**20}']"
+    code, output = site.train(*big, "optim.lr=0.001", "optim.epochs=1", *SLURM, limit)
+    assert code == 1
+    assert sorted(site.states()) == ["failed", "finished"]
+    assert "memory" in output
+
+
+def test_a_run_queued_again_at_its_time_limit_and_then_requeued_ends_bit_for_bit_alike(site):
+    sweep = site.start("model=resnet", *LONG, *SLURM)
+    (run,) = wait_for(lambda: begun(site, 1))
+    job = site.job(run)
+    # What Slurm sends before the time limit, to all processes of the job.
+    site.cluster.ask("scancel", "--signal=USR2", job)
+    wait_for(lambda: run.state() is State.QUEUED)
+    assert f"queued {job}" in site.status_program()
+    assert "queued again" in reason(run)
+    site.begin_again(job)
+    wait_for(lambda: begun(site, 1))
+    site.scontrol("requeue", job)
+    wait_for(lambda: run.state() is State.QUEUED)
+    site.begin_again(job)
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 0, output
+    assert run.log.read_text().count("continues at step") == 2
+    code, output = site.train("model=resnet", *LONG, "out=local")
+    assert code == 0, output
+    (twin,) = (site.folder / "local").rglob("final.pt")
+    assert weights(RunDir(twin.parent)) == weights(run)
+
+
+def test_a_real_time_limit_queues_the_job_again_and_the_run_continues(site):
+    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=30"]
+    site.start("model=plain", *ENDLESS, *SLURM, *limit)
+    (run,) = wait_for(lambda: begun(site, 1))
+    wait_for(lambda: run.state() is State.QUEUED)
+    site.begin_again(site.job(run))
+    wait_for(lambda: "continues at step" in run.log.read_text())
+
+
+def test_scancel_interrupts_and_the_same_command_continues(site):
+    sweep = site.start(*TWO, *LONG, *SLURM)
+    runs = wait_for(lambda: begun(site, 2))
+    for run in runs:
+        site.cluster.ask("scancel", site.job(run))
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 1
+    assert site.states() == ["interrupted"] * 2
+    assert "SIGTERM" in output
+    code, output = site.train(*TWO, *LONG, *SLURM)
+    assert code == 0, output
+    assert "continues at step" in runs[0].log.read_text()
+
+
+def test_a_job_cancelled_before_it_began_interrupts_its_run(site):
+    sweep = site.start("model=plain", *TINY, *SLURM, "+hydra.launcher.additional_parameters.hold=true")
+    (run,) = wait_for(lambda: [run for run in site.runs() if run.state() is State.QUEUED])
+    assert f"queued {site.job(run)}" in site.status_program()
+    site.cluster.ask("scancel", site.job(run))
+    output, _ = sweep.communicate(timeout=600)
+    assert sweep.returncode == 1
+    assert "its job was cancelled (scancel); Slurm says CANCELLED" in output
+
+
+def test_the_terminal_may_close_and_the_same_command_attaches(site):
+    command = ["model=plain,resnet,preact", "seed=0,1", *LONG, *SLURM]
+    first = site.start(*command)
+    wait_for(lambda: begun(site, 1))
+    os.killpg(first.pid, signal.SIGHUP)
+    first.communicate(timeout=60)
+    jobs = {run.path: site.job(run) for run in site.runs()}
+    assert len(jobs) == 6
+    assert "6 runs" in site.status_program()
+    code, output = site.train(*command)
+    assert code == 0, output
+    assert "0 to train" in output
+    assert {run.path: site.job(run) for run in site.runs()} == jobs
+    for run in site.runs():
+        assert run.log.read_text().count("epoch 1/300") == 1
+
+
+def test_ctrl_c_leaves_the_jobs_alone(site):
+    sweep = site.start("model=plain", *ENDLESS, *SLURM)
+    (run,) = wait_for(lambda: begun(site, 1))
+    os.kill(sweep.pid, signal.SIGINT)
+    output, _ = sweep.communicate(timeout=60)
+    assert "the jobs go on; the same command waits for them" in output
+    assert site.states() == ["running"]
+    assert json.loads(run.status.read_text())["state"] == "running"

@@ -1,0 +1,202 @@
+"""The launcher for Slurm where there is none, and what it makes of Slurm's answers; the real one is in integration."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cifar_resnet.run_dir import PARENT_GONE, RunDir, State
+from cifar_resnet.sweep import queue, slurm
+from cifar_resnet.sweep.resolvers import REPO_ROOT
+from cifar_resnet.sweep.table import read_row
+from tests.conftest import TINY, tree
+
+SWEEP = ["train.py", "-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Puts a shell script in the place of a command, before all others of its name."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def put(name: str, script: str) -> None:
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+    return put
+
+
+@pytest.fixture
+def run(tmp_path):
+    return _run(tmp_path / "run")
+
+
+def _run(folder) -> RunDir:
+    folder.mkdir()
+    return RunDir(folder)
+
+
+def scontrol(commands, state: str, code: str = "0:0") -> None:
+    commands("scontrol", f"echo 'JobId=3 ArrayJobId=1 JobState={state} Reason=None ExitCode={code} RunTime=0'")
+
+
+HIDE_THE_EXTRA = (
+    "import importlib.util\n"
+    "find = importlib.util.find_spec\n"
+    "importlib.util.find_spec = lambda name, *rest: None if 'submitit' in name else find(name, *rest)\n"
+)
+
+
+def test_without_the_extra_one_line_says_what_to_install_and_nothing_is_written(program, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDE_THE_EXTRA)
+    done = program(*SWEEP, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip() == "error: hydra/launcher=slurm needs the extra of that name: pip install -e '.[slurm]'"
+    assert tree(tmp_path) == ["sitecustomize.py"]
+
+
+def test_without_the_extra_hydra_finds_no_launcher_and_no_error(tmp_path):
+    code = (
+        "import sys\nsys.modules['hydra_plugins.hydra_submitit_launcher'] = None\n"
+        "import hydra_plugins.cifar_resnet_slurm as module\nassert not hasattr(module, 'RunsLauncher')"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=REPO_ROOT, check=True)
+
+
+@pytest.mark.skipif(not slurm.is_installed(), reason="the extra slurm isn't installed")
+class TestWithTheExtra:
+    def test_without_sbatch_one_line_says_so_and_nothing_is_written(self, program, tmp_path):
+        done = program(*SWEEP, PATH=os.path.dirname(sys.executable))  # noqa: PTH120
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("error: hydra/launcher=slurm: there is no sbatch here;")
+        assert done.stderr.count("\n") == 1
+        assert tree(tmp_path) == []
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("hydra.launcher.mem_gb=much", "hydra.launcher.mem_gb: "),
+            ("+hydra.launcher.colour=red", "hydra.launcher.colour: "),
+            ("runtime.runs_per_job=0", "runtime.runs_per_job=0: expected an integer of 1 or more"),
+            ("hydra.launcher.array_parallelism=0", "hydra.launcher.array_parallelism=0: expected 1 or more"),
+        ],
+    )
+    def test_a_wrong_setting_is_named(self, program, commands, setting, message):
+        commands("sbatch", "exit 1")
+        done = program(*SWEEP, setting)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    def test_what_sbatch_refuses_is_said_in_one_line(self, program, commands):
+        for name in ("srun", "squeue"):
+            commands(name, "exit 0")
+        commands("sbatch", "echo 'sbatch: error: invalid partition specified: night' >&2; exit 1")
+        done = program(*SWEEP)
+        assert done.returncode == 2, done.stderr
+        assert "error: Slurm refuses the jobs: sbatch: error: invalid partition specified: night;" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_one_run_needs_dash_m(program, tmp_path):
+    done = program("train.py", "hydra/launcher=slurm", *TINY)
+    assert done.returncode == 2
+    assert "expected -m" in done.stderr
+    assert tree(tmp_path) == []
+
+
+def test_live_jobs_are_known_by_array_and_number(commands):
+    commands(
+        "squeue", "echo '12_0 RUNNING None'; echo '12_1 PENDING launch failed requeued held'; echo '13 COMPLETING None'"
+    )
+    assert queue.live_jobs() == {
+        "12_0": queue.Job("RUNNING"),
+        "12_1": queue.Job("PENDING", "launch failed requeued held"),
+        "13": queue.Job("COMPLETING"),
+    }
+
+
+def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
+    commands("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    run.update_status(state=State.QUEUED, job="12_0")
+    assert queue.live_jobs() is None
+    assert not slurm.has_ended(run, queue.live_jobs())
+    assert run.state() is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "state", "reason"),
+    [
+        ("CANCELLED", "0:15", State.INTERRUPTED, "scancel"),
+        ("NODE_FAIL", "0:0", State.INTERRUPTED, "node failed"),
+        ("PREEMPTED", "0:0", State.INTERRUPTED, "preempted"),
+        ("TIMEOUT", "0:0", State.INTERRUPTED, "time limit"),
+        ("OUT_OF_MEMORY", "0:125", State.FAILED, "out of memory"),
+        ("FAILED", "137:0", State.FAILED, "was killed: out of memory?"),
+        ("FAILED", "0:9", State.FAILED, "was killed: out of memory?"),
+        ("FAILED", "1:0", State.FAILED, "ended early"),
+        ("COMPLETED", "0:0", State.FAILED, "ended early"),
+    ],
+)
+@pytest.mark.parametrize("before", [State.QUEUED, State.RUNNING])
+def test_a_job_that_is_gone_ends_its_run_with_slurms_reason(commands, run, before, said, code, state, reason):
+    scontrol(commands, said, code)
+    run.update_status(state=before, job="1_0")
+    assert slurm.has_ended(run, {"1_1": queue.Job("RUNNING")})
+    status = run.read_status()
+    assert status["state"] == state
+    assert reason in status["reason"]
+    assert said in status["reason"]
+
+
+def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
+    commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    run.update_status(state=State.QUEUED, job="1_0")
+    assert slurm.has_ended(run, {})
+    assert run.state() is State.INTERRUPTED
+    assert "no longer knows" in run.read_status()["reason"]
+
+
+def test_what_a_run_said_of_its_end_stands(commands, run):
+    scontrol(commands, "FAILED", "0:9")
+    run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
+    assert slurm.has_ended(run, {})
+    assert run.read_status()["reason"] == "stopped by SIGTERM"
+
+
+def test_a_run_that_slurm_queues_again_is_queued(run):
+    run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
+    assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "BeginTime")})
+    assert run.state() is State.QUEUED
+
+
+def test_a_job_that_may_wait_for_ever_is_said(run, capsys):
+    run.update_status(state=State.QUEUED, job="1_0")
+    for _ in range(2):
+        assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "PartitionTimeLimit")})
+    assert run.read_status()["reason"] == "its job waits; Slurm says why: PartitionTimeLimit"
+    assert capsys.readouterr().out.count("PartitionTimeLimit") == 1
+
+
+def test_a_worker_that_outlived_its_job_leaves_the_reason_to_slurm(commands, run):
+    scontrol(commands, "FAILED", "137:0")
+    run.update_status(state=State.INTERRUPTED, job="1_0", reason=PARENT_GONE)
+    assert slurm.has_ended(run, {})
+    assert run.state() is State.FAILED
+
+
+def test_runs_with_a_living_job_are_attached_to_and_failed_ones_are_not(commands, tmp_path):
+    commands("squeue", "echo '1_0 RUNNING None'; echo '1_1 PENDING None'; echo '1_2 RUNNING None'")
+    runs = [_run(tmp_path / str(number)) for number in range(5)]
+    states = [State.RUNNING, State.QUEUED, State.FAILED, State.QUEUED]
+    for number, state in enumerate(states):
+        runs[number].update_status(state=state, job=f"1_{number}")
+    assert list(slurm.attached(runs)) == [runs[0].path, runs[1].path]
+
+
+def test_the_table_shows_the_job_that_a_run_waits_in(run):
+    run.update_status(state=State.QUEUED, job="12_3")
+    assert read_row(run).standing.plain == "queued 12_3"
