@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +112,6 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _write(measured: pd.DataFrame, out: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     from cifar_resnet.report.figures import diagnostics, style
 
     table, picture = out / "initialisation.csv", out / "initialisation.png"
@@ -123,8 +120,7 @@ def _write(measured: pd.DataFrame, out: Path) -> None:
         text = measured.to_csv(index=False, lineterminator="\n")
         write_atomically(table, lambda file: file.write(text.encode()))
         with style.applied():
-            figure = diagnostics.draw_initialisation(measured)
-            write_atomically(picture, partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None}))
+            style.save_png(diagnostics.draw_initialisation(measured), picture)
     except OSError as error:
         raise ConfigError(f"--out {out}: expected a folder that can be written to ({error.strerror})") from error
     print(f"{len(measured)} layers of {int((measured['layer'] == 1).sum())} networks: {table}, {picture}")

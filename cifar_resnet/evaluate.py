@@ -98,7 +98,7 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
 
 
 def _draw(path: Path, images: Any, found: Predictions, classes: Sequence[str], title: str) -> None:
-    from cifar_resnet.report.figures import mistakes
+    from cifar_resnet.report.figures import mistakes, style
 
     columns = found.label.numpy(), found.prediction.numpy(), found.probability.numpy()
     figure = mistakes.draw(images, *columns, classes, title)
@@ -106,7 +106,7 @@ def _draw(path: Path, images: Any, found: Predictions, classes: Sequence[str], t
         print("no mistakes to draw")
         return
     try:
-        mistakes.save(figure, path)
+        style.save_png(figure, path)
     except OSError as error:
         raise ConfigError(f"--mistakes {path}: can't be written ({error.strerror or error})") from error
     print(f"wrote {path}")

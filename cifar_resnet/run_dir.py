@@ -46,6 +46,11 @@ class State(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the run is not over: it waits, trains, or goes on by the command that began it."""
+        return self in (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
+
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""

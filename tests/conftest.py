@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 
-from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.sweep.resolvers import plain_config
 
 # No test depends on time: on a busy machine any example may be slow.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -60,3 +62,12 @@ def composed():
 def tree(folder: Path) -> list[str]:
     """All files under a folder, for tests that nothing was written."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def wait_for(condition, seconds=90):
+    """What `condition` gives once it is true; fails where it isn't in `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.1)
+    return found

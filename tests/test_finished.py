@@ -22,7 +22,8 @@ def run(tmp_path_factory):
     """A finished run on eight kinds of noise."""
     from hydra import compose, initialize_config_dir
 
-    from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+    from cifar_resnet.defaults import REPO_ROOT
+    from cifar_resnet.sweep.resolvers import plain_config
 
     run = RunDir(tmp_path_factory.mktemp("finished") / "run")
     with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_resnet.report import texts
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.load import NAMES, Runs
 from cifar_resnet.run_dir import RunDir, write_atomically
-
-_NAMES = ["data", "model", "depth", "setting", "seed", "state", "folder"]
 
 
 def write(runs: Runs, path: Path) -> None:
@@ -19,13 +17,13 @@ def write(runs: Runs, path: Path) -> None:
 
     Lines are put together as text, because formatting millions of numbers anew would take most of the report's time.
     """
-    columns = [str(name) for name in runs.epochs if name not in _NAMES]
+    columns = [str(name) for name in runs.epochs if name not in NAMES]
     write_atomically(path, lambda file: file.writelines(_lines(runs, columns)))
 
 
 def _lines(runs: Runs, columns: list[str]) -> Iterator[bytes]:
-    yield _row([*_NAMES, *columns]).encode()
-    for row in runs.runs[_NAMES].itertuples(index=False, name=None):
+    yield _row([*NAMES, *columns]).encode()
+    for row in runs.runs[list(NAMES)].itertuples(index=False, name=None):
         head, _, body = texts.read_lines(RunDir(Path(row[-1])).metrics).partition("\n")
         if head.split(",") != columns:
             body = _rearranged(head, body, columns)

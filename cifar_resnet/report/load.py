@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifar_resnet import defaults
+from cifar_resnet import columns, defaults
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import factors, folder, predictions, texts
 from cifar_resnet.report.folder import Record
@@ -23,17 +23,7 @@ from cifar_resnet.run_dir import RunDir, State, find_runs
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
-_DIAGNOSTICS = (
-    "epoch",
-    "step",
-    "layer",
-    "name",
-    "weight_grad_norm",
-    "output_grad_norm",
-    "response_std",
-    "branch_ratio",
-)
-_NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
+NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
 _MODELS = {"plain": 0, "resnet": 1, "preact": 2}
 
 
@@ -171,7 +161,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
     return Runs(
         runs,
         _named(epochs, runs, kept, ("epoch", *_NUMBERS)),
-        _named(diagnostics, runs, kept, _DIAGNOSTICS),
+        _named(diagnostics, runs, kept, columns.DIAGNOSTICS),
         {records[index].folder: records[index].config for index in kept},
         {records[index].folder: records[index].status for index in kept},
         data_factors,
@@ -266,7 +256,7 @@ def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Se
     order = np.argsort(places, kind="stable")
     frame, places = frame.iloc[order], places[order]
     names: dict[str, Any] = {}
-    for name in _NAMES:
+    for name in NAMES:
         values = runs[name].to_numpy()
         if name in ("depth", "seed"):
             names[name] = values[places]

@@ -28,7 +28,6 @@ from cifar_resnet.sweep.launch import train, worker_config
 # Submitit's signal for a time limit that nears; Slurm sends it to all processes of the job.
 _NEAR_THE_END = getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
 _WAIT_SECONDS = 10.0
-_OPEN = (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Allocation:
         with ThreadPoolExecutor(at_a_time, initializer=_block, initargs=(_NEAR_THE_END,)) as pool:
             list(pool.map(bring, runs))
         folders = [RunDir(run.folder) for run in runs]
-        unfinished = [folder for folder in folders if folder.mended_state() in _OPEN]
+        unfinished = [folder for folder in folders if folder.mended_state().is_open]
         stopped = control.stops()
         control.end()
         # After `scancel`, a requeue or a preemption the job ends in any case, and Slurm knows whether it comes back.

@@ -15,12 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.devices import Gpu, count_cores, visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run_dir import RunDir, State, now
 from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.control import Control
-from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+from cifar_resnet.sweep.resolvers import plain_config
 
 # What only works before a process starts: glibc gives freed memory back to the system after each batch unless told
 # not to, and asking for it anew costs 13–35 % of a step on the CPU in page faults.
@@ -236,10 +237,8 @@ def _note_death(run: RunDir, code: int, control: Control | None) -> int:
     ended = run.mended_state()
     if ended is State.FINISHED:
         return ExitCode.FINISHED
-    if ended not in (State.PENDING, State.QUEUED, State.INTERRUPTED) or code in (
-        ExitCode.INTERRUPTED,
-        ExitCode.FINISHED,
-    ):
+    said = not ended.is_open or ended is State.RUNNING
+    if said or code in (ExitCode.INTERRUPTED, ExitCode.FINISHED):
         return code
     state, reason = State.FAILED, f"ended with exit code {code}"
     if code < 0:

@@ -10,10 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet.config import Config
-from cifar_resnet.defaults import REPO_ROOT as REPO_ROOT
-from cifar_resnet.defaults import folder_name as folder_name
-from cifar_resnet.defaults import overridden
-from cifar_resnet.defaults import scaled_milestones as scaled_milestones
+from cifar_resnet.defaults import REPO_ROOT, overridden
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.run_dir import run_name
 

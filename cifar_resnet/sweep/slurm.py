@@ -20,18 +20,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet import locks
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run_dir import PARENT_GONE, RunDir, State, now
 from cifar_resnet.sweep import queue
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import why_left
-from cifar_resnet.sweep.resolvers import REPO_ROOT, plain_config
+from cifar_resnet.sweep.resolvers import plain_config
 
 _POLL_SECONDS = 2.0
 _SQUEUE_SECONDS = 15.0  # more often would be a burden on the cluster
 # Slurm's default for MaxArraySize takes this many.
 _JOBS_PER_ARRAY = 1000
-_WAITING = (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
 
 
 def is_chosen(config: DictConfig) -> bool:
@@ -77,7 +77,7 @@ def attached(runs: Sequence[RunDir]) -> dict[Path, str]:
     for run in runs:
         with contextlib.suppress(RunError):
             status = run.read_status()
-            if status.get("job") in live and status["state"] in _WAITING:
+            if status.get("job") in live and State(status["state"]).is_open:
                 found[run.path] = f"with job {status['job']} ({live[status['job']].state.lower()}); waited for"
     return found
 
@@ -175,7 +175,7 @@ def has_ended(run: RunDir, live: Mapping[str, queue.Job] | None) -> bool:
         status = run.read_status()
     except RunError:
         status = {"state": State.INTERRUPTED.value}
-    if status["state"] not in _WAITING:
+    if not State(status["state"]).is_open:
         return True
     if live is None:
         return False

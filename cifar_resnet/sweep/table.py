@@ -148,7 +148,7 @@ def total_left(rows: Sequence[Row], at_a_time: int) -> float | None:
     steps = max((row.steps for row in rows if row.steps), default=0)
     left = []
     for row in rows:
-        if row.state in (State.RUNNING, State.QUEUED, State.PENDING, State.INTERRUPTED):
+        if row.state.is_open:
             own = row.seconds_left
             left.append(seconds_per_layer * steps * (row.depth or 0) if own is None else own)
     return max(sum(left) / at_a_time, max(left, default=0.0))

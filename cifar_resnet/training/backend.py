@@ -38,9 +38,7 @@ def set_up(config: Config) -> tuple[torch.device, int]:
     torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
     # The fastest algorithm is looked for once a shape, of which a run has three; which one wins may change the bits.
     torch.backends.cudnn.benchmark = not runtime.deterministic
-    # The call imports torch's compiler, 1.5 s of a run's start, so it is made only where it changes something.
-    if runtime.deterministic != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.use_deterministic_algorithms(runtime.deterministic)
     return device, threads
 
 

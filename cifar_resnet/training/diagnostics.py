@@ -19,22 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cifar_resnet import columns
 from cifar_resnet.run_dir import write_atomically
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.metrics import Row
 from cifar_resnet.training.models import Network, PreActBlock, ResidualBlock
 
 BATCH = 128
-COLUMNS = (
-    "epoch",
-    "step",
-    "layer",
-    "name",
-    "weight_grad_norm",
-    "output_grad_norm",
-    "response_std",
-    "branch_ratio",
-)
 _DIGITS = 6
 
 
@@ -118,7 +109,7 @@ def _ratio(branch: float, shortcut: float) -> float:
 
 
 def measure_layers(network: Network, images: Tensor, labels: Tensor) -> list[Row]:
-    """A row for each 3×3 convolution, counted from 1 at the images: `COLUMNS` without epoch and step.
+    """A row for each 3×3 convolution, counted from 1 at the images: `columns.DIAGNOSTICS` without epoch and step.
 
     Norms are L2, of the mean cross-entropy's gradient; an output's is over the whole batch. response_std is over
     images, channels and pixels. branch_ratio is the norm of a block's branch over that of its shortcut, in the row of
@@ -151,7 +142,7 @@ def choose_batch(split: Split) -> tuple[Tensor, Tensor]:
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Replaces `path` by all rows; what a layer doesn't have stays empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns.DIAGNOSTICS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: "" if value != value else value for name, value in row.items()})

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir, find_runs
-from cifar_resnet.sweep.resolvers import REPO_ROOT
-from tests.conftest import TINY
+from tests.conftest import TINY, wait_for
 
 LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
 TWO = ["-m", "model=plain,resnet"]
@@ -41,14 +41,6 @@ def start(tmp_path):
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_for(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def runs_of(folder) -> dict[str, RunDir]:

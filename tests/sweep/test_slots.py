@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.devices import Gpu
 from cifar_resnet.run_dir import find_runs
 from cifar_resnet.sweep import slots
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from tests.conftest import TINY
 
 GPUS = [Gpu("0", "aa"), Gpu("1", "bb")]

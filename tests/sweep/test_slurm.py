@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import PARENT_GONE, RunDir, State
 from cifar_resnet.sweep import queue, slurm
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from cifar_resnet.sweep.table import read_row
 from tests.conftest import TINY, tree
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from cifar_resnet.config import from_container
+from cifar_resnet.defaults import REPO_ROOT, overridden
 from cifar_resnet.run_dir import run_name
-from cifar_resnet.sweep.resolvers import REPO_ROOT, overridden
 
 SWEEPS = sorted((REPO_ROOT / "sweeps").glob("*.yaml"))
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir, find_runs
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from tests.conftest import TINY, tree
 
 VALUES = [

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cifar_resnet.config import from_container
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
 from tests.conftest import TINY

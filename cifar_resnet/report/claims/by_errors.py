@@ -23,15 +23,8 @@ def degradation(case: Case) -> Claim:
     statement = "A deeper plain network has the higher training error: it degrades, and not by overfitting."
     depths = case.depths("plain")
     if len(depths) < 2:
-        wanted = depths if depths and depths[0] != 56 else [20]
-        return Claim(
-            1,
-            "degradation",
-            statement,
-            OPEN,
-            missing="plain networks of two depths",
-            command=case.command(["plain"], sorted({*wanted, 56})),
-        )
+        missing, command = "plain networks of two depths", _two_depths(case, "plain", depths)
+        return Claim(1, "degradation", statement, OPEN, missing=missing, command=command)
     groups = [case.groups["plain", depth] for depth in depths]
     one = difference(groups[0], groups[-1], "train_error")
     evidence = f"Final training error: {errors(case, groups, *_TRAIN)}. {_from_to(groups, one, 'training')}"
@@ -48,15 +41,8 @@ def shortcuts(case: Case) -> Claim:
     statement = "With shortcuts, the deeper network has the lower training error and the lower test error."
     depths = case.depths("resnet")
     if len(depths) < 2:
-        wanted = depths if depths and depths[0] != 56 else [20]
-        return Claim(
-            2,
-            "shortcuts",
-            statement,
-            OPEN,
-            missing="residual networks of two depths",
-            command=case.command(["resnet"], sorted({*wanted, 56})),
-        )
+        missing, command = "residual networks of two depths", _two_depths(case, "resnet", depths)
+        return Claim(2, "shortcuts", statement, OPEN, missing=missing, command=command)
     groups = [case.groups["resnet", depth] for depth in depths]
     train, test = (difference(groups[0], groups[-1], measure) for measure in ("train_error", "test_error"))
     evidence = (
@@ -70,6 +56,12 @@ def shortcuts(case: Case) -> Claim:
     weaker = min((train, test), key=lambda one: abs(one.sign))
     missing, command = case.more_seeds(weaker, ["resnet"], [depths[0], depths[-1]])
     return Claim(2, "shortcuts", statement, verdict, evidence, missing, command)
+
+
+def _two_depths(case: Case, model: str, depths: list[int]) -> str:
+    """The command that makes at most one depth of a model two of the papers'."""
+    wanted = depths if depths and depths[0] != 56 else [20]
+    return case.command([model], sorted({*wanted, 56}))
 
 
 def _fits_all(group: Group) -> bool:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -70,10 +69,9 @@ def _save(figure: Figure, stem: Path) -> None:
     # The layout is solved once, and each canvas draws once: savefig would do both again for each format.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    # Without a date and a program's version, the same data give the same bytes.
-    png = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
-    write_atomically(stem.with_name(f"{stem.name}.png"), png)
+    style.save_png(figure, stem.with_name(f"{stem.name}.png"))
     text = io.StringIO()
+    # Without a date and a program's version, the same data give the same bytes.
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     # Hundredths of a point are finer than any screen, and halve the file. Text stays: 0.001 is a tick's label.
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text.getvalue()).encode()

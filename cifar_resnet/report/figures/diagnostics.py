@@ -9,6 +9,7 @@ from itertools import chain
 
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cifar_resnet.report.figures import style
@@ -37,15 +38,11 @@ def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure 
     figure, grid = style.figure_of(len(moments), len(models), height=1.85)
     suffix = style.scale(list(chain.from_iterable(grid)), pd.concat([means["low"], means["high"]]))
     for row, moment in zip(grid, moments, strict=True):
-        row[0].set_ylabel(label.format(f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        row[0].set_ylabel(label.format(_in_words(suffix)))
         for axes, model in zip(row, models, strict=True):
             part = means[(means["model"].astype(str) == model) & (means["moment"] == moment)]
-            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
-                points = part[part["depth"] == depth]
-                if len(points):
-                    draw_line(axes, points, index, "layer", **drawn)
+            _draw_depths(axes, part, model, depths)
             axes.set_title(f"{model}, {moment}")
-            style.integer_ticks(axes)
     for axes in grid[-1]:
         axes.set_xlabel("layer, from the images on")
     style.legend(figure, _handles(measured, models, depths))
@@ -75,15 +72,11 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
         ("layer, from the images on", "rank, largest first"),
         strict=True,
     ):
-        row[0].set_ylabel("std of responses" + (f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        row[0].set_ylabel("std of responses" + _in_words(suffix))
         for axes, model in zip(row, models, strict=True):
             part = frame[frame["model"].astype(str) == model]
-            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
-                points = part[part["depth"] == depth]
-                if len(points):
-                    draw_line(axes, points, index, "layer", **drawn)
+            _draw_depths(axes, part, model, depths)
             axes.set(title=f"{model}, {head}", xlabel=below)
-            style.integer_ticks(axes)
     style.legend(figure, _handles(measured, models, depths))
     return figure
 
@@ -104,19 +97,29 @@ def draw_initialisation(measured: pd.DataFrame) -> Figure:
     ):
         means = over_seeds(measured, column, ["layer"])
         suffix = style.scale(row, pd.concat([means["low"], means["high"]]))
-        row[0].set_ylabel(label + (f"\n({suffix.removeprefix(', ')})" if suffix else ""))
+        row[0].set_ylabel(label + _in_words(suffix))
         for axes, (model, setting) in zip(row, pairs, strict=True):
             part = means[(means["model"].astype(str) == model) & (means["setting"].astype(str) == setting)]
-            for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
-                points = part[part["depth"] == depth]
-                if len(points):
-                    draw_line(axes, points, index, "layer", **drawn)
+            _draw_depths(axes, part, model, depths)
             axes.set_title(f"{model}\n{setting}" if setting else model)
-            style.integer_ticks(axes)
     for axes in grid[-1]:
         axes.set_xlabel("layer")
     style.legend(figure, _handles(measured, [model for model, _ in pairs], depths))
     return figure
+
+
+def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]) -> None:
+    """A line a depth of one model against the layer."""
+    for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
+        line = points[points["depth"] == depth]
+        if len(line):
+            draw_line(axes, line, index, "layer", **drawn)
+    style.integer_ticks(axes)
+
+
+def _in_words(suffix: str) -> str:
+    """The scale of an axis on a line of its label's own."""
+    return f"\n({suffix.removeprefix(', ')})" if suffix else ""
 
 
 def _at_both_ends(diagnostics: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cifar_resnet.report.figures import style
-from cifar_resnet.run_dir import write_atomically
 
 COLUMNS, MOST = 8, 24
 _LONGEST_NAME = 12
@@ -61,12 +57,3 @@ def draw(
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Writes the figure as PNG.
-
-    Raises:
-        OSError: `path` can't be written to.
-    """
-    write_atomically(path, partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None}))

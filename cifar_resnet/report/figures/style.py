@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -21,12 +23,15 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from cifar_resnet.run_dir import write_atomically
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths in inches: a column of a two-column page, and a page."""
@@ -209,3 +214,12 @@ def depth_ticks(axes: Axes, depths: Sequence[int]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(list(depths)))
     else:
         integer_ticks(axes)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG, without a program's version, so that the same data give the same bytes.
+
+    Raises:
+        OSError: `path` can't be written to.
+    """
+    write_atomically(path, partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None}))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir, find_runs
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from cifar_resnet.sweep.slurm import is_installed
+from tests import conftest
 from tests.integration.slurm.cluster import MISSING, Cluster
 
 
@@ -102,9 +103,4 @@ def site(cluster, tmp_path):
     here.close()
 
 
-def wait_for(condition, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.2)
-    return found
+wait_for = functools.partial(conftest.wait_for, seconds=300)

@@ -9,8 +9,8 @@ import psutil
 import pytest
 import torch
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.sweep.resolvers import REPO_ROOT
 from tests.conftest import TINY
 from tests.integration.slurm.conftest import wait_for
 
