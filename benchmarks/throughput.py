@@ -7,7 +7,8 @@ Data, augmentation, forward, backward, step and metrics count; evaluation and st
 synthetic images of CIFAR-10's size, as many processes of as many threads each, in turns; the reference with the best of
 0, 2 and 4 loader workers. The limit is what the machine would train if each multiply-add of forward and backward ran at
 the rate of a large matrix product, measured in the same turns. Before, both sides train the same network on the same
-batches, and their losses are compared.
+batches, and their losses are compared. As public trainers train in fp32, bf16 is set against both of the reference's
+precisions.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from cifar_resnet.training.models import build_network
 BATCH = 128
 EPOCHS = 3  # the first of them warms up and isn't counted
 CHECKED_STEPS = 20
-LOADER_WORKERS = (0, 2, 4)
+SIDES = ("ours", "reference", "reference_fp32", "limit")
 
 
 def compose_run(model: str, depth: int, precision: str, images: int, threads: int) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def compose_run(model: str, depth: int, precision: str, images: int, threads: in
         return plain_config(compose("config", overrides=[*overrides, "optim.lr=0.01", "runtime.device=cpu"]))
 
 
-def rates_of_processes(commands: list[list[str]], environment: dict[str, str]) -> list[str]:
+def outputs_of(commands: list[list[str]], environment: dict[str, str]) -> list[str]:
     """What processes started together print."""
     processes = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -77,7 +78,7 @@ def measure_ours(config: dict[str, Any], processes: int) -> float:
         for number, run in enumerate(runs):
             run.write_config({**config, "seed": number})
         command = [sys.executable, "-m", "cifar_resnet.training.worker", "--quiet"]
-        rates_of_processes([[*command, str(run.path)] for run in runs], worker_environment(config))
+        outputs_of([[*command, str(run.path)] for run in runs], worker_environment(config))
         histories = [run.metrics.read_text().splitlines()[1:] for run in runs]
         return sum(statistics.mean(float(row.split(",")[-1]) for row in rows[1:]) for rows in histories)
 
@@ -88,7 +89,7 @@ def measure_reference(case: tuple[str, int, str], images: int, workers: int, pro
     command = [sys.executable, str(Path(__file__).with_name("reference_trainer.py")), model, str(depth), precision]
     command += [str(images), str(EPOCHS), str(workers), str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    outputs = rates_of_processes([command] * processes, environment)
+    outputs = outputs_of([command] * processes, environment)
     return sum(statistics.mean(json.loads(out)["images_per_second"][1:]) for out in outputs)
 
 
@@ -96,7 +97,7 @@ def measure_limit(precision: str, processes: int, threads: int) -> float:
     """GFLOP/s of matrix products in so many processes."""
     command = [sys.executable, str(Path(__file__).with_name("machine.py")), precision, str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    return sum(float(out) for out in rates_of_processes([command] * processes, environment))
+    return sum(float(out) for out in outputs_of([command] * processes, environment))
 
 
 def compare_losses(model: str, depth: int) -> float:
@@ -124,7 +125,7 @@ def images_of(depth: int, steps: int) -> int:
 def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row a case, with every repeat's figures."""
     cases = list(itertools.product(options.models, options.depths, options.precisions))
-    rows: dict[Any, dict[str, Any]] = {case: {"ours": [], "reference": [], "limit": []} for case in cases}
+    rows: dict[Any, dict[str, Any]] = {case: {side: [] for side in SIDES} for case in cases}
     turns = [(repeat, case) for repeat in range(options.repeats) for case in cases]
     for _, case in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
         row, images = rows[case], images_of(case[1], options.steps)
@@ -134,11 +135,14 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             row["gflop"] = count_gflop(checked, count(checked.data))
             tried = {
                 workers: measure_reference(case, images, workers, options.processes, options.threads)
-                for workers in LOADER_WORKERS
+                for workers in options.workers
             }
             row["workers"] = max(tried, key=lambda workers: tried[workers])
         row["ours"].append(measure_ours(config, options.processes))
-        row["reference"].append(measure_reference(case, images, row["workers"], options.processes, options.threads))
+        settings = (images, row["workers"], options.processes, options.threads)
+        row["reference"].append(measure_reference(case, *settings))
+        usual = row["reference"][-1] if case[2] == "fp32" else measure_reference((*case[:2], "fp32"), *settings)
+        row["reference_fp32"].append(usual)
         row["limit"].append(measure_limit(case[2], options.processes, options.threads) / row["gflop"])
     for (model, depth, precision), row in rows.items():
         yield {"model": model, "depth": depth, "precision": precision, **row}
@@ -147,24 +151,25 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown: medians, lowest to highest in brackets, and ratios of medians."""
     lines = [
-        "| network | precision | ours, images/s | reference, images/s (workers) | ratio | limit, images/s | share |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| network | precision | ours, images/s | reference, images/s (workers) | ratio | ratio to its fp32 "
+        "| limit, images/s | share |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        ours, reference, limit = (statistics.median(row[side]) for side in ("ours", "reference", "limit"))
+        ours, reference, usual, limit = (statistics.median(row[side]) for side in SIDES)
         spread, other = (f"{min(row[side]):.0f}–{max(row[side]):.0f}" for side in ("ours", "reference"))
         lines.append(
             f"| {row['model']}-{row['depth']} | {row['precision']} | {ours:.0f} ({spread}) "
-            f"| {reference:.0f} ({other}; {row['workers']}) | {ours / reference:.2f} | {limit:.0f} "
-            f"| {100 * ours / limit:.0f} % |"
+            f"| {reference:.0f} ({other}; {row['workers']}) | {ours / reference:.2f} | {ours / usual:.2f} "
+            f"| {limit:.0f} | {100 * ours / limit:.0f} % |"
         )
     for precision in dict.fromkeys(row["precision"] for row in rows):
         part = [row for row in rows if row["precision"] == precision]
         # A sweep trains as many images with each network, so times add up, not rates.
-        seconds = [sum(1 / statistics.median(row[side]) for row in part) for side in ("ours", "reference", "limit")]
+        ours, reference, usual, limit = (sum(1 / statistics.median(row[side]) for row in part) for side in SIDES)
         lines.append(
-            f"| mix of these {len(part)} | {precision} | {len(part) / seconds[0]:.0f} | {len(part) / seconds[1]:.0f} "
-            f"| {seconds[1] / seconds[0]:.2f} | {len(part) / seconds[2]:.0f} | {100 * seconds[2] / seconds[0]:.0f} % |"
+            f"| mix of these {len(part)} | {precision} | {len(part) / ours:.0f} | {len(part) / reference:.0f} "
+            f"| {reference / ours:.2f} | {usual / ours:.2f} | {len(part) / limit:.0f} | {100 * limit / ours:.0f} % |"
         )
     return "\n".join(lines)
 
@@ -179,6 +184,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of each (default: 1)")
     parser.add_argument("--steps", type=int, default=12, help="steps an epoch at depth 20, fewer for deeper ones")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", nargs="+", type=int, default=[0, 2, 4], help="of the reference's loader, to try")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
     # While nothing else runs here, so that this process's own threads don't count.
