@@ -1,0 +1,38 @@
+"""README says no figure that isn't measured (in results/) or published (in reference.py)."""
+
+import re
+
+import pytest
+
+from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.reference import PUBLISHED
+
+NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")
+# Code, links' targets and versions are no figures.
+NO_FIGURES = re.compile(r"^    .*$|`[^`]*`|\]\([^)]*\)|(?:Python|PyTorch|torch)\s\d+\.\d+(?:\.\d+)?", re.MULTILINE)
+
+
+def numbers(text: str) -> set[str]:
+    return set(NUMBER.findall(text))
+
+
+def figures_of(readme: str) -> set[str]:
+    return numbers(NO_FIGURES.sub("", readme))
+
+
+def known_figures() -> set[str]:
+    files = [path for path in (REPO_ROOT / "results").rglob("*") if path.suffix in (".csv", ".md")]
+    known = set().union(*(numbers(path.read_text(encoding="utf-8")) for path in files))
+    return known | {f"{row.error:.2f}" for row in PUBLISHED} | {f"{row.std:.2f}" for row in PUBLISHED if row.std}
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_every_figure_was_measured_or_published(page):
+    found = figures_of((REPO_ROOT / page).read_text(encoding="utf-8"))
+    assert found, "the page has no figures, so the test sees none"
+    assert found - known_figures() == set()
+
+
+def test_figures_are_told_from_code_and_versions():
+    text = "12.5 % (+3.1), `1.5`, Python 3.10, [2.5](a/1.2.md), 1,234.5 and 76.8 ± 14.7\n    code 9.9\n"
+    assert figures_of(text) == {"12.5", "3.1", "2.5", "1,234.5", "76.8", "14.7"}
