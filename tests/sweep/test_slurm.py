@@ -101,8 +101,8 @@ class TestWithTheExtra:
         assert done.stderr.count("\n") == 1
 
 
-def test_one_run_needs_dash_m(program, tmp_path):
-    done = program("train.py", "hydra/launcher=slurm", *TINY)
+def test_one_run_needs_dash_m(train_py, tmp_path):
+    done = train_py("hydra/launcher=slurm", *TINY)
     assert done.returncode == 2
     assert "expected -m" in done.stderr
     assert tree(tmp_path) == []
