@@ -57,7 +57,7 @@ def states(folder) -> list[str]:
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, tmp_path):
-    command = [*TWO, *LONG, "optim.epochs=100"]
+    command = [*TWO, *LONG, "optim.epochs=50"]
     sweep = start(*command)
     wait_for(lambda: trained(tmp_path, 2))
     victim = runs_of(tmp_path)["plain"]
