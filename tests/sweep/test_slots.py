@@ -24,8 +24,8 @@ trains = [sys.executable, "-c", "print('held', flush=True); input()"]
 subprocess.Popen(trains, pass_fds=[slot.descriptor] if sys.argv[1] == "inherited" else []).wait()
 """
 
-# Two GPUs for every process of a sweep. A process that trains says when it begins and ends, and on which. It ends once
-# so many have asked for a slot, or begun, as UNTIL says; that of the run that LONG describes, once four have begun.
+# Two GPUs for every process of a sweep. A worker trains nothing: it says when it begins and ends, and on which, and it
+# ends once so many have asked for a slot, or begun, as UNTIL says; that of LONG's run, once four have begun.
 FAKE = """
 import os, re, sys, time
 from pathlib import Path
