@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from cifar_resnet.run_dir import flatten
+from cifar_resnet.identity import flatten
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 _CONF = REPO_ROOT / "conf"

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run_dir import flatten, write_atomically
+from cifar_resnet.identity import flatten
+from cifar_resnet.run_dir import write_atomically
 from cifar_resnet.sweep.callbacks import user_errors
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The run folder: its name, its files, its states and its lock; the contract between training, sweep and report.
+"""The run folder: its files, its states and its lock; the contract between training, sweep and report.
 
 Nothing else passes between those rooms, and every file name of a run is written here and nowhere else.
 """
@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,15 +20,12 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from cifar_resnet import config_text, later_keys, locks
+from cifar_resnet import config_text, locks
 from cifar_resnet.errors import BusyError, RunError
 
-MAX_NAME = 120
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
 PARENT_GONE = "the sweep that started it is gone"  # why a run is interrupted that outlived the process above it
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
-_NOT_IDENTITY_OF_DATA = {"root", "cache"}
 
 
 class State(str, Enum):
@@ -50,55 +46,6 @@ class State(str, Enum):
     def is_open(self) -> bool:
         """Whether the run is not over: it waits, trains, or goes on by the command that began it."""
         return self in (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
-
-
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
-    kept["data"] = {key: value for key, value in config["data"].items() if key not in _NOT_IDENTITY_OF_DATA}
-    return kept
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots.
-
-    >>> flatten({"depth": 20, "optim": {"lr": 0.1}})
-    {'depth': 20, 'optim.lr': 0.1}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits over the identity's canonical JSON, without later keys that are as before."""
-    canonical = json.dumps(later_keys.without(identity(config)), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
-
-
-def run_name(config: Mapping[str, Any], overridden: Mapping[str, Any]) -> str:
-    """The run's folder under `out`: <data>/<model>-<depth>/seed<seed>[-<overridden>]-<hash8>.
-
-    Args:
-        config: the whole resolved config.
-        overridden: key → value of what differs from the defaults. Only for the reader's eye: as many as fit are
-            named, and the hash alone tells runs apart.
-    """
-    ending = f"-{config_hash(config)}"
-    name = f"seed{config['seed']}"
-    separator = "-"
-    for key, value in sorted(overridden.items()):
-        item = separator + re.sub(r"[^A-Za-z0-9._=-]+", "-", f"{key.rpartition('.')[2]}={_short(value)}")
-        if len(name) + len(item) + len(ending) <= MAX_NAME:
-            name, separator = name + item, ","
-    return f"{config['data']['name']}/{config['model']['name']}-{config['depth']}/{name}{ending}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(_short(item) for item in value)
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def now() -> str:

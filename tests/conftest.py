@@ -1,23 +1,38 @@
-"""What several rooms' tests share: the command line as a user runs it, and configs out of conf/."""
+"""What several rooms' tests share: the programs as a user runs them, and configs out of conf/.
+
+The start of a program takes a second, of one that trains four; so a program runs in a process of its own where the
+test is about processes or about the whole way from the terminal, and in this one everywhere else.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import functools
+import io
 import os
+import runpy
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.run_dir import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
 
 # No test depends on time: on a busy machine any example may be slow.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# Tests run side by side, and the threads of several would wait for each other; read when torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 TINY = [
     "data=synthetic",
@@ -26,37 +41,87 @@ TINY = [
     "data.image_size=8",
     "depth=8",
     "optim.epochs=2",
-    "runtime.threads=1",  # tests run side by side, and the threads of several runs would wait for each other
+    "runtime.threads=1",
 ]
 """Overrides of a run of a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
+
+
+def run_program(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs one of the project's scripts in `folder`, as from a terminal."""
+    return subprocess.run(
+        [sys.executable, str(REPO_ROOT / script), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONWARNINGS": "default", "XDG_CACHE_HOME": str(folder / "cache"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.fixture
 def program(tmp_path):
     """Runs one of the project's scripts in `tmp_path`, as from a terminal, and returns the finished process."""
+    return functools.partial(run_program, tmp_path)
 
-    def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(REPO_ROOT / script), *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONWARNINGS": "default", "XDG_CACHE_HOME": str(tmp_path / "cache"), **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+
+def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    """What a program that runs in this process prints and ends with."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            program()
+        except SystemExit as ended:
+            code = ended.code
+    return subprocess.CompletedProcess([], int(code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def train_py(tmp_path, monkeypatch):
+    """Runs train.py in `tmp_path` and in this process; for what ends before any run starts."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # to be put back: the script sets it
+        try:
+            return called(lambda: runpy.run_path(str(REPO_ROOT / "train.py"), run_name="__main__"))
+        finally:
+            GlobalHydra.instance().clear()
 
     return run
+
+
+def work(run: RunDir) -> subprocess.CompletedProcess[str]:
+    """Does what a worker process does with a run's folder, in this process."""
+    from cifar_resnet.training import worker  # here, as torch takes seconds that only some tests need
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return called(lambda: sys.exit(worker.main([str(run.path)])))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for handler in list(worker.log.handlers):
+            worker.log.removeHandler(handler)
+            handler.close()
+
+
+@functools.cache
+def _composed(*overrides: str) -> dict:
+    with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+        return plain_config(compose("config", overrides=list(overrides)))
+
+
+def compose_run(*overrides: str) -> dict:
+    """A run's config out of conf/, as plain dictionaries of the caller's own."""
+    return copy.deepcopy(_composed(*overrides))
 
 
 @pytest.fixture
 def composed():
     """Composes a run's config out of conf/, as plain dictionaries."""
-
-    def run(*overrides: str) -> dict:
-        with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
-            return plain_config(compose("config", overrides=list(overrides)))
-
-    return run
+    return compose_run
 
 
 def tree(folder: Path) -> list[str]:

@@ -13,22 +13,15 @@ import cifar_resnet
 from cifar_resnet import evaluate
 from cifar_resnet.errors import DataError, RunError
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.training import worker
-from tests.conftest import TINY
+from tests.conftest import TINY, compose_run, work
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run on eight kinds of noise."""
-    from hydra import compose, initialize_config_dir
-
-    from cifar_resnet.defaults import REPO_ROOT
-    from cifar_resnet.sweep.resolvers import plain_config
-
     run = RunDir(tmp_path_factory.mktemp("finished") / "run")
-    with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
-        run.write_config(plain_config(compose("config", overrides=[*TINY, "runtime.threads=1"])))
-    assert worker.main([str(run.path), "--quiet"]) == 0
+    run.write_config(compose_run(*TINY))
+    assert work(run).returncode == 0
     return run
 
 
@@ -44,7 +37,7 @@ def test_a_run_with_damaged_predictions_is_mended(run):
     whole = run.predictions.read_bytes()
     run.predictions.write_bytes(whole[:-20])
     assert run.mended_state() is State.INTERRUPTED
-    assert worker.main([str(run.path), "--quiet"]) == 0
+    assert work(run).returncode == 0
     assert run.predictions.read_bytes() == whole
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cifar_resnet import later_keys, locks
 from cifar_resnet.defaults import overridden
 from cifar_resnet.errors import BusyError, RunError
-from cifar_resnet.run_dir import MAX_NAME, RunDir, State, config_hash, identity, run_name, write_atomically
+from cifar_resnet.identity import MAX_NAME, config_hash, identity, run_name
+from cifar_resnet.run_dir import RunDir, State, write_atomically
 
 VALID = re.compile(r"[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+")
 rates = st.floats(1e-12, 1e12)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cifar_resnet.defaults import with_defaults
-from cifar_resnet.run_dir import identity
+from cifar_resnet.identity import identity
 
 # What every table shows anyway, and what names a run.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.identity import config_hash
 from cifar_resnet.report import factors, texts
-from cifar_resnet.run_dir import RunDir, State, config_hash, digest
+from cifar_resnet.run_dir import RunDir, State, digest
 
 
 @dataclass

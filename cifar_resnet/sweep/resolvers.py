@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from cifar_resnet.config import Config
 from cifar_resnet.defaults import REPO_ROOT, overridden
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.run_dir import run_name
+from cifar_resnet.identity import run_name
 
 
 def register() -> None:

@@ -26,7 +26,8 @@ from cifar_resnet import config as schema
 from cifar_resnet.config import Config
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, State, config_hash, digest, now
+from cifar_resnet.identity import config_hash
+from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, State, digest, now
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load

@@ -31,9 +31,10 @@ RUN = [
     "runtime.checkpoint_seconds=0",
 ]
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
-# Children come from a process that has imported torch already, so that kills fall into training and not its start.
+# Children come from a process that has imported already what takes long (an optimiser imports torch._dynamo), so that
+# kills fall into training and not its start.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets"])
+processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets", "torch._dynamo"])
 
 
 def start(run: RunDir):

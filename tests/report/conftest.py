@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 
@@ -43,34 +44,37 @@ CONFIG = {
 SIZES = {"digits": (1437, 360), "cifar10": (50_000, 10_000)}
 
 
-@pytest.fixture
-def make_run(tmp_path):
-    """Writes a run folder under `runs`, with these test and training errors, one an epoch.
+def write_run(
+    folder, name, errors, train=None, state="finished", model="resnet", depth=20, seed=0, tail="", status=(), **keys
+):
+    """Writes a run folder of this name under `folder`, with these test and training errors, one an epoch.
 
     Training errors are a point above the test errors unless given. `keys` are values of the config by their full names.
     """
+    config = copy.deepcopy(CONFIG)
+    config |= {"depth": depth, "seed": seed}
+    config["model"]["name"] = model
+    for key, value in keys.items():
+        group, _, last = key.rpartition("__")
+        (config[group] if group else config)[last] = value
+    kind = config["data"]["kind"]
+    train_images, test_images = SIZES.get(kind, (100, 100))
+    run = RunDir(folder / name)
+    run.write_config(config)
+    train = [error + 1 for error in errors] if train is None else train
+    rows = [f"{i},{i},0.1,1.5,{b},1,{a},2,1,100\n" for i, (a, b) in enumerate(zip(errors, train, strict=True), 1)]
+    run.metrics.write_text(HEAD + "".join(rows) + tail)
+    data = {"kind": kind, "fingerprint": f"{kind}-images", "train_images": train_images, "val_images": 0}
+    data |= {"test_images": test_images, "classes": 10}
+    known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
+    run.update_status(state=state, **(known | dict(status)))
+    return run
 
-    def make(name, errors, train=None, state="finished", model="resnet", depth=20, seed=0, tail="", status=(), **keys):
-        config = copy.deepcopy(CONFIG)
-        config |= {"depth": depth, "seed": seed}
-        config["model"]["name"] = model
-        for key, value in keys.items():
-            group, _, last = key.rpartition("__")
-            (config[group] if group else config)[last] = value
-        kind = config["data"]["kind"]
-        train_images, test_images = SIZES.get(kind, (100, 100))
-        run = RunDir(tmp_path / "runs" / name)
-        run.write_config(config)
-        train = [error + 1 for error in errors] if train is None else train
-        rows = [f"{i},{i},0.1,1.5,{b},1,{a},2,1,100\n" for i, (a, b) in enumerate(zip(errors, train, strict=True), 1)]
-        run.metrics.write_text(HEAD + "".join(rows) + tail)
-        data = {"kind": kind, "fingerprint": f"{kind}-images", "train_images": train_images, "val_images": 0}
-        data |= {"test_images": test_images, "classes": 10}
-        known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
-        run.update_status(state=state, **(known | dict(status)))
-        return run
 
-    return make
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes a run folder under `runs`."""
+    return functools.partial(write_run, tmp_path / "runs")
 
 
 @pytest.fixture

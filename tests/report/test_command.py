@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cifar_resnet.report import command
 from cifar_resnet.report.progress import Bar
-from tests.conftest import tree
+from tests.conftest import called, tree
 
 TABLES = ["comparison", "hyperparameters", "main", "runs", "test-error", "training-error", "best-error"]
 
@@ -52,11 +52,10 @@ def test_a_table_that_an_earlier_report_had_is_gone(make_run, tmp_path):
     assert not (tmp_path / "r/tables/ablation.csv").exists()
 
 
-def test_several_data_sets_have_a_report_each_and_an_index(make_run, tmp_path, program):
+def test_several_data_sets_have_a_report_each_and_an_index(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [7.0], data__kind="synthetic", data__name="other")
-    done = program("aggregate.py", "runs", "--format", "md,html,csv")
-    assert done.returncode == 0, done.stderr
+    assert command.main([str(tmp_path / "runs"), "--format", "md,html,csv"]) == 0
     for data, error in (("digits", 6.0), ("other", 7.0)):
         assert pd.read_csv(tmp_path / f"runs/report/{data}/tables/main.csv")["test_error_mean"].tolist() == [error]
         assert pd.read_csv(tmp_path / f"runs/report/{data}/epochs.csv")["data"].tolist() == [data]
@@ -105,10 +104,18 @@ def test_no_finished_run_is_said(make_run, tmp_path, capsys):
         (["runs", "--out", "runs/a/config.yaml/r"], "can't be written"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(make_run, program, tmp_path, arguments, message):
+def test_a_mistake_is_one_line_and_exit_code_2(make_run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
     if arguments[0] == "runs":
         make_run("a", [6.0])
-    done = program("aggregate.py", *arguments)
+    check(called(lambda: sys.exit(command.main(arguments))), message)
+
+
+def test_so_it_is_from_a_terminal(program):
+    check(program("aggregate.py", "nowhere"), "nowhere is not a folder")
+
+
+def check(done, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -9,6 +9,7 @@ from cifar_resnet.report import claims, document, figures, load, tables
 from cifar_resnet.report.document import html, latex
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
+from tests.report.conftest import write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
 
@@ -42,41 +43,52 @@ class Elements(HTMLParser):
             assert self.open.pop() == tag
 
 
-@pytest.fixture
-def report(tmp_path):
-    """Writes the whole report of the runs under `runs`, and returns the text of one format."""
-
-    def write(kind="md"):
-        everything = load.load([tmp_path / "runs"])
-        (data,) = everything.datasets
-        runs, out = everything.of(data), tmp_path / "report"
-        drawn = figures.draw_all(runs, data, out)
-        made = tables.all_tables(runs, data)
-        assert document.write(runs, data, made, claims.judge(runs, data), drawn, out) == [
-            "report.md",
-            "report.html",
-            "report.tex",
-        ]
-        return (out / f"report.{kind}").read_text()
-
-    return write
+def write_report(runs_folder, out):
+    """Writes the whole report of the runs of one data set."""
+    everything = load.load([runs_folder])
+    (data,) = everything.datasets
+    runs = everything.of(data)
+    drawn = figures.draw_all(runs, data, out)
+    made = tables.all_tables(runs, data)
+    written = document.write(runs, data, made, claims.judge(runs, data), drawn, out)
+    assert written == ["report.md", "report.html", "report.tex"]
+    return out
 
 
 @pytest.fixture
-def nine(make_run):
-    """The nine runs in small; plain-110 is stuck."""
+def report(tmp_path, monkeypatch):
+    """Writes the report of the runs under `runs`, and returns its text.
+
+    Saving the figures takes most of a report's time and changes none of its text, so they are left empty.
+    """
+    monkeypatch.setattr(figures, "_save", lambda figure, stem: stem.with_suffix(".svg").write_text("<svg></svg>"))
+    return lambda: (write_report(tmp_path / "runs", tmp_path / "report") / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory):
+    """A folder of the nine runs in small; plain-110 is stuck."""
+    folder = tmp_path_factory.mktemp("nine")
     for model in ("plain", "resnet", "preact"):
         for depth in (20, 56, 110):
             final = 88.0 if (model, depth) == ("plain", 110) else 5.0 + depth / 100
-            make_run(f"{model}{depth}", [90.0, final], [90.0, final - 2], model=model, depth=depth)
+            errors = [90.0, final], [90.0, final - 2]
+            write_run(folder, f"{model}{depth}", *errors, model=model, depth=depth)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nine_report(nine, tmp_path_factory):
+    """The report of the nine runs, in every format."""
+    return write_report(nine, tmp_path_factory.mktemp("report"))
 
 
 def sections(markdown):
     return re.findall(r"^## (.+)$", markdown, re.MULTILINE)
 
 
-def test_the_report_has_the_labs_parts_in_order(nine, report):
-    assert sections(report()) == [
+def test_the_report_has_the_labs_parts_in_order(nine_report):
+    assert sections((nine_report / "report.md").read_text()) == [
         "Introduction",
         "Experiment set-up",
         "Results",
@@ -87,8 +99,8 @@ def test_the_report_has_the_labs_parts_in_order(nine, report):
     ]
 
 
-def test_the_architecture_is_that_of_6n_plus_2_layers(nine, tmp_path):
-    runs = load.load([tmp_path / "runs"]).of("digits")
+def test_the_architecture_is_that_of_6n_plus_2_layers(nine):
+    runs = load.load([nine]).of("digits")
     frame = Facts(runs, "digits", []).architecture().frame
     for depth in (20, 56, 110):
         assert frame[f"{depth} layers"].astype(int).sum() == depth
@@ -143,30 +155,31 @@ def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
     assert "**One seed.**" not in report()
 
 
-def test_no_finished_run_is_said_and_listed(make_run, report):
+def test_no_finished_run_is_said_and_listed(make_run, report, tmp_path):
     make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
     text = report()
     assert "None of the 1 runs found on digits has finished" in text
     assert "out of memory" in text
     assert sections(text) == ["Introduction", "How to reproduce"]
-    assert "\\begin{document}" in report("tex")
+    assert "\\begin{document}" in (tmp_path / "report/report.tex").read_text()
 
 
-def test_commands_are_those_that_train_the_runs(nine, report):
-    assert re.search(r"^python train.py -m model=plain,resnet,preact depth=20,56,110 .*data=digits", report(), re.M)
+def test_commands_are_those_that_train_the_runs(nine_report):
+    text = (nine_report / "report.md").read_text()
+    assert re.search(r"^python train.py -m model=plain,resnet,preact depth=20,56,110 .*data=digits", text, re.M)
 
 
-def test_figures_and_tables_are_numbered_in_order(nine, report):
-    text = report()
+def test_figures_and_tables_are_numbered_in_order(nine_report):
+    text = (nine_report / "report.md").read_text()
     for kind, pattern in (("Table", r"^\*\*Table (\d+)\.\*\*"), ("Figure", r"^\*Figure (\d+)\.")):
         numbers = [int(number) for number in re.findall(pattern, text, re.MULTILINE)]
         assert numbers == list(range(1, len(numbers) + 1)), kind
         assert len(numbers) > 4
 
 
-def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine, report):
+def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine_report):
     page = Elements()
-    page.feed(report("html"))
+    page.feed((nine_report / "report.html").read_text())
     page.close()
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
@@ -176,39 +189,42 @@ def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine, report
     assert page.tags.count("nav") == 1
 
 
-def test_the_page_names_no_address_to_fetch(nine, report):
-    text = report("html")
+def test_the_page_names_no_address_to_fetch(nine_report):
+    text = (nine_report / "report.html").read_text()
     loaded = re.findall(r"""(?:src|href|action)="([^"#][^"]*)""", text) + re.findall(r"url\(([^)#][^)]*)\)", text)
     assert loaded == ["data:,"]
     assert "@import" not in text
 
 
-def test_the_same_runs_give_the_same_page(nine, report):
-    assert report("html") == report("html")
+def test_the_same_runs_give_the_same_page(nine, nine_report, tmp_path):
+    again = write_report(nine, tmp_path)
+    assert (again / "report.html").read_bytes() == (nine_report / "report.html").read_bytes()
 
 
 HOSTILE = "<script>alert(1)</script>|`*_$\\%&#{}~^"
 
 
-def test_a_hostile_reason_is_text_in_every_format(make_run, report):
+def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
     make_run("a", [50.0, 6.0])
     make_run("b", [50.0], seed=1, state="failed", status={"reason": HOSTILE, "device": HOSTILE})
     make_run("c", [50.0, 6.0], seed=2, status={"device": HOSTILE})
+    write_report(tmp_path / "runs", tmp_path)
+    markdown, text, source = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html", "tex"))
     page = Elements()
-    page.feed(report("html"))
+    page.feed(text)
     assert page.tags.count("script") == 1
     assert page.open == []
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$\\%&amp;#{}~^" in report("html")
-    assert_latex(report("tex"))
-    assert "<script>" not in re.sub(r"\\<", "", report("md"))
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$\\%&amp;#{}~^" in text
+    assert_latex(source)
+    assert "<script>" not in re.sub(r"\\<", "", markdown)
 
 
-def test_latex_is_well_formed_and_includes_every_figure(nine, report, tmp_path):
-    source = report("tex")
+def test_latex_is_well_formed_and_includes_every_figure(nine_report):
+    source = (nine_report / "report.tex").read_text()
     assert_latex(source)
     included = re.findall(r"\\includegraphics\{([^}]+)\}", source)
     assert len(included) == 7
-    assert all((tmp_path / "report" / name).exists() for name in included)
+    assert all((nine_report / name).exists() for name in included)
     assert source.count(r"\[") == 2
 
 
@@ -236,8 +252,8 @@ def assert_latex(source):
             assert len(re.findall(r"(?<!\\)&", row)) == columns - 1, row
 
 
-def test_wide_tables_are_split_and_each_part_names_its_rows(nine, tmp_path):
-    runs = load.load([tmp_path / "runs"]).of("digits")
+def test_wide_tables_are_split_and_each_part_names_its_rows(nine):
+    runs = load.load([nine]).of("digits")
     source = latex.render_table(tables.runs_table(runs, "digits"))
     parts = source.split(r"\begin{longtable}")[1:]
     assert len(parts) > 1

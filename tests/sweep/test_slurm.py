@@ -12,7 +12,7 @@ from cifar_resnet.sweep import queue, slurm
 from cifar_resnet.sweep.table import read_row
 from tests.conftest import TINY, tree
 
-SWEEP = ["train.py", "-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
+SWEEP = ["-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ HIDE_THE_EXTRA = (
 
 def test_without_the_extra_one_line_says_what_to_install_and_nothing_is_written(program, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDE_THE_EXTRA)
-    done = program(*SWEEP, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+    done = program("train.py", *SWEEP, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 2, done.stderr
     assert done.stderr.strip() == "error: hydra/launcher=slurm needs the extra of that name: pip install -e '.[slurm]'"
     assert tree(tmp_path) == ["sitecustomize.py"]
@@ -69,7 +69,7 @@ def test_without_the_extra_hydra_finds_no_launcher_and_no_error(tmp_path):
 @pytest.mark.skipif(not slurm.is_installed(), reason="the extra slurm isn't installed")
 class TestWithTheExtra:
     def test_without_sbatch_one_line_says_so_and_nothing_is_written(self, program, tmp_path):
-        done = program(*SWEEP, PATH=os.path.dirname(sys.executable))  # noqa: PTH120
+        done = program("train.py", *SWEEP, PATH=os.path.dirname(sys.executable))  # noqa: PTH120
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: hydra/launcher=slurm: there is no sbatch here;")
         assert done.stderr.count("\n") == 1
@@ -84,9 +84,9 @@ class TestWithTheExtra:
             ("hydra.launcher.array_parallelism=0", "hydra.launcher.array_parallelism=0: expected 1 or more"),
         ],
     )
-    def test_a_wrong_setting_is_named(self, program, commands, setting, message):
+    def test_a_wrong_setting_is_named(self, train_py, commands, setting, message):
         commands("sbatch", "exit 1")
-        done = program(*SWEEP, setting)
+        done = train_py(*SWEEP, setting)
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
@@ -95,14 +95,14 @@ class TestWithTheExtra:
         for name in ("srun", "squeue"):
             commands(name, "exit 0")
         commands("sbatch", "echo 'sbatch: error: invalid partition specified: night' >&2; exit 1")
-        done = program(*SWEEP)
+        done = program("train.py", *SWEEP)
         assert done.returncode == 2, done.stderr
         assert "error: Slurm refuses the jobs: sbatch: error: invalid partition specified: night;" in done.stderr
         assert done.stderr.count("\n") == 1
 
 
-def test_one_run_needs_dash_m(program, tmp_path):
-    done = program("train.py", "hydra/launcher=slurm", *TINY)
+def test_one_run_needs_dash_m(train_py, tmp_path):
+    done = train_py("hydra/launcher=slurm", *TINY)
     assert done.returncode == 2
     assert "expected -m" in done.stderr
     assert tree(tmp_path) == []

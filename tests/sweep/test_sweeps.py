@@ -8,7 +8,7 @@ import yaml
 
 from cifar_resnet.config import from_container
 from cifar_resnet.defaults import REPO_ROOT, overridden
-from cifar_resnet.run_dir import run_name
+from cifar_resnet.identity import run_name
 
 SWEEPS = sorted((REPO_ROOT / "sweeps").glob("*.yaml"))
 

@@ -3,16 +3,15 @@
 import hashlib
 import pickle
 import shutil
-import subprocess
 import sys
 
 import pytest
 import torch
 from PIL import Image
 
-from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet import status
 from cifar_resnet.run_dir import RunDir, find_runs
-from tests.conftest import TINY, tree
+from tests.conftest import TINY, called, tree, work
 
 VALUES = [
     (["depth=21"], "nearest are 20 and 26"),
@@ -21,6 +20,7 @@ VALUES = [
     (["depth=20.5"], "expected 6n+2"),
     (["model=resnt"], "expected one of plain, preact, resnet"),
     (["model=null"], "name of one of its options"),
+    (["optim=null"], "give each group the name of one of its options"),
     (["optim=adam"], "optim=adam: expected one of lab, onecycle, paper"),
     (["data=cifar11"], "expected one of cifar10, cifar100, digits, image_folder, synthetic"),
     (["hydra/launcher=slurmm"], "expected one of "),
@@ -29,6 +29,7 @@ VALUES = [
     (["optim.lr=-1"], "a number above 0"),
     (["optim.lr=abc"], "a number above 0"),
     (["optim.lr=null"], "a number above 0"),
+    (["optim.lr=nan"], "a number above 0"),
     (["optim.batch_size=0"], "an integer of 1 or more"),
     (["optim.batch_size=1.5"], "an integer of 1 or more"),
     (["optim.epochs=-3"], "an integer of 1 or more"),
@@ -78,28 +79,38 @@ def check(done, message):
 
 
 @pytest.mark.parametrize(("arguments", "message"), VALUES, ids=lambda value: str(value)[:40])
-def test_a_wrong_value_is_refused_before_anything_is_written(program, tmp_path, arguments, message):
+def test_a_wrong_value_is_refused_before_anything_is_written(train_py, tmp_path, arguments, message):
+    check(train_py(*arguments), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+# One of each way to the terminal: out of Hydra, OmegaConf, and our own checks of a run and of a sweep.
+@pytest.mark.parametrize(
+    "arguments", [["model=resnt"], ["optim.lr=abc"], ["depth=21"], ["-m", "depth=20,21", "seed=0,1"]]
+)
+def test_so_it_is_from_a_terminal(program, tmp_path, arguments):
+    (message,) = (said for given, said in VALUES if given == arguments)
     check(program("train.py", *arguments), message)
-    assert tree(tmp_path) == []
-    assert not (tmp_path / "outputs").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gpu_is_refused_where_there_is_none(program, tmp_path):
+def test_a_gpu_is_refused_where_there_is_none(train_py, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    check(program("train.py", "runtime.device=cuda", *TINY), "no GPU is seen here")
-    assert tree(tmp_path) == []
+    check(train_py("runtime.device=cuda", *TINY), "no GPU is seen here")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_folder_that_is_a_file_is_refused(program, tmp_path):
+def test_an_output_folder_that_is_a_file_is_refused(train_py, tmp_path):
     (tmp_path / "file").write_text("mine")
-    check(program("train.py", "out=file", *TINY), "out=file: expected a folder")
-    check(program("train.py", "out=file/below", *TINY), "out=file/below: expected a folder")
+    check(train_py("out=file", *TINY), "out=file: expected a folder")
+    check(train_py("out=file/below", *TINY), "out=file/below: expected a folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.fixture
-def images(tmp_path):
+def images(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             (tmp_path / "images" / split / name).mkdir(parents=True)
@@ -108,7 +119,7 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-# Every fault that a folder can have is tested in tests/training/data; these are the way from there to the terminal.
+# Every fault that a folder can have is tested in tests/training/data; these are the way from there to the worker's end.
 WRONG_FOLDERS = {
     "absent": (shutil.rmtree, "no folder"),
     "a broken image": (lambda root: (root / "train/cat/1.png").write_bytes(b"\x89PNG\r\n"), "1.png can't be decoded"),
@@ -117,10 +128,12 @@ WRONG_FOLDERS = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_FOLDERS)
-def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(program, images, wrong):
+def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(composed, images, tmp_path, wrong):
     spoil, message = WRONG_FOLDERS[wrong]
     spoil(images)
-    check(program("train.py", "data=image_folder", "data.root=images", "depth=8", "optim.epochs=1"), message)
+    run = RunDir(tmp_path / "run")
+    run.write_config(composed("data=image_folder", f"data.root='{images}'", "depth=8", "runtime.threads=1"))
+    check(work(run), message)
 
 
 def test_spaces_unicode_and_quotes_in_paths_work(program, images, tmp_path):
@@ -142,14 +155,6 @@ def with_checksum(content):
     return content + hashlib.sha256(content).digest()
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory):
-    """The outputs of one tiny run, trained once for the tests that spoil a copy of it."""
-    folder = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, str(REPO_ROOT / "train.py"), *TINY], cwd=folder, check=True, timeout=300)
-    return folder / "outputs"
-
-
 @pytest.fixture
 def interrupted(outputs, tmp_path) -> RunDir:
     """A run in `tmp_path` whose only checkpoint is its last one."""
@@ -169,26 +174,31 @@ WRONG_CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_CHECKPOINTS)
-def test_a_wrong_checkpoint_is_refused_and_kept(program, interrupted, tmp_path, wrong):
+def test_a_wrong_checkpoint_is_refused_and_kept(interrupted, tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)  # where the code would leave its file
     spoil, message = WRONG_CHECKPOINTS[wrong]
     run = interrupted
     run.checkpoint.write_bytes(spoil(run.checkpoint.read_bytes()))
     spoiled = run.checkpoint.read_bytes()
-    check(program("train.py", *TINY), message)
+    check(work(run), message)
     assert run.checkpoint.read_bytes() == spoiled
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(program, interrupted, tmp_path):
-    assert program("train.py", *TINY, "model.width=8", "out=other").returncode == 0
-    (other,) = find_runs([tmp_path / "other"])
+def test_a_checkpoint_of_another_architecture_is_refused(composed, interrupted, tmp_path):
+    other = RunDir(tmp_path / "other")
+    other.write_config(composed(*TINY, "model.width=8"))
+    assert work(other).returncode == 0
     shutil.copy(other.checkpoint, interrupted.checkpoint)
-    check(program("train.py", *TINY), "doesn't fit this run's network")
+    check(work(interrupted), "doesn't fit this run's network")
 
 
-@pytest.mark.parametrize("module", ["cifar_resnet/status.py", "cifar_resnet/training/worker.py"])
-def test_the_other_programs_refuse_a_folder_without_runs(program, tmp_path, module):
-    done = program(module, ".", PYTHONPATH=str(tmp_path))
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+def test_what_a_worker_refuses_is_said_where_its_run_was_started(program, interrupted):
+    interrupted.checkpoint.write_bytes(b"")
+    check(program("train.py", *TINY), "is damaged")
+
+
+def test_the_other_programs_refuse_a_folder_without_runs(tmp_path):
+    check(work(RunDir(tmp_path)), "is not a run folder")
+    check(called(lambda: sys.exit(status.main([str(tmp_path)]))), "no run folder under")
     assert tree(tmp_path) == []

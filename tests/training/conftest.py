@@ -1,27 +1,22 @@
-"""Training in this process, and worker processes started by hand."""
-
-import os
-import subprocess
-import sys
+"""Training in this process."""
 
 import pytest
 import torch
 
 from cifar_resnet.config import from_container
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
-from tests.conftest import TINY
+from tests.conftest import TINY, work
 
 
 @pytest.fixture
 def make_folder(tmp_path, composed):
-    """A run folder with nothing but a config, of a thread."""
+    """A run folder with nothing but a config."""
 
     def make(name: str, *overrides: str) -> RunDir:
         run = RunDir(tmp_path / name)
-        run.write_config(composed(*TINY, "runtime.threads=1", *overrides))
+        run.write_config(composed(*TINY, *overrides))
         return run
 
     return make
@@ -38,14 +33,8 @@ def training(composed):
     return make
 
 
-def start(run: RunDir) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path)]
-    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def finish(run: RunDir) -> str:
-    worker = start(run)
-    out, err = worker.communicate(timeout=120)
-    assert worker.returncode == 0, out + err
-    return out
+    """Brings a run to its end, as its worker process would; what it said."""
+    done = work(run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -9,7 +9,8 @@ import torch
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run_dir import RunDir
 from cifar_resnet.training import checkpoint
-from tests.training.conftest import finish, start
+from tests.conftest import work
+from tests.training.conftest import finish
 
 CPU = torch.device("cpu")
 
@@ -68,11 +69,10 @@ def test_a_run_whose_images_have_changed_is_refused(make_folder):
     for path in (run.status, run.final, run.previous_checkpoint):
         path.unlink()
     checkpoint.save(run, {**state, "fingerprint": "0123456789abcdef"})
-    worker = start(run)
-    _, err = worker.communicate(timeout=60)
-    assert worker.returncode == ExitCode.USER
-    assert "have changed since the run began (fingerprint 0123456789abcdef" in err
-    assert err.count("\n") == 1
+    refused = work(run)
+    assert refused.returncode == ExitCode.USER
+    assert "have changed since the run began (fingerprint 0123456789abcdef" in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_checkpoints_within_a_long_epoch_follow_the_clock(make_folder):

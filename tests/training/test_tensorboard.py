@@ -8,13 +8,13 @@ from cifar_resnet import devices
 from cifar_resnet.config import from_container
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.sweep import compose
-from cifar_resnet.training import worker
+from tests.training.conftest import finish
 
 
 def test_it_has_the_numbers_of_metrics_csv(make_folder):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = make_folder("a", "runtime.tensorboard=true")
-    assert worker.main([str(run.path), "--quiet"]) == 0
+    finish(run)
     events = accumulator.EventAccumulator(str(run.tensorboard)).Reload()
     rows = list(csv.DictReader(run.metrics.open()))
     assert set(events.Tags()["scalars"]) == set(rows[0]) - {"epoch"}

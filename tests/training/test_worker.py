@@ -1,15 +1,21 @@
-"""The worker process, started by hand: it fills its folder, stops when asked, and goes on where it stopped."""
+"""A run's worker fills its folder, stops when asked, and goes on where it stopped."""
 
 import csv
+import itertools
 import json
+import os
 import signal
-import time
+import subprocess
+import sys
 
 import torch
 
+from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run_dir import RunDir
-from tests.training.conftest import finish, start
+from cifar_resnet.training import worker
+from tests.conftest import work
+from tests.training.conftest import finish
 
 
 def metrics(run: RunDir):
@@ -17,9 +23,13 @@ def metrics(run: RunDir):
     return [{name: x for name, x in row.items() if "second" not in name} for row in rows]
 
 
-def test_fills_its_folder_and_ends_with_one_line_of_results(make_folder):
+def test_started_by_hand_it_fills_its_folder_and_ends_with_one_line_of_results(make_folder):
     run = make_folder("a")
-    lines = finish(run).splitlines()
+    command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path)]
+    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
     assert lines[0].startswith("epoch 1/2  lr 0.1  train loss ")
     assert lines[-1].startswith("final test error ")
     assert str(run.path) in lines[-1]
@@ -31,25 +41,42 @@ def test_fills_its_folder_and_ends_with_one_line_of_results(make_folder):
     assert status["outcome"]["test_error"] == float(metrics(run)[-1]["test_error"])
 
 
-def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder):
-    long = ["optim.epochs=80", "optim.batch_size=8"]
+def signalled(monkeypatch, number, step):
+    """The worker gets this signal after so many steps of its."""
+    steps, wanted = itertools.count(1), worker.StopRequest.wanted
+
+    def receive(stop):
+        if next(steps) == step:
+            signal.raise_signal(number)
+        return wanted(stop)
+
+    monkeypatch.setattr(worker.StopRequest, "wanted", receive)
+
+
+def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder, monkeypatch):
+    # Epochs of 8 steps: the first stop is within one, the second at the end of one.
+    long = ["optim.epochs=4", "optim.batch_size=8"]
     whole, stopped = make_folder("whole", *long), make_folder("stopped", *long)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        stopped.metrics.unlink(missing_ok=True)  # it is written anew at the end of the next epoch
-        worker = start(stopped)
-        deadline = time.monotonic() + 60
-        while not stopped.metrics.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        worker.send_signal(number)
-        assert worker.wait(60) == ExitCode.INTERRUPTED
+    for number, epochs in ((signal.SIGTERM, 1), (signal.SIGINT, 3)):
+        with monkeypatch.context() as patch:
+            signalled(patch, number, 12)
+            assert work(stopped).returncode == ExitCode.INTERRUPTED
         status = stopped.read_status()
         assert (status["state"], status["reason"]) == ("interrupted", f"stopped by {number.name}")
-        assert 0 < len(metrics(stopped)) < 80
+        assert len(metrics(stopped)) == epochs
     assert "continues at step" in finish(stopped)
     finish(whole)
     assert metrics(whole) == metrics(stopped)
     a, b = (torch.load(run.final, weights_only=True) for run in (whole, stopped))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_holdout_reports_its_split_each_epoch_and_the_test_set_once(make_folder):
+    run = make_folder("a", "data.holdout=20")
+    finish(run)
+    rows = metrics(run)
+    assert [row["test_error"] != "" for row in rows] == [False, True]
+    assert all(row["val_error"] for row in rows)
 
 
 def test_a_finished_run_is_left_as_it_is(make_folder):
@@ -63,6 +90,5 @@ def test_a_finished_run_is_left_as_it_is(make_folder):
 def test_a_busy_run_is_left_alone(make_folder):
     run = make_folder("a")
     with run.lock():
-        worker = start(run)
-        assert worker.wait(60) == ExitCode.BUSY
+        assert work(run).returncode == ExitCode.BUSY
     assert not run.status.exists()

@@ -1,0 +1,64 @@
+"""What a run *is*, told by its config, and the name of its folder: the same experiment has the same; no files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cifar_resnet import later_keys
+
+MAX_NAME = 120
+_NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
+_NOT_IDENTITY_OF_DATA = {"root", "cache"}
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    kept["data"] = {key: value for key, value in config["data"].items() if key not in _NOT_IDENTITY_OF_DATA}
+    return kept
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots.
+
+    >>> flatten({"depth": 20, "optim": {"lr": 0.1}})
+    {'depth': 20, 'optim.lr': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits over the identity's canonical JSON, without later keys that are as before."""
+    canonical = json.dumps(later_keys.without(identity(config)), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def run_name(config: Mapping[str, Any], overridden: Mapping[str, Any]) -> str:
+    """The run's folder under `out`: <data>/<model>-<depth>/seed<seed>[-<overridden>]-<hash8>.
+
+    Args:
+        config: the whole resolved config.
+        overridden: key → value of what differs from the defaults. Only for the reader's eye: as many as fit are
+            named, and the hash alone tells runs apart.
+    """
+    ending = f"-{config_hash(config)}"
+    name = f"seed{config['seed']}"
+    separator = "-"
+    for key, value in sorted(overridden.items()):
+        item = separator + re.sub(r"[^A-Za-z0-9._=-]+", "-", f"{key.rpartition('.')[2]}={_short(value)}")
+        if len(name) + len(item) + len(ending) <= MAX_NAME:
+            name, separator = name + item, ","
+    return f"{config['data']['name']}/{config['model']['name']}-{config['depth']}/{name}{ending}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_short(item) for item in value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
