@@ -32,6 +32,8 @@ MALLOC = {
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _POLL_SECONDS = 0.2
+WORST = 100.0
+"""What a run that diverged counts as in a search, in percent: every image wrong."""
 
 
 def launch(config: DictConfig) -> float | None:
@@ -55,12 +57,12 @@ def launch(config: DictConfig) -> float | None:
 def objective(run: RunDir) -> float | None:
     """The final validation error in percent, which a search minimises.
 
-    None where there is none: the run isn't finished, has failed, or holds nothing out. A run that diverged counts as
-    one that gets every image wrong, so that a search leaves the values that do it.
+    None where there is none: the run isn't finished, has failed, or holds nothing out. A run that diverged has the
+    worst, so that a search leaves the values that do it.
     """
     state = run.mended_state()
     if state is State.DIVERGED:
-        return 100.0
+        return WORST
     error = run.read_status()["outcome"].get("val_error") if state is State.FINISHED else None
     return None if error is None else float(error)
 

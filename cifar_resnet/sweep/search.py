@@ -27,6 +27,7 @@ from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run_dir import RunDir, config_hash
 from cifar_resnet.sweep import compose
 from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.launch import WORST
 from cifar_resnet.sweep.resolvers import plain_config
 
 runs: list[RunDir] = []
@@ -73,7 +74,8 @@ def compose_base(config: DictConfig) -> DictConfig:
         try:
             create_optuna_distribution_from_override(override)
         except (AssertionError, NotImplementedError, ValueError) as error:
-            raise ConfigError(f"{override.input_line}: Optuna can't search this ({error})") from error
+            reason = str(error) or "expected a choice, a range or an interval"
+            raise ConfigError(f"{override.input_line}: Optuna can't search this: {reason}") from error
     return base
 
 
@@ -86,6 +88,8 @@ def sweep(impl: Any) -> None:
     """
     from optuna.exceptions import StorageInternalError
 
+    # Why a trial failed is in the table, and not that its result is no number.
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
     config = impl.config
     fixed, space = _overrides(config)
     with _alone(Path(config.hydra.sweep.dir)):
@@ -114,18 +118,18 @@ def sweep(impl: Any) -> None:
 
 def summarise(config: DictConfig) -> bool:
     """Prints the best trial; whether the search has all its trials."""
-    study = _open(config)
-    values, n_trials = _values(study), config.hydra.sweeper.n_trials
-    if not values:
-        print(f"search: none of {n_trials} trials has a validation error yet")
+    study, n_trials = _open(config), int(config.hydra.sweeper.n_trials)
+    done = len(_values(study))
+    best = study.best_trial if done else None
+    if best is None or best.value >= WORST:
+        print(f"search: of {n_trials} trials none has finished so far")
         return False
-    _, space = _overrides(config)
-    best = study.best_trial
+    fixed, space = _overrides(config)
     overrides = _rounded([f"{name}={value}" for name, value in best.params.items()], space)
-    run = compose.run_dir(_compose(config, _overrides(config)[0], overrides))
-    print(f"best of {len(values)} trials (of {n_trials}): final validation error {best.value:.2f} % with")
-    print(f"  {' '.join(overrides)}\n  {run.path}")
-    return len(values) >= int(n_trials)
+    so_far = f"{done} trials" if done >= n_trials else f"{done} of {n_trials} trials"
+    print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}")
+    print(f"  {compose.run_dir(_compose(config, fixed, overrides)).path}")
+    return done >= n_trials
 
 
 class _Launcher:
