@@ -15,9 +15,9 @@ with contextlib.suppress(ImportError):
     class TrialsSweeper(OptunaSweeper):
         """hydra-optuna-sweeper's sweeper, but for its end and its beginning: `n_trials` in all, however often begun."""
 
-        def __init__(self, sampler: Any, storage: str, n_trials: int, n_jobs: int, params: Any) -> None:
+        def __init__(self, storage: str, n_trials: int, n_jobs: int, params: Any, **sampler: int) -> None:
             super().__init__(
-                sampler=sampler,
+                sampler=None,  # made of its settings at each start
                 direction="minimize",
                 storage=storage,
                 study_name=None,

@@ -110,7 +110,8 @@ class Plan(Callback):
         A search's is 1 unless it has all its trials: ones that diverged are among them.
         """
         control, searches = Control.current(), search.is_chosen(config)
-        if control is None or not (self.runs or searches):
+        # Hydra 1.4 calls this after an error, too, which is then what is to be seen.
+        if control is None or not (self.runs or searches) or sys.exc_info()[0] is not None:
             return
         _await_others(control)
         if _live is not None:

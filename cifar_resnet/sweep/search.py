@@ -58,10 +58,10 @@ def compose_base(config: DictConfig) -> DictConfig:
     """
     if not is_installed():
         raise ConfigError("sweeps=search needs the extra optuna: pip install -e '.[optuna]'")
-    for key in ("n_trials", "n_jobs"):
+    for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("n_startup_trials", 0)):
         value = config.hydra.sweeper[key]
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"hydra.sweeper.{key}={value}: expected an integer of 1 or more")
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"hydra.sweeper.{key}={value}: expected an integer of {least} or more")
     fixed, space = _overrides(config)
     if not space:
         raise ConfigError("hydra.sweeper.params: expected a key to search, such as optim.lr: tag(log,interval(0.01,1))")
@@ -87,6 +87,7 @@ def sweep(impl: Any) -> None:
         RunError: the storage fails.
     """
     from optuna.exceptions import StorageInternalError
+    from optuna.samplers import TPESampler
 
     # Why a trial failed is in the table, and not that its result is no number.
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
@@ -98,10 +99,10 @@ def sweep(impl: Any) -> None:
         to_go = max(0, impl.n_trials - done)
         retried = f"{again} to try again, " if again else ""
         print(f"search: {done} of {impl.n_trials} trials done before, {retried}{to_go - again} new", flush=True)
-        if impl.sampler.keywords.get("seed") is not None:
-            # With the same seed it would draw the values again that it began with.
-            impl.sampler.keywords["seed"] += len(study.trials)
-        impl.sampler, impl.study_name, impl.params = impl.sampler(), study.study_name, None
+        settings = config.hydra.sweeper
+        # With the same seed it would draw the values again that it began with.
+        impl.sampler = TPESampler(seed=settings.seed + len(study.trials), n_startup_trials=settings.n_startup_trials)
+        impl.study_name, impl.params = study.study_name, None
         impl.n_trials, impl.job_idx = to_go, done
         impl.launcher = _Launcher(impl.launcher, config)
         try:
@@ -110,10 +111,10 @@ def sweep(impl: Any) -> None:
             pass
         except StorageInternalError as error:
             raise RunError(f"hydra.sweeper.storage={impl.storage}: {_first_line(error)}") from error
-        except ValueError:
-            if _values(_open(config)):
+        except ValueError as error:
+            # The sweeper ends with the best trial, and there is none where each has failed.
+            if "No trials are completed" not in str(error):
                 raise
-            # The sweeper ends with the best trial, and there is none: each has failed.
 
 
 def summarise(config: DictConfig) -> bool:
