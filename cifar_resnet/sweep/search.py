@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -68,6 +69,8 @@ def compose_base(config: DictConfig) -> DictConfig:
     base = _compose(config, fixed)
     if compose.check_run(base).data.holdout == 0:
         raise ConfigError("data.holdout=0: a search chooses by a hold-out split; expected data.holdout=<images>")
+    # Optuna 2 needs SQLAlchemy 1.4, which warns that there is a newer one.
+    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
     from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 
     for override in space:

@@ -56,7 +56,7 @@ def test_holdout_reports_its_split_each_epoch_and_the_test_set_once(program, tmp
         (["-m", "depth=20,21"], "nearest are 20 and 26"),
         (
             ["-m", "sweeps=nope"],
-            "expected one of augmentation, demo, depths, holdout, init, lr, nine, quick, seeds, shortcut, warmup",
+            "sweeps=nope: expected one of augmentation, demo, depths, holdout, init, lr, nine, quick, search, seeds, ",
         ),
         (["-m", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0"),
     ],
