@@ -74,6 +74,8 @@ def compose_base(config: DictConfig) -> DictConfig:
     from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 
     for override in space:
+        if override.get_key_element() == "seed":
+            raise ConfigError(f"{override.input_line}: a search would choose the luckiest; expected one seed")
         try:
             create_optuna_distribution_from_override(override)
         except (AssertionError, NotImplementedError, ValueError) as error:

@@ -149,6 +149,7 @@ class TestWithTheExtra:
             (["data.holdout=0"], "expected data.holdout=<images>"),
             (["optim.lr=0.1"], "expected a key to search"),
             (["optim.lr=tag(log,interval(0,1))"], "Optuna can't search this: "),
+            (["seed=0,1"], "a search would choose the luckiest"),
             (["model=glob(*)"], "Optuna can't search this: "),
             (["optim.lr=choice(-1,-2)"], "expected a number above 0"),
         ],
