@@ -21,8 +21,8 @@ os.environ["HYDRA_FULL_ERROR"] = "1"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(config: DictConfig) -> str:
-    """One run; Hydra calls it for each run of a sweep."""
+def main(config: DictConfig) -> float | None:
+    """One run; Hydra calls it for each run of a sweep, and a search goes by what it returns."""
     return launch(config)
 
 

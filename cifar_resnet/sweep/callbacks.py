@@ -21,7 +21,7 @@ from cifar_resnet.config import Config, from_container
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.sweep import compose, launch, slurm
+from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import is_users, one_line
@@ -77,7 +77,8 @@ class Plan(Callback):
             compose.check_launcher(config)
             on_slurm = slurm.is_chosen(config)
             self.at_a_time = slurm.runs_at_a_time(config) if on_slurm else _runs_at_a_time(config)
-            configs = compose.compose_all(config)
+            searches = search.is_chosen(config)
+            configs = [search.compose_base(config)] if searches else compose.compose_all(config)
             checked = [compose.check_run(run_config) for run_config in configs]
             for one in [] if on_slurm else checked[:1]:  # a login node needn't have a GPU
                 compose.check_device(one)
@@ -86,36 +87,51 @@ class Plan(Callback):
             self.runs = list(planned)
             self.depths = [one.depth for one in checked]
             if any(one.runtime.dry_run for one in checked):
+                if searches:
+                    print(f"the search trains {config.hydra.sweeper.n_trials} runs like this one:")
                 self._dry_run(checked, self.runs)
             for out in {run_config.out for run_config in configs}:
                 compose.check_out(out)
+            if searches:
+                planned, self.runs, self.depths = {}, search.runs, search.depths
         attached = slurm.attached(self.runs) if on_slurm else {}
         _print_standing(planned, self.at_a_time, config.runtime.retry_failed, attached)
-        shown = bool(self.runs) and config.runtime.progress and sys.stdout.isatty()
-        control = Control.begin(len(self.runs), live=shown, on_stop=LEAVING if on_slurm else STOPPING)
+        shown = (searches or bool(self.runs)) and config.runtime.progress and sys.stdout.isatty()
+        size = config.hydra.sweeper.n_trials if searches else len(self.runs)
+        control = Control.begin(size, live=shown, on_stop=LEAVING if on_slurm else STOPPING)
         control.listen()
         if shown:
             _live = LiveTable(lambda console: self._render(console, control))
             _live.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Waits for runs that others train, prints all runs; exit code 1 unless all have finished."""
-        control = Control.current()
-        if control is None or not self.runs:
+        """Waits for runs that others train, prints all runs; exit code 1 unless all have finished.
+
+        A search's is 1 unless it has all its trials: ones that diverged are among them.
+        """
+        control, searches = Control.current(), search.is_chosen(config)
+        # Hydra 1.4 calls this after an error, too, which is then what is to be seen.
+        if control is None or not (self.runs or searches) or sys.exc_info()[0] is not None:
             return
         _await_others(control)
         if _live is not None:
             _live.stop()
         reasons = {str(run.path): fields["reason"] for run, fields in control.notes() if "reason" in fields}
-        make_console().print(make_summary(self._rows(), reasons))
+        if self.runs:
+            make_console().print(make_summary(self._rows(), reasons))
+        with user_errors():
+            complete = search.summarise(config) if searches else self._all_finished()
         stopped = control.stops()
         control.end()
         if stopped:
             left = control.on_stop == LEAVING
             print("the jobs go on; the same command waits for them" if left else "stopped; the same command continues")
         print(f"tables and figures: python aggregate.py {config.out}")
-        if any(run.mended_state() is not State.FINISHED for run in self.runs):
+        if not complete:
             sys.exit(ExitCode.FAILED)
+
+    def _all_finished(self) -> bool:
+        return all(run.mended_state() is State.FINISHED for run in self.runs)
 
     def _render(self, console: Console, control: Control) -> RenderableType:
         table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)

@@ -32,7 +32,7 @@ class Control:
 
     folder: Path
     main: int  # process id
-    size: int  # runs in the sweep, 0 where the sweeper chooses as it goes
+    size: int  # runs in the sweep, 0 where another sweeper chooses as it goes
     live: bool  # whether a live table shows the runs, so that their lines aren't wanted
     on_stop: str = STOPPING  # what the user is told on Ctrl-C
 

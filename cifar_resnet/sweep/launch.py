@@ -32,12 +32,14 @@ MALLOC = {
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _POLL_SECONDS = 0.2
+WORST = 100.0
+"""What a run that diverged counts as in a search, in percent: every image wrong."""
 
 
-def launch(config: DictConfig) -> str:
-    """Brings the composed run to its end, in a process of its own; returns its state.
+def launch(config: DictConfig) -> float | None:
+    """Brings the composed run to its end, in a process of its own; returns what a search goes by, see `objective`.
 
-    A run's failure is returned, not raised, so that it can't stop the others of a sweep. Without a sweep the program
+    A run's failure is not raised, so that it can't stop the others of a sweep. Without a sweep the program
     ends with the worker's exit code.
     """
     hydra = HydraConfig.get()
@@ -49,7 +51,20 @@ def launch(config: DictConfig) -> str:
     code = train(run, values, control, hydra.job.num if in_sweep else 0)
     if code != ExitCode.FINISHED and not in_sweep:
         sys.exit(code if code > 0 else ExitCode.FAILED)
-    return run.mended_state().value
+    return objective(run)
+
+
+def objective(run: RunDir) -> float | None:
+    """The final validation error in percent, which a search minimises.
+
+    None where there is none: the run isn't finished, has failed, or holds nothing out. A run that diverged has the
+    worst, so that a search leaves the values that do it.
+    """
+    state = run.mended_state()
+    if state is State.DIVERGED:
+        return WORST
+    error = run.read_status()["outcome"].get("val_error") if state is State.FINISHED else None
+    return None if error is None else float(error)
 
 
 def train(run: RunDir, values: dict[str, Any], control: Control | None, index: int, patience: float = 0) -> int:
@@ -261,7 +276,9 @@ def _note_death(run: RunDir, code: int, control: Control | None) -> int:
 def _ending(run: RunDir) -> str:
     status = run.read_status()
     if status["state"] == State.FINISHED:
-        return f"finished: final test error {status['outcome']['test_error']:.2f} %, {status['seconds']:.0f} s"
+        watched = "val" if "val_error" in status["outcome"] else "test"
+        named = {"val": "validation", "test": "test"}[watched]
+        return f"finished: final {named} error {status['outcome'][f'{watched}_error']:.2f} %, {status['seconds']:.0f} s"
     return f"{run.mended_state()}: {status.get('reason')}"
 
 

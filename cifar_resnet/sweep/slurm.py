@@ -25,7 +25,7 @@ from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run_dir import PARENT_GONE, RunDir, State, now
 from cifar_resnet.sweep import queue
 from cifar_resnet.sweep.control import Control
-from cifar_resnet.sweep.launch import why_left
+from cifar_resnet.sweep.launch import objective, why_left
 from cifar_resnet.sweep.resolvers import plain_config
 
 _POLL_SECONDS = 2.0
@@ -109,7 +109,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
             cfg=config,
             working_dir=str(run.path),
             status=JobStatus.COMPLETED,
-            _return_value=run.mended_state().value,
+            _return_value=objective(run),
         )
         for overrides, config, run in zip(job_overrides, configs, runs, strict=True)
     ]

@@ -35,7 +35,7 @@ _STYLES = {
 }
 # The widest that all columns but the run's name get, with their spaces.
 _OTHER_COLUMNS = 60
-_HEADS = ("run", "state", "epoch", "train loss", "test err %", "images/s", "left")
+_HEADS = ("run", "state", "epoch", "train loss", "err %", "images/s", "left")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Row:
     images_per_second: float | None = None
     depth: int | None = None
     job: str | None = None  # of Slurm
+    held_out: bool = False  # whether the split that is watched is one held out, and not the test set
 
     @property
     def standing(self) -> Text:
@@ -91,6 +92,7 @@ def read_row(run: RunDir, depth: int | None = None) -> Row:
         progress.get("images_per_second"),
         depth,
         status.get("job"),
+        "val_error" in progress,
     )
 
 
@@ -154,6 +156,12 @@ def total_left(rows: Sequence[Row], at_a_time: int) -> float | None:
     return max(sum(left) / at_a_time, max(left, default=0.0))
 
 
+def _split(rows: Sequence[Row]) -> str:
+    """The split that the errors are of, as a column's head begins; empty where it isn't the same for all runs."""
+    kinds = {row.held_out for row in rows if row.error is not None}
+    return "" if len(kinds) == 2 else "val " if True in kinds else "test "
+
+
 def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int = 1) -> RenderableType:
     """The table of runs with a line on the whole sweep under it.
 
@@ -171,7 +179,9 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     narrow = width < 100
     for head in _HEADS:
-        short = {"train loss": "loss", "test err %": "err %", "images/s": "img/s"}.get(head, head) if narrow else head
+        short = {"train loss": "loss", "images/s": "img/s"}.get(head, head) if narrow else head
+        if head == "err %" and not narrow:
+            short = _split(rows) + head
         right = head not in ("run", "state")
         table.add_column(
             short,
@@ -207,8 +217,9 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
     """The end of a sweep: every run; and of each that failed the reason, the log and its last lines."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("run", "state", "test error %", "time", "why"):
-        right = heading in ("test error %", "time")
+    error_heading = f"{_split(rows)}error %"
+    for heading in ("run", "state", error_heading, "time", "why"):
+        right = heading in (error_heading, "time")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "why", overflow="fold")
     lines = []
     for row, name in zip(rows, labels([row.run for row in rows]), strict=True):

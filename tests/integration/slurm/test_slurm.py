@@ -11,6 +11,7 @@ import torch
 
 from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.sweep import search
 from tests.conftest import TINY
 from tests.integration.slurm.conftest import wait_for
 
@@ -186,3 +187,22 @@ def test_ctrl_c_leaves_the_jobs_alone(site):
     assert "the jobs go on; the same command waits for them" in output
     assert site.states() == ["running"]
     assert json.loads(run.status.read_text())["state"] == "running"
+
+
+@pytest.mark.skipif(not search.is_installed(), reason="the extra optuna isn't installed")
+def test_a_search_left_while_its_jobs_go_on_attaches_to_them_and_ends_with_the_best(site):
+    command = ["sweeps=search", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", *LONG, *SLURM]
+    command += ["optim.lr=choice(0.001,0.002)", "optim.weight_decay=interval(0.0,0.001)"]
+    sweep = site.start(*command)
+    wait_for(lambda: begun(site, 1))
+    os.kill(sweep.pid, signal.SIGINT)
+    output, _ = sweep.communicate(timeout=60)
+    assert "the jobs go on; the same command waits for them" in output
+    jobs = {run.path: site.job(run) for run in site.runs()}
+    assert len(jobs) == 2
+    code, output = site.train(*command)
+    assert code == 0, output
+    assert "search: 0 of 3 trials done before, 2 to try again, 1 new" in output
+    assert "best of 3 trials: final validation error " in output
+    assert {path: site.job(RunDir(path)) for path in jobs} == jobs
+    assert len(site.runs()) == 3

@@ -1,0 +1,255 @@
+"""A search by hydra-optuna-sweeper: one that goes on where it was stopped, and says what it found.
+
+The sweeper asks Optuna for a batch of trials, has the launcher train them, and tells Optuna what became of them. What
+it lacks is here: n_trials in all and not at each start, interrupted trials, and those of the same config in a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+
+from cifar_resnet import locks
+from cifar_resnet.errors import BusyError, ConfigError, RunError
+from cifar_resnet.run_dir import RunDir, config_hash
+from cifar_resnet.sweep import compose
+from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.launch import WORST
+from cifar_resnet.sweep.resolvers import plain_config
+
+runs: list[RunDir] = []
+"""The trials of this command so far; it grows while they are trained."""
+depths: list[int] = []
+"""Their depths."""
+
+
+class _Stopped(Exception):
+    """The user wants to leave; the batch's trials stay open in the storage, and are taken up again from there."""
+
+
+def is_chosen(config: DictConfig) -> bool:
+    """Whether the composed config's sweeper is the one that searches."""
+    return str(config.hydra.sweeper._target_).endswith("cifar_resnet_optuna.TrialsSweeper")
+
+
+def is_installed() -> bool:
+    """Whether the extra `optuna` is."""
+    return None not in (find_spec("optuna"), find_spec("hydra_plugins.hydra_optuna_sweeper"))
+
+
+def compose_base(config: DictConfig) -> DictConfig:
+    """The composed config of the run that the trials are variants of.
+
+    Raises:
+        ConfigError: the search can't be.
+    """
+    if not is_installed():
+        raise ConfigError("sweeps=search needs the extra optuna: pip install -e '.[optuna]'")
+    for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("n_startup_trials", 0)):
+        value = config.hydra.sweeper[key]
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"hydra.sweeper.{key}={value}: expected an integer of {least} or more")
+    fixed, space = _overrides(config)
+    if not space:
+        raise ConfigError("hydra.sweeper.params: expected a key to search, such as optim.lr: tag(log,interval(0.01,1))")
+    base = _compose(config, fixed)
+    if compose.check_run(base).data.holdout == 0:
+        raise ConfigError("data.holdout=0: a search chooses by a hold-out split; expected data.holdout=<images>")
+    # Optuna 2 needs SQLAlchemy 1.4, which warns that there is a newer one.
+    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
+    from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
+
+    for override in space:
+        if override.get_key_element() == "seed":
+            raise ConfigError(f"{override.input_line}: a search would choose the luckiest; expected one seed")
+        try:
+            create_optuna_distribution_from_override(override)
+        except (AssertionError, NotImplementedError, ValueError) as error:
+            reason = str(error) or "expected a choice, a range or an interval"
+            raise ConfigError(f"{override.input_line}: Optuna can't search this: {reason}") from error
+    return base
+
+
+def sweep(impl: Any) -> None:
+    """Brings the search to its `n_trials`, with the plugin's own sweeper `impl`.
+
+    Raises:
+        ConfigError: the storage can't be used, another process searches in the folder, or a trial's config is wrong.
+        RunError: the storage fails.
+    """
+    from optuna.exceptions import StorageInternalError
+    from optuna.samplers import TPESampler
+
+    # Why a trial failed is in the table, and not that its result is no number.
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
+    config = impl.config
+    fixed, space = _overrides(config)
+    with _alone(Path(config.hydra.sweep.dir)):
+        study = _open(config)
+        done, again = _take_up(study, impl.n_trials)
+        to_go = max(0, impl.n_trials - done)
+        retried = f"{again} to try again, " if again else ""
+        print(f"search: {done} of {impl.n_trials} trials done before, {retried}{to_go - again} new", flush=True)
+        settings = config.hydra.sweeper
+        # With the same seed it would draw the values again that it began with.
+        impl.sampler = TPESampler(seed=settings.seed + len(study.trials), n_startup_trials=settings.n_startup_trials)
+        impl.study_name, impl.params = study.study_name, None
+        impl.n_trials, impl.job_idx = to_go, done
+        impl.launcher = _Launcher(impl.launcher, config)
+        try:
+            impl.sweep([override.input_line for override in [*fixed, *space]])
+        except _Stopped:
+            pass
+        except StorageInternalError as error:
+            raise RunError(f"hydra.sweeper.storage={impl.storage}: {_first_line(error)}") from error
+        except ValueError as error:
+            # The sweeper ends with the best trial, and there is none where each has failed.
+            if "No trials are completed" not in str(error):
+                raise
+
+
+def summarise(config: DictConfig) -> bool:
+    """Prints the best trial; whether the search has all its trials."""
+    study, n_trials = _open(config), int(config.hydra.sweeper.n_trials)
+    done = len(_values(study))
+    best = study.best_trial if done else None
+    if best is None or best.value >= WORST:
+        print(f"search: of {n_trials} trials none has finished so far")
+        return False
+    fixed, space = _overrides(config)
+    overrides = _rounded([f"{name}={value}" for name, value in best.params.items()], space)
+    so_far = f"{done} trials" if done >= n_trials else f"{done} of {n_trials} trials"
+    print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}")
+    print(f"  {compose.run_dir(_compose(config, fixed, overrides)).path}")
+    return done >= n_trials
+
+
+class _Launcher:
+    """The chosen launcher, as the sweeper sees it: shows each batch, and doesn't return from one that was stopped."""
+
+    def __init__(self, launcher: Any, config: DictConfig) -> None:
+        self._launcher, self._config = launcher, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Trains a batch; trials of the same config are one run."""
+        _, space = _overrides(self._config)
+        distinct: dict[Path, list[str]] = {}
+        folders = []
+        for overrides in job_overrides:
+            rounded = _rounded(overrides, space)
+            config = self._launcher.hydra_context.config_loader.load_sweep_config(self._config, rounded)
+            checked, run = compose.check_run(config), compose.run_dir(config)
+            folders.append(run.path)
+            distinct[run.path] = rounded
+            if run not in runs:
+                runs.append(run)
+                depths.append(checked.depth)
+        control = Control.current()
+        results = []
+        if control is None or not control.stops():
+            results = self._launcher.launch(list(distinct.values()), initial_job_idx=initial_job_idx)
+        if control is not None and control.stops():
+            raise _Stopped
+        by_folder = dict(zip(distinct, results, strict=True))
+        return [by_folder[folder] for folder in folders]
+
+
+def _overrides(config: DictConfig) -> tuple[list[Override], list[Override]]:
+    """What every trial is given, and what is searched; of a key that is given twice the latter."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    last = {override.get_key_element(): override for override in parsed}.values()
+    return (
+        [override for override in last if not override.is_sweep_override()],
+        [override for override in last if override.is_sweep_override()],
+    )
+
+
+def _compose(config: DictConfig, fixed: Sequence[Override], more: Sequence[str] = ()) -> DictConfig:
+    loader = GlobalHydra.instance().config_loader()
+    return loader.load_sweep_config(config, [*(str(override.input_line) for override in fixed), *more])
+
+
+def _rounded(overrides: Sequence[str], space: Sequence[Override]) -> list[str]:
+    """A trial's overrides with three digits of each real number searched: no result hangs on more, and names do."""
+    real = {override.get_key_element() for override in space if override.is_interval_sweep()}
+    split = [override.partition("=") for override in overrides]
+    return [
+        f"{key}={float(value):.3g}" if key in real and not value.lstrip("-").isdigit() else f"{key}={value}"
+        for key, _, value in split
+    ]
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Holds the folder's searches for this process: what is open in the storage is then nobody else's."""
+    folder = out / ".search"
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locks.hold(folder, timeout=2))
+        except BusyError as error:
+            raise ConfigError(
+                f"out={out}: another process searches here; wait for its end, or give another out"
+            ) from error
+        yield
+
+
+def _open(config: DictConfig) -> Any:
+    """The study of this search: another network, recipe, data set or space is another study in the same storage."""
+    import optuna
+
+    optuna.logging.set_verbosity(logging.WARNING)
+    fixed, space = _overrides(config)
+    what = [config_hash(plain_config(_compose(config, fixed))), *sorted(str(override.input_line) for override in space)]
+    name = f"search-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]}"
+    storage = config.hydra.sweeper.storage
+    try:
+        return optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+    except Exception as error:  # SQLAlchemy's, its drivers' and Optuna's own have no ancestor in common
+        raise ConfigError(f"hydra.sweeper.storage={storage}: {_first_line(error)}") from error
+
+
+def _values(study: Any) -> list[dict[str, Any]]:
+    """The parameters of each trial that has a value."""
+    from optuna.trial import TrialState
+
+    return [trial.params for trial in study.trials if trial.state is TrialState.COMPLETE]
+
+
+def _take_up(study: Any, n_trials: int) -> tuple[int, int]:
+    """Queues the values of trials that failed or that were never told of; how many are done, and how many queued."""
+    from optuna.trial import TrialState
+
+    for trial in study.trials:
+        if not trial.state.is_finished():
+            study.tell(trial.number, state=TrialState.FAIL)
+    done = _values(study)
+    again: list[dict[str, Any]] = []
+    for trial in study.trials:
+        if trial.state is TrialState.FAIL and trial.params and trial.params not in [*done, *again]:
+            again.append(trial.params)
+    again = again[: max(0, n_trials - len(done))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's word that this may change one day
+        for params in again:
+            study.enqueue_trial(params)
+    return len(done), len(again)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['?'])[0]}"
