@@ -9,7 +9,8 @@ from cifar_resnet.reference import PUBLISHED
 
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")
 # Code, links' targets and versions are no figures.
-NO_FIGURES = re.compile(r"^    .*$|`[^`]*`|\]\([^)]*\)|(?:Python|PyTorch|Optuna|SQLAlchemy|optuna-sweeper)\s\d+\.\d+(?:\.\d+)?", re.MULTILINE)
+NAMES = "Python|PyTorch|Optuna|SQLAlchemy|optuna-sweeper"
+NO_FIGURES = re.compile(rf"^    .*$|`[^`]*`|\]\([^)]*\)|(?:{NAMES})\s\d+\.\d+(?:\.\d+)?", re.MULTILINE)
 
 
 def numbers(text: str) -> set[str]:
