@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 DEMO   ?= outputs/demo
+TESTS  ?= tests/integration
 
 ifdef VIRTUAL_ENV
 ENV := $(VIRTUAL_ENV)
@@ -13,10 +14,10 @@ PY    := $(ENV)/bin/python
 STAMP := $(ENV)/.cifar-resnet-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test integration lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv (or use the active environment) and install
 
@@ -34,6 +35,9 @@ demo: $(STAMP)  ## the nine runs on digits, and their report (minutes, no downlo
 
 test: $(STAMP)  ## all tests that need no Debian package
 	$(PY) -m pytest
+
+integration: $(STAMP)  ## tests that need the Debian packages that README names (TESTS=… for some of them)
+	$(PY) -m pytest -n 0 -m integration -rs $(TESTS)
 
 lint: $(STAMP)  ## ruff, mypy and import-linter
 	$(PY) -m ruff check .
