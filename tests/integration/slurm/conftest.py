@@ -84,9 +84,12 @@ class Site:
         return run.read_status()["job"]
 
     def begin_again(self, job: str) -> None:
-        """Has a job that was queued again begin now: Slurm has it wait two minutes."""
+        """Has a job that was queued again begin soon: Slurm has it wait two minutes.
+
+        Not at once: a node refuses a job whose credential is of the same second as the end of the job's first life.
+        """
         wait_for(lambda: "PENDING" in self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%T"))
-        self.scontrol("update", f"jobid={job}", "starttime=now")
+        self.scontrol("update", f"jobid={job}", "starttime=now+3")
 
     def close(self) -> None:
         for process in self.started:
