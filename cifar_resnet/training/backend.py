@@ -38,8 +38,9 @@ def set_up(config: Config) -> tuple[torch.device, int]:
     torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
     # The fastest algorithm is looked for once a shape, of which a run has three; which one wins may change the bits.
     torch.backends.cudnn.benchmark = not runtime.deterministic
-    if runtime.deterministic:  # the call imports the compiler, which costs a second at every start
-        torch.use_deterministic_algorithms(True)
+    # Only where it changes something: the call imports the compiler, which costs a second at every start.
+    if torch.are_deterministic_algorithms_enabled() != runtime.deterministic:
+        torch.use_deterministic_algorithms(runtime.deterministic)
     return device, threads
 
 

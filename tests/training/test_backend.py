@@ -37,6 +37,12 @@ def test_deterministic_takes_no_algorithm_by_its_speed(composed, deterministic):
     assert torch.backends.cudnn.benchmark is not deterministic
 
 
+def test_one_run_that_is_deterministic_leaves_the_next_of_its_process_as_it_asks_to_be(composed):
+    set_up(composed, "runtime.deterministic=true")
+    set_up(composed, "runtime.deterministic=false")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_threads_are_those_of_the_config(composed):
     assert set_up(composed, "runtime.threads=1")[1] == torch.get_num_threads() == 1
 
