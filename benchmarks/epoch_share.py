@@ -12,7 +12,6 @@ first epoch warms up and isn't counted.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -114,7 +113,7 @@ def main() -> None:
             RunDir(Path(folder)).write_config(config)
             print(f"{options.model}-{options.depth} {precision}: ", end="", flush=True)
             command = [sys.executable, __file__, "--folder", folder]
-            subprocess.run(command, env={**os.environ, **worker_environment(config)}, check=True)
+            subprocess.run(command, env=worker_environment(config), check=True)
 
 
 if __name__ == "__main__":

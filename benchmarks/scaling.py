@@ -10,10 +10,8 @@ which take turns. The line is fitted to relative distances, so that the small ep
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 import machine
@@ -24,10 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from throughput import compose_run, outputs_of
-
-from cifar_resnet.run_dir import RunDir
-from cifar_resnet.sweep.launch import worker_environment
+from throughput import compose_run, histories
 
 DEPTHS, IMAGES = (20, 32, 56, 110), (5_000, 10_000, 50_000)
 
@@ -36,13 +31,8 @@ def epoch_seconds(model: str, depth: int, images: int, precision: str) -> float:
     """Seconds of a run's first epoch, evaluation apart."""
     config = compose_run(model, depth, precision, images, threads=1)
     config["optim"]["epochs"] = 1
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDir(Path(folder))
-        run.write_config(config)
-        command = [sys.executable, "-m", "cifar_resnet.training.worker", "--quiet", str(run.path)]
-        outputs_of([command], worker_environment(config))
-        with run.metrics.open() as file:
-            return float(next(csv.DictReader(file))["train_seconds"])
+    ((row,),) = histories(config, processes=1)
+    return float(row["train_seconds"])
 
 
 def fit(x: tuple[int, ...], y: list[float]) -> tuple[np.ndarray, float]:

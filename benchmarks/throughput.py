@@ -14,6 +14,7 @@ precisions.
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
 import json
 import os
@@ -71,16 +72,21 @@ def outputs_of(commands: list[list[str]], environment: dict[str, str]) -> list[s
     return outputs
 
 
-def measure_ours(config: dict[str, Any], processes: int) -> float:
-    """Images/s of so many workers side by side."""
+def histories(config: dict[str, Any], processes: int) -> list[list[dict[str, str]]]:
+    """The rows of metrics.csv of so many workers side by side."""
     with tempfile.TemporaryDirectory() as folder:
         runs = [RunDir(Path(folder) / str(number)) for number in range(processes)]
         for number, run in enumerate(runs):
             run.write_config({**config, "seed": number})
         command = [sys.executable, "-m", "cifar_resnet.training.worker", "--quiet"]
         outputs_of([[*command, str(run.path)] for run in runs], worker_environment(config))
-        histories = [run.metrics.read_text().splitlines()[1:] for run in runs]
-        return sum(statistics.mean(float(row.split(",")[-1]) for row in rows[1:]) for rows in histories)
+        return [list(csv.DictReader(run.metrics.read_text().splitlines())) for run in runs]
+
+
+def measure_ours(config: dict[str, Any], processes: int) -> float:
+    """Images/s of so many workers side by side, without their first epoch."""
+    rates = [[float(row["images_per_second"]) for row in rows[1:]] for rows in histories(config, processes)]
+    return sum(map(statistics.mean, rates))
 
 
 def measure_reference(case: tuple[str, int, str], images: int, workers: int, processes: int, threads: int) -> float:
