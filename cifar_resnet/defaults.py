@@ -21,6 +21,9 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 _CONF = REPO_ROOT / "conf"
 # Where data lie, which is no part of what a run is.
 _PATHS = {"data.root", "data.cache"}
+RECIPE = "optim"
+"""What the command line calls a recipe's group, and flat configs the name of the recipe."""
+_USUAL_RECIPE = "lab"
 
 
 def scaled_milestones(length: int | None, reference_length: int, milestones: Sequence[int]) -> list[int]:
@@ -46,10 +49,14 @@ OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 def recipe(config: Mapping[str, Any]) -> str:
-    """The option of the group optim that a config is held against, told by its schedule and the unit of its length."""
-    if config["optim"].get("schedule") == "onecycle":
+    """The option of the group optim that a config, nested or flat, is held against.
+
+    It is told by the schedule and the unit of the length, as a config doesn't name the options that it was made of.
+    """
+    flat = flatten(config)
+    if flat.get("optim.schedule") == "onecycle":
         return "onecycle"
-    return "lab" if config["optim"]["epochs"] is not None else "paper"
+    return "lab" if flat["optim.epochs"] is not None else "paper"
 
 
 @lru_cache
@@ -71,25 +78,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config, flat, with today's defaults for keys that there weren't when it was made."""
-    raw = _defaults(config["model"]["name"], recipe(config), config["data"]["kind"])
+    """The config, flat, with today's defaults for keys that there weren't when it was made, and the recipe's name."""
     flat = flatten(config)
-    return flat | {key: raw[key] for key in raw if key not in {*flat, *_PATHS} and not _is_computed(raw[key])}
+    raw = _defaults(flat["model.name"], recipe(flat), flat["data.kind"])
+    known = {key: raw[key] for key in raw if key not in {*flat, *_PATHS} and not _is_computed(raw[key])}
+    return {RECIPE: recipe(flat)} | flat | known
 
 
 def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -> dict[str, Any]:
     """Full key → value where a run's config differs from the defaults, for the readable part of its folder's name.
 
     A function of the composed config alone, so that the same experiment has the same name however it was asked for.
-    What the folders above already say (data, model, depth, seed) and where data lie isn't named. Only `keys` are
-    looked at, where given.
+    What the folders above already say (data, model, depth, seed) and where data lie isn't named. Another recipe than
+    the lab's is one difference, and the rest is held against that recipe. Only `keys` are looked at, where given.
+
+    Args:
+        config: nested or flat.
+        keys: full names, and RECIPE for the recipe.
     """
-    raw = _defaults(config["model"]["name"], recipe(config), config["data"]["kind"])
     flat = flatten(config)
+    raw = _defaults(flat["model.name"], recipe(flat), flat["data.kind"])
     unnamed = {"depth", "seed", "model.name", "data.name", "data.kind", *_PATHS}
     named = sorted(set(flat) & set(raw) - unnamed if keys is None else set(flat) & set(raw) & set(keys) - unnamed)
     expected = {key: _compute(key, raw[key], flat) if _is_computed(raw[key]) else raw[key] for key in named}
-    return {key: flat[key] for key in named if not _same(expected[key], flat[key])}
+    other = recipe(flat) != _USUAL_RECIPE and (keys is None or RECIPE in keys)
+    differing = {key: flat[key] for key in named if not _same(expected[key], flat[key])}
+    return ({RECIPE: recipe(flat)} if other else {}) | differing
 
 
 def _is_computed(value: Any) -> bool:

@@ -121,7 +121,8 @@ def test_hash_is_the_same_after_a_round_trip_through_the_folder(config):
         (("optim.epochs=12", "optim.milestones=[2,4]"), r".*/seed0-epochs=12,milestones=2-4-[0-9a-f]{8}"),
         (("optim.weight_decay=0.0001",), r".*/seed0-[0-9a-f]{8}"),
         (("optim.lr=0.05", "model.shortcut=B"), r".*/seed0-shortcut=B,lr=0\.05-[0-9a-f]{8}"),
-        (("optim=paper",), r".*/seed0-[0-9a-f]{8}"),
+        (("optim=paper",), r".*/seed0-optim=paper-[0-9a-f]{8}"),
+        (("optim=onecycle", "optim.epochs=8"), r".*/seed0-optim=onecycle,epochs=8-[0-9a-f]{8}"),
         (("data=digits", "data.augment=true"), r"digits/resnet-20/seed0-augment=true-[0-9a-f]{8}"),
     ],
 )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cifar_resnet.defaults import with_defaults
+from cifar_resnet.defaults import RECIPE, overridden, with_defaults
 from cifar_resnet.identity import identity
 
 # What every table shows anyway, and what names a run.
@@ -33,7 +33,7 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, flat, with the defaults of keys that it was made before."""
+    """What a run is, flat, with its recipe's name and the defaults of keys that it was made before."""
     return with_defaults(identity(config))
 
 
@@ -42,7 +42,12 @@ def find(flats: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(key for flat in flats for key in flat if key not in _SHOWN)
     absent = object()
     differing = [key for key in keys if any(flat.get(key, absent) != flats[0].get(key, absent) for flat in flats)]
-    if _is_determined("optim.milestones", [key for key in differing if key in _LENGTHS], flats):
+    if RECIPE in differing:
+        # The recipe's name says all of its values that nobody changed.
+        values = {key for key in differing if key.startswith(f"{RECIPE}.") and key not in _LENGTHS}
+        changed = {key for flat in flats for key in overridden(flat, values)}
+        differing = [key for key in differing if key not in values - changed]
+    if _is_determined("optim.milestones", [key for key in differing if key in (RECIPE, *_LENGTHS)], flats):
         # They scale with a run's length, and need no mention where it says them.
         return [key for key in differing if key != "optim.milestones"]
     return differing
@@ -71,6 +76,18 @@ def settings(flats: Sequence[Mapping[str, Any]], keys: Sequence[str], fingerprin
         else text
         for text, fingerprint in zip(texts, fingerprints, strict=True)
     ]
+
+
+def split_length(setting: str) -> tuple[str, str]:
+    """A setting in words, less what it says of the training's length, and that alone.
+
+    >>> split_length("optim=onecycle, epochs=8, lr=0.2")
+    ('optim=onecycle, lr=0.2', 'epochs=8')
+    """
+    words = tuple(f"{key.rpartition('.')[2]}=" for key in _LENGTHS)
+    parts = setting.split(", ")
+    rest, length = ([part for part in parts if part.startswith(words) is is_length] for is_length in (False, True))
+    return ", ".join(rest), ", ".join(length)
 
 
 def _labels(keys: Iterable[str]) -> dict[str, str]:

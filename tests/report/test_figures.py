@@ -178,6 +178,48 @@ def test_settings_are_rows_with_the_best_at_the_top(make_run, finished):
     assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0], [9.0, 2.0]]
 
 
+def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
+    names = {"optim__lr": 0.01, "optim__weight_decay": 1e-5, "optim__momentum": 0.5, "model__width": 20}
+    make_run("a", [6.0])
+    make_run("b", [7.0], **names)
+    (axes,) = summary.draw_settings(finished()).axes
+    label = axes.get_yticklabels()[1].get_text()
+    assert label.replace("\n", " ") == "width=20, lr=0.01, momentum=0.5, weight_decay=1e-05"
+    assert label.count("\n") == 1
+
+
+def test_lengths_of_training_are_a_line_a_recipe_against_epochs_and_time(make_run, finished):
+    one_cycle = {"optim__schedule": "onecycle", "optim__lr": 0.4}
+    for seed, epochs in itertools.product((0, 1), (2, 4)):
+        lasting = {"optim__epochs": epochs, "seed": seed, "status": {"seconds": 10.0 * epochs}}
+        make_run(f"lab{seed}{epochs}", [9.0 - epochs + seed] * epochs, **lasting)
+        make_run(f"one{seed}{epochs}", [8.0 - epochs + seed] * epochs, **lasting, **one_cycle)
+    make_run("once", [5.0], depth=56, optim__epochs=1)
+    figure = summary.draw_error_against_length(finished())
+    in_epochs, in_time = figure.axes
+    means = [line.lines[0].get_xydata().tolist() for line in in_epochs.containers]
+    assert means == [[[2.0, 7.5], [4.0, 5.5]], [[2.0, 6.5], [4.0, 4.5]]]
+    assert [line.lines[0].get_xdata().tolist() for line in in_time.containers] == [[20.0, 40.0]] * 2
+    assert legend_of(figure) == ["resnet-20, optim=lab", "resnet-20, optim=onecycle", "lowest to highest seed"]
+
+
+def test_one_length_is_no_figure_of_lengths(make_run, finished):
+    make_run("a", [9.0, 6.0])
+    assert summary.draw_error_against_length(finished()) is None
+
+
+def test_a_legend_of_many_lines_leaves_the_panels_their_height(make_run, epochs):
+    for index in range(6):
+        keys = {"optim__lr": 0.01 * (index + 1), "optim__weight_decay": 1e-5 * (index + 1), "model__width": 16 + index}
+        make_run(f"r{index}", [90.0, 2.0 + index], **keys, optim__momentum=0.5 + 0.05 * index)
+    with style.applied():
+        figure = curves.draw(epochs(), "test_error", "{}")
+        figure.draw_without_rendering()
+    assert all("\n" in label for label in legend_of(figure))
+    (axes,) = figure.axes
+    assert axes.get_position().height * figure.get_figheight() > 1.2
+
+
 def test_schedules_are_named_for_who_had_them(make_run, epochs):
     for depth in (20, 56, 110):
         run = make_run(f"r{depth}", [50.0, 6.0], depth=depth)

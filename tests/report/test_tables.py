@@ -1,6 +1,7 @@
 """Known runs become known cells, whoever reads them: people, programs, Markdown or LaTeX."""
 
 import io
+import itertools
 
 import pandas as pd
 import pytest
@@ -147,6 +148,16 @@ def test_each_setting_is_held_against_the_default(make_run, tmp_path):
     assert [(row["default"], row["changed to"], row["difference (points)"], row["in words"]) for row in found] == [
         ("lr=0.1", "lr=0.05", "+2.00", "worse"),
         ("shortcut=A", "shortcut=B", "0.00", "not told apart"),
+    ]
+
+
+def test_settings_of_several_lengths_are_compared_within_each(make_run, tmp_path):
+    for epochs, lr in itertools.product((4, 8), (0.1, 0.05)):
+        make_run(f"{epochs}-{lr}", [100 * lr - epochs / 4], optim__epochs=epochs, optim__lr=lr, **REAL)
+    found = rows(tables.ablation(load.load([tmp_path]), "cifar10"))
+    assert [(row["length"], row["default"], row["changed to"], row["difference (points)"]) for row in found] == [
+        ("epochs=4", "lr=0.1", "lr=0.05", "−5.00"),
+        ("epochs=8", "lr=0.1", "lr=0.05", "−5.00"),
     ]
 
 

@@ -134,6 +134,15 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
         Drawn("settings", _settings_caption(finished["setting"].nunique()), "ablation"),
         lambda: summary.draw_settings(finished),
     )
+    yield (
+        Drawn(
+            "error_against_length",
+            "Final test error against the length of training, in epochs on the left and in time on the right: a point "
+            "is the mean over the seeds of runs of that length.",
+            "ablation",
+        ),
+        lambda: summary.draw_error_against_length(finished),
+    )
     devices = ", ".join(sorted({str(device) for device in finished["device"].dropna()}))
     yield (
         Drawn(

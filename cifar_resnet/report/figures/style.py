@@ -146,16 +146,19 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int | None = None
     longest = max(len(line) for handle in handles for line in str(handle.get_label()).splitlines())
     # A character is about 0.058 inches wide at the legend's size; a handle and its gaps take about 0.5 inches.
     room = max(1, int(figure.get_figwidth() / (0.058 * longest + 0.5)))
+    ncols = min(columns or len(handles), room, len(handles))
     figure.legend(
         handles=list(handles),
         loc="outside lower center",
-        ncols=min(columns or len(handles), room, len(handles)),
+        ncols=ncols,
         frameon=False,
         handlelength=2.4,
         columnspacing=1.4,
     )
-    extra_rows = -(-len(handles) // min(columns or len(handles), room, len(handles))) - 1
-    figure.set_figheight(figure.get_figheight() + 0.16 * extra_rows)
+    # Columns are filled one after the other; the highest one takes its room under the panels, not from them.
+    lines = [len(str(handle.get_label()).splitlines()) for handle in handles]
+    highest = max(sum(column) for column in np.array_split(lines, ncols))
+    figure.set_figheight(figure.get_figheight() + 0.16 * (highest - 1))
 
 
 def line_handle(label: str, **style: Any) -> Line2D:

@@ -1,7 +1,8 @@
-"""Final errors: against depth, against the time that training took, and of each setting of an ablation."""
+"""Final errors: against depth, against the time that training took, against its length, and of each setting."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cifar_resnet.reference import Published
+from cifar_resnet.report.factors import split_length
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.layout import DEFAULT_SETTING
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
@@ -145,6 +147,55 @@ def _time_unit(seconds: float) -> tuple[float, str]:
     return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
 
 
+def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
+    """Final test error against the length of training, in epochs and in time: what more training of a kind gains.
+
+    A line a network and setting that there are several lengths of, through the means over seeds.
+
+    Args:
+        runs: a row a finished run, of one data set.
+
+    Returns:
+        None where nothing was trained for several lengths.
+    """
+    runs = runs.assign(kind=[split_length(str(setting))[0] for setting in runs["setting"]])
+    kinds = ["model", "depth", "kind"]
+    means = over_seeds(runs, "test_error", ["kind", "epochs"])
+    seconds = runs.groupby([*kinds, "epochs"], observed=True)["seconds"].mean()
+    means = means.join(seconds, on=[*kinds, "epochs"])
+    lines = {key: part.sort_values("epochs") for key, part in means.groupby(kinds, sort=False, observed=True)}
+    lines = {key: part for key, part in lines.items() if part["epochs"].nunique() > 1}
+    if not lines:
+        return None
+    shown = pd.concat(lines.values())
+    divisor, unit = _time_unit(float(shown["seconds"].max()))
+    figure, (panels,) = style.figure_of(1, 2)
+    suffix = style.scale(panels, pd.concat([shown["low"], shown["high"]]))
+    handles: list[Artist] = []
+    for model in dict.fromkeys(model for model, _, _ in lines):
+        own = [key for key in lines if key[0] == model]
+        for key, look in zip(own, style.line_styles(str(model), len(own)), strict=True):
+            look |= {"marker": style.model_mark(str(model)), "markersize": 4.5}
+            points = lines[key]
+            errors = style.on_axis(points["mean"], panels[0])
+            spread = [
+                (errors - style.on_axis(points["low"], panels[0])),
+                style.on_axis(points["high"], panels[0]) - errors,
+            ]
+            for axes, x in zip(panels, (points["epochs"], points["seconds"] / divisor), strict=True):
+                axes.errorbar(x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, **look)
+            handles.append(style.line_handle(f"{model}-{key[1]}" + (f", {key[2]}" if key[2] else ""), **look))
+    panels[0].set(xlabel="epochs of training", ylabel=f"final test error (%{suffix})")
+    panels[1].set(xlabel=f"training and evaluation ({unit})")
+    style.depth_ticks(panels[0], sorted(int(epochs) for epochs in shown["epochs"].unique()))
+    if (shown["n"] > 1).any():
+        handles.append(
+            style.line_handle("lowest to highest seed", color=style.NEUTRAL[1], marker="|", linestyle="none")
+        )
+    style.legend(figure, handles)
+    return figure
+
+
 def draw_settings(runs: pd.DataFrame) -> Figure | None:
     """Final test error of each setting: a row a setting, the best at the top; marks are means, dashes seeds.
 
@@ -158,7 +209,9 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
     shown = [str(setting) for setting in best.index[:MAX_SETTINGS]]
     row_of = {setting: row for row, setting in enumerate(shown)}
     means, runs = (frame[frame["setting"].isin(shown)] for frame in (means, runs))
-    figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + 0.2 * len(shown))
+    labels = [_wrapped(setting) for setting in shown]
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + (0.07 + 0.13 * lines) * len(shown))
     figure.set_figwidth(style.PAGE)
     suffix = style.scale([axes], runs["test_error"], "x")
     depths = sorted(int(depth) for depth in means["depth"].unique())
@@ -186,11 +239,10 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
     if (means.groupby(GROUP, observed=True)["n"].max() > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], marker="|", linestyle="none"))
     axes.set(xlabel=f"final test error (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
-    axes.set_yticks(range(len(shown)), [_shortened(setting) for setting in shown])
+    axes.set_yticks(range(len(shown)), labels)
     style.legend(figure, handles)
     return figure
 
 
-def _shortened(setting: str, longest: int = 48) -> str:
-    setting = setting or DEFAULT_SETTING
-    return setting if len(setting) <= longest else f"{setting[: longest - 1]}…"
+def _wrapped(setting: str) -> str:
+    return "\n".join(textwrap.wrap(setting or DEFAULT_SETTING, 48, max_lines=4, placeholder=" …"))

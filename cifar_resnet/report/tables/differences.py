@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.report.factors import split_length
 from cifar_resnet.report.groups import Group, Key, fewest
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, compare, decimals
@@ -83,12 +84,15 @@ def ablation(runs: Runs, data: str) -> Table | None:
     """Each setting against the default one of the same model and depth; None where there is one setting alone.
 
     The default is the setting with the fewest values off those of conf/, and of several the one with the most runs.
+    Where settings differ by more than their length, those of one length are compared.
     """
-    networks: dict[tuple[str, int], list[Group]] = defaultdict(list)
-    for (model, _, depth), group in runs.groups[data].items():
-        networks[model, depth].append(group)
+    lengths = {setting: split_length(setting) for _, setting, _ in runs.groups[data]}
+    several = len({rest for rest, _ in lengths.values()}) > 1
+    networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
+    for (model, setting, depth), group in runs.groups[data].items():
+        networks[model, depth, lengths[setting][1] if several else ""].append(group)
     rows, numbers = [], []
-    for (model, depth), groups in networks.items():
+    for (model, depth, length), groups in networks.items():
         if len(groups) < 2:
             continue
         default = min(groups, key=lambda group: (group.off_default, -len(group.rows)))
@@ -96,13 +100,13 @@ def ablation(runs: Runs, data: str) -> Table | None:
             if group is default or not (group.values("test_error") and default.values("test_error")):
                 continue
             one = difference(default, group, "test_error")
-            labels = {"model": model, "layers": str(depth)}
+            labels = {"model": model, "layers": str(depth), "length": length}
             labels |= {"default": _changed(default, group), "changed to": _changed(group, default)}
             rows.append({**labels, **_cells(one, fewest(default, group))})
             numbers.append({**labels, **_numbers(one)})
     if not rows:
         return None
-    note = f"Final test error of each setting against the default one. {_NOTE}"
+    note = f"Final test error of each setting against the default one{' of its length' * several}. {_NOTE}"
     return Table("ablation", f"Ablations on {data}", _without_empty(rows), note, pd.DataFrame(numbers))
 
 
