@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,18 +81,18 @@ class Allocation:
 def mark_queued(run: Assignment, job: str) -> None:
     """Notes that the job will train the run, unless it has begun to; whoever comes first, submitter or job, does it."""
     folder = RunDir(run.folder)
-    if _is_known(folder, job):
+    if _is_known(folder, job, run.values):
         return
     with contextlib.suppress(BusyError), folder.lock(timeout=_WAIT_SECONDS):
-        if not _is_known(folder, job):
+        if not _is_known(folder, job, run.values):
             folder.write_config(run.values)
             folder.update_status(state=State.QUEUED, job=job, reason=None)
 
 
-def _is_known(run: RunDir, job: str) -> bool:
+def _is_known(run: RunDir, job: str, values: Mapping[str, Any]) -> bool:
     """Whether the run's folder tells of the job already, or of an end that nothing comes after."""
     with contextlib.suppress(RunError):
-        return run.read_status().get("job") == job or run.mended_state() in (State.FINISHED, State.DIVERGED)
+        return run.read_status().get("job") == job or run.mended_state(values) in (State.FINISHED, State.DIVERGED)
     return False
 
 

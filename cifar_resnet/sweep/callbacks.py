@@ -160,14 +160,17 @@ def _print_standing(
     """What this command will do with which run; `attached` has those that are with a cluster's job."""
     runs = list(planned)
     states = {run.path: run.mended_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
+    looked_into = {run.path for run in runs if launch.lacks_diagnostics_alone(run, states[run.path])}
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
         left = launch.why_left(run, state, retry_failed) or attached.get(run.path)
+        goes_on = f"finished; {launch.ADDED}" if run.path in looked_into else f"{state}; continues"
         if state is not State.PENDING:
-            print(f"  {name}: {left or f'{state}; continues'}")
-    counts = Counter(state for path, state in states.items() if path not in attached)
+            print(f"  {name}: {left or goes_on}")
+    counts = Counter(state for path, state in states.items() if path not in {*attached, *looked_into})
     parts = [
         f"{counts[State.FINISHED]} finished before",
+        f"{len(looked_into)} finished without diagnostics",
         f"{counts[State.INTERRUPTED]} interrupted",
         f"{counts[State.FAILED] + counts[State.DIVERGED]} failed",
         f"{counts[State.RUNNING]} trained by another process",
@@ -176,7 +179,7 @@ def _print_standing(
     waiting = sum(
         launch.why_left(run, states[run.path], retry_failed) is None and run.path not in attached for run in runs
     )
-    waiting -= counts[State.RUNNING]
+    waiting -= counts[State.RUNNING] + len(looked_into)
     named = [part for part in parts if not part.startswith("0 ")]
     if runs:
         print(f"{len(runs)} runs: {', '.join([*named, f'{waiting} to train'])}, {at_a_time} at a time", flush=True)

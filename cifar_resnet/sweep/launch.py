@@ -32,6 +32,7 @@ MALLOC = {
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _POLL_SECONDS = 0.2
+ADDED = "its diagnostics are added"
 WORST = 100.0
 """What a run that diverged counts as in a search, in percent: every image wrong."""
 
@@ -157,6 +158,15 @@ def why_left(run: RunDir, state: State, retry_failed: bool) -> str | None:
     return None
 
 
+def lacks_diagnostics_alone(run: RunDir, state: State) -> bool:
+    """Whether a run that is to be trained has finished: no step is left, and the diagnostics asked for are added.
+
+    Args:
+        state: the run's, as `mended_state` gives it for the config that is asked for.
+    """
+    return state is State.INTERRUPTED and run.mended_state() is State.FINISHED
+
+
 def _busy(run: RunDir, control: Control | None, index: int) -> int:
     _say(run, "another process is training this run; left alone", control, index)
     if control is not None:
@@ -195,7 +205,8 @@ def _run_worker(
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
     state = run.mended_state(values)
     begun = state not in (State.PENDING, State.QUEUED) or run.checkpoint.exists()
-    _say(run, f"{state} before; continues" if begun else "started", control, index)
+    goes_on = f"finished before; {ADDED}" if lacks_diagnostics_alone(run, state) else f"{state} before; continues"
+    _say(run, goes_on if begun else "started", control, index)
     run.write_config(values)
     command = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]
     environment = worker_environment(values, None if slot is None else slot.gpu)

@@ -97,7 +97,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
     wanted = {
         run.path: Assignment(run.path, plain_config(config), number)
         for number, (run, config) in enumerate(zip(runs, configs, strict=True), first)
-        if why_left(run, run.mended_state(), config.runtime.retry_failed) is None
+        if why_left(run, run.mended_state(plain_config(config)), config.runtime.retry_failed) is None
     }
     others = attached(runs)
     new = [item for path, item in wanted.items() if path not in others and not RunDir(path).is_locked()]

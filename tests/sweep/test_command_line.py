@@ -51,6 +51,18 @@ def test_damaged_records_of_a_finished_run_are_rebuilt_from_its_checkpoint(swept
     assert plain.log.read_text().count("epoch 1/2") == 1
 
 
+def test_finished_runs_are_given_the_diagnostics_asked_for_later(swept, program, tmp_path):
+    shutil.copytree(swept / "outputs", tmp_path / "outputs")
+    one, _ = runs = find_runs([tmp_path / "outputs"])
+    weights = one.final.read_bytes()
+    done = program(*SWEEP, "diagnostics.enabled=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 runs: 2 finished without diagnostics, 0 to train" in done.stdout
+    assert done.stdout.count("finished before; its diagnostics are added") == 2
+    assert all(run.diagnostics.exists() for run in runs)
+    assert one.final.read_bytes() == weights
+
+
 @pytest.mark.parametrize("launcher", ["joblib", "basic"])
 def test_one_diverging_run_does_not_stop_the_other(program, tmp_path, launcher):
     sweep = ["-m", "optim.lr=1e30,0.01", "optim.batch_size=8", f"hydra/launcher={launcher}"]

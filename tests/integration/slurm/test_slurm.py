@@ -70,6 +70,20 @@ def test_several_runs_of_a_job_are_trained_as_on_one_machine(site):
     jobs = [site.job(run) for run in site.runs()]
     assert len(jobs) == 4
     assert len(set(jobs)) == 2
+    looked_into = [
+        *TWO,
+        "seed=0,1",
+        *TINY,
+        "optim.lr=0.01",
+        *SLURM,
+        "runtime.runs_per_job=2",
+        "diagnostics.enabled=true",
+    ]
+    code, output = site.train(*looked_into)
+    assert code == 0, output
+    assert "4 finished without diagnostics" in output
+    assert all(run.diagnostics.exists() for run in site.runs())
+    assert site.states() == ["finished"] * 4
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(site):
