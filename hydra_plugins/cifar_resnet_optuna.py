@@ -17,7 +17,7 @@ with contextlib.suppress(ImportError):
 
         def __init__(self, storage: str, n_trials: int, n_jobs: int, params: Any, **sampler: int) -> None:
             super().__init__(
-                sampler=None,  # made of its settings at each start
+                sampler=None,  # type: ignore[arg-type]  # made of its settings at each start
                 direction="minimize",
                 storage=storage,
                 study_name=None,

@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn
 with contextlib.suppress(ImportError):
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
-    class RunsLauncher(SlurmLauncher):
+    class RunsLauncher(SlurmLauncher):  # type: ignore[misc]
         """Submitit's launcher, but for its waiting: it knows runs that are queued, and notices jobs that are gone."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
