@@ -93,14 +93,20 @@ def make_predictions():
 
 @pytest.fixture
 def make_layers():
-    """Writes a run's diagnostics.csv: for each epoch, layers of these response deviations and gradient norms."""
+    """Writes a run's diagnostics.csv: for each epoch, layers of these response deviations and gradient norms.
+
+    Gradients are those of every epoch, or epoch → its own.
+    """
+
+    def of(gradients, epoch):
+        return gradients[epoch] if isinstance(gradients, dict) else gradients
 
     def make(run, responses, gradients, epochs=(0, 2)):
         head = "epoch,step,layer,name,weight_grad_norm,output_grad_norm,response_std,branch_ratio\n"
         rows = [
             f"{epoch},{epoch},{layer},stage1.{layer},1,{gradient},{response},\n"
             for epoch in epochs
-            for layer, (response, gradient) in enumerate(zip(responses, gradients, strict=True), 1)
+            for layer, (response, gradient) in enumerate(zip(responses, of(gradients, epoch), strict=True), 1)
         ]
         (run.path / "diagnostics.csv").write_text(head + "".join(rows))
 

@@ -192,6 +192,15 @@ def test_gradients(layers, judge, gradients, verdict, said):
     assert said in claim.evidence
 
 
+def test_gradients_that_explode_and_then_vanish_are_said_to_do_both(layers, judge):
+    layers("plain", [0.5] * 4, {0: (1000, 1, 1, 1), 2: (0.001, 1, 1, 1)})
+    claim = judge(6)
+    assert claim.verdict == FAILS
+    assert claim.evidence.endswith(
+        "It grows towards the input by orders of magnitude at initialisation, and has vanished there after epoch 2."
+    )
+
+
 def test_gradients_are_those_of_the_deepest_plain_network(layers, judge):
     layers("plain", [0.5] * 4, (0.001, 1, 1, 1), depth=20)
     layers("plain", [0.5] * 4, (1, 1, 1, 1), depth=56)

@@ -121,18 +121,24 @@ def _share(layers: pd.DataFrame) -> float:
 
 
 def _say_shares(depth: int, epochs: list[int], shares: dict[tuple[int, int], float]) -> str:
-    parts = []
+    parts, exploded, vanished = [], [], []
     for epoch in epochs:
         when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
         found = sorted(share for (_, of), share in shares.items() if of == epoch)
         text = f"{found[0]:.3g}" if len(found) == 1 else f"{found[0]:.3g} to {found[-1]:.3g} ({len(found)} seeds)"
         parts.append(f"{text} {when}")
+        exploded += [when] * (found[-1] > 1 / VANISHED)
+        vanished += [when] * (found[0] < VANISHED)
     evidence = (
         f"In plain-{depth}, the gradient's norm over the quarter of the layers next to the input is, as a multiple of "
         f"that over the quarter next to the output, {' and '.join(parts)}."
     )
-    largest = max(shares.values())
-    if largest > 1 / VANISHED:
+    if exploded and vanished:
+        evidence += (
+            f" It grows towards the input by orders of magnitude {' and '.join(exploded)}, and has vanished there "
+            f"{' and '.join(vanished)}."
+        )
+    elif exploded:
         evidence += (
             " It doesn't vanish but grows towards the input, by orders of magnitude, which isn't healthy either."
         )
