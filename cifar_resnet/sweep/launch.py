@@ -159,11 +159,7 @@ def why_left(run: RunDir, state: State, retry_failed: bool) -> str | None:
 
 
 def lacks_diagnostics_alone(run: RunDir, state: State) -> bool:
-    """Whether a run that is to be trained has finished: no step is left, and the diagnostics asked for are added.
-
-    Args:
-        state: the run's, as `mended_state` gives it for the config that is asked for.
-    """
+    """Whether a run in this state, as `mended_state` gives it for the config asked for, has no step left to train."""
     return state is State.INTERRUPTED and run.mended_state() is State.FINISHED
 
 
