@@ -66,7 +66,7 @@ def test_milestones_that_scale_with_the_epochs_need_no_mention(make_run, tmp_pat
 
 
 def test_another_recipe_is_one_word_and_what_was_changed_in_it(make_run, tmp_path):
-    one_cycle = {"optim__schedule": "onecycle", "optim__lr": 0.4, "optim__nesterov": True, "optim__weight_decay": 5e-4}
+    one_cycle = {"optim__schedule": "onecycle", "optim__lr": 0.2, "optim__nesterov": True, "optim__weight_decay": 5e-4}
     one_cycle |= {"optim__milestones": [], "optim__warmup": "none", "optim__label_smoothing": 0.1}
     make_run("a", [6.0])
     make_run("b", [6.0], **one_cycle)
@@ -75,7 +75,7 @@ def test_another_recipe_is_one_word_and_what_was_changed_in_it(make_run, tmp_pat
     runs = load.load([tmp_path])
     assert runs.runs["setting"].tolist() == [
         "optim=lab, epochs=2, lr=0.1",
-        "optim=onecycle, epochs=2, lr=0.4",
+        "optim=onecycle, epochs=2, lr=0.2",
         "optim=onecycle, epochs=8, lr=0.8",
     ]
     assert runs.main_settings == {"digits": "optim=lab, epochs=2, lr=0.1"}
