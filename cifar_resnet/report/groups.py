@@ -44,6 +44,15 @@ def collect(finished: pd.DataFrame) -> dict[str, dict[Key, Group]]:
     return groups
 
 
+def compared(finished: pd.DataFrame) -> str:
+    """The column of the error that settings are compared by: of the held-out images where all runs have some.
+
+    Whoever chooses among settings then hasn't chosen on the test set.
+    """
+    held_out = "val_error" in finished and bool(finished["val_error"].notna().all())
+    return "val_error" if held_out else "test_error"
+
+
 def fewest(*groups: Group, column: str = "test_images") -> float | None:
     """The fewest images that the errors of any of the groups are of."""
     return min((count for group in groups if (count := group.smallest(column)) is not None), default=None)

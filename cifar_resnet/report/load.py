@@ -242,6 +242,7 @@ def _results(epochs: pd.DataFrame) -> pd.DataFrame:
     has_holdout = held_out.notna().groupby(epochs["source"]).any()
     results["best_test_error"] = best["test_error"].where(~has_holdout.reindex(best.index))
     if has_holdout.any():
+        results["val_error"] = by_run["val_error"].last(skipna=False)
         results["best_val_error"] = best["val_error"]
     results["best_epoch"] = best["epoch"]
     results["images_per_second"] = by_run["images_per_second"].median()

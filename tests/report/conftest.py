@@ -45,11 +45,23 @@ SIZES = {"digits": (1437, 360), "cifar10": (50_000, 10_000)}
 
 
 def write_run(
-    folder, name, errors, train=None, state="finished", model="resnet", depth=20, seed=0, tail="", status=(), **keys
+    folder,
+    name,
+    errors,
+    train=None,
+    state="finished",
+    model="resnet",
+    depth=20,
+    seed=0,
+    tail="",
+    status=(),
+    val=(),
+    **keys,
 ):
     """Writes a run folder of this name under `folder`, with these test and training errors, one an epoch.
 
-    Training errors are a point above the test errors unless given. `keys` are values of the config by their full names.
+    Training errors are a point above the test errors unless given; `val` are errors on a hold-out split, where there is
+    one. `keys` are values of the config by their full names.
     """
     config = copy.deepcopy(CONFIG)
     config |= {"depth": depth, "seed": seed}
@@ -63,8 +75,17 @@ def write_run(
     run.write_config(config)
     train = [error + 1 for error in errors] if train is None else train
     rows = [f"{i},{i},0.1,1.5,{b},1,{a},2,1,100\n" for i, (a, b) in enumerate(zip(errors, train, strict=True), 1)]
-    run.metrics.write_text(HEAD + "".join(rows) + tail)
-    data = {"kind": kind, "fingerprint": f"{kind}-images", "train_images": train_images, "val_images": 0}
+    head = HEAD
+    if val:
+        head = HEAD.replace("\n", ",val_loss,val_error\n")
+        rows = [row.replace("\n", f",1,{error}\n") for row, error in zip(rows, val, strict=True)]
+    run.metrics.write_text(head + "".join(rows) + tail)
+    data = {
+        "kind": kind,
+        "fingerprint": f"{kind}-images",
+        "train_images": train_images,
+        "val_images": 5_000 if val else 0,
+    }
     data |= {"test_images": test_images, "classes": 10}
     known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
     run.update_status(state=state, **(known | dict(status)))

@@ -178,6 +178,14 @@ def test_settings_are_rows_with_the_best_at_the_top(make_run, finished):
     assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0], [9.0, 2.0]]
 
 
+def test_settings_with_held_out_images_are_drawn_by_those(make_run, finished):
+    for lr, test, val in ((0.1, 5.0, 8.0), (0.05, 7.0, 6.0)):
+        make_run(f"r{lr}", [test], val=[val], optim__lr=lr)
+    (axes,) = summary.draw_settings(finished()).axes
+    assert axes.get_xlabel() == "final validation error (%)"
+    assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0]]
+
+
 def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
     names = {"optim__lr": 0.01, "optim__weight_decay": 1e-5, "optim__momentum": 0.5, "model__width": 20}
     make_run("a", [6.0])

@@ -151,6 +151,18 @@ def test_each_setting_is_held_against_the_default(make_run, tmp_path):
     ]
 
 
+def test_settings_with_held_out_images_are_compared_on_those(make_run, tmp_path):
+    for lr, test, val in ((0.1, 5.0, 8.0), (0.05, 7.0, 6.0)):
+        make_run(f"r{lr}", [test], val=[val], optim__lr=lr, **REAL)
+    runs = load.load([tmp_path])
+    table = tables.ablation(runs, "cifar10")
+    assert [(row["first (%)"], row["second (%)"]) for row in rows(table)] == [("8.00", "6.00")]
+    assert table.note.startswith("Final validation error")
+    assert [row["final validation error (%)"] for row in rows(tables.main(runs, "cifar10"))] == ["6.00", "8.00"]
+    make_run("c", [4.0], optim__lr=0.2, **REAL)
+    assert tables.ablation(load.load([tmp_path]), "cifar10").note.startswith("Final test error")
+
+
 def test_settings_of_several_lengths_are_compared_within_each(make_run, tmp_path):
     for epochs, lr in itertools.product((4, 8), (0.1, 0.05)):
         make_run(f"{epochs}-{lr}", [100 * lr - epochs / 4], optim__epochs=epochs, optim__lr=lr, **REAL)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from cifar_resnet import reference
 from cifar_resnet.report.figures import classes, curves, diagnostics, paper, style, summary
+from cifar_resnet.report.groups import compared
 from cifar_resnet.report.load import Runs
 from cifar_resnet.run_dir import State, write_atomically
 
@@ -131,7 +132,7 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
         lambda: summary.draw_error_against_depth(main_runs, published),
     )
     yield (
-        Drawn("settings", _settings_caption(finished["setting"].nunique()), "ablation"),
+        Drawn("settings", _settings_caption(finished), "ablation"),
         lambda: summary.draw_settings(finished),
     )
     yield (
@@ -221,10 +222,10 @@ def _watching(epochs: pd.DataFrame, column: str) -> pd.DataFrame:
     return epochs[held_out if column == "val_error" else ~held_out]
 
 
-def _settings_caption(settings: int) -> str:
-    most = summary.MAX_SETTINGS
+def _settings_caption(finished: pd.DataFrame) -> str:
+    most, settings = summary.MAX_SETTINGS, finished["setting"].nunique()
     which = f"the {most} best of {settings} settings" if settings > most else "each setting"
-    return f"Final test error of {which}, the best at the top."
+    return f"Final {paper.SIDES[compared(finished)]} of {which}, the best at the top."
 
 
 def _published(runs: pd.DataFrame) -> list[reference.Published]:

@@ -16,7 +16,9 @@ from cifar_resnet.reference import Published
 from cifar_resnet.report.factors import split_length
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.layout import DEFAULT_SETTING
+from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
+from cifar_resnet.report.groups import compared
 
 # Of more settings than this, a figure shows the best.
 MAX_SETTINGS = 30
@@ -197,14 +199,15 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
 
 
 def draw_settings(runs: pd.DataFrame) -> Figure | None:
-    """Final test error of each setting: a row a setting, the best at the top; marks are means, dashes seeds.
+    """Final error of each setting, see `compared`: a row a setting, the best at the top; marks are means, dashes seeds.
 
     Returns:
         None where there is one setting.
     """
     if runs["setting"].nunique() < 2:
         return None
-    means = over_seeds(runs, "test_error")
+    column = compared(runs)
+    means = over_seeds(runs, column)
     best = means.groupby("setting", sort=False, observed=True)["mean"].mean().sort_values()
     shown = [str(setting) for setting in best.index[:MAX_SETTINGS]]
     row_of = {setting: row for row, setting in enumerate(shown)}
@@ -213,7 +216,7 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
     lines = max(label.count("\n") + 1 for label in labels)
     figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + (0.07 + 0.13 * lines) * len(shown))
     figure.set_figwidth(style.PAGE)
-    suffix = style.scale([axes], runs["test_error"], "x")
+    suffix = style.scale([axes], runs[column], "x")
     depths = sorted(int(depth) for depth in means["depth"].unique())
     models = [str(model) for model in means["model"].unique()]
     cells = [(model, depth) for model in models for depth in depths]
@@ -234,11 +237,11 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
         if (mean["n"] > 1).any():
             own = runs[(runs["model"].astype(str) == model) & (runs["depth"] == depth)]
             rows = own["setting"].astype(str).map(row_of) + shift
-            error = style.on_axis(own["test_error"], axes, "x")
+            error = style.on_axis(own[column], axes, "x")
             axes.plot(error, rows, linestyle="none", marker="|", markersize=6, color=look["color"], label="_seeds")
     if (means.groupby(GROUP, observed=True)["n"].max() > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], marker="|", linestyle="none"))
-    axes.set(xlabel=f"final test error (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
+    axes.set(xlabel=f"final {SIDES[column]} (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
     axes.set_yticks(range(len(shown)), labels)
     style.legend(figure, handles)
     return figure

@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report.factors import split_length
-from cifar_resnet.report.groups import Group, Key, fewest
+from cifar_resnet.report.groups import Group, Key, compared, fewest
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, compare, decimals
 from cifar_resnet.report.tables.table import MISSING, Table, plus
 
 # measure → its words, and the split whose images it is of
 MEASURES = {"test_error": ("final test error", "test_images"), "train_error": ("final training error", "train_images")}
+_HELD_OUT = {"val_error": ("final validation error", "val_images")}
 _NOTE = (
     "Differences are in percentage points, second less first; better and worse where the 95 % interval leaves out zero "
     "(t-interval; seeds that both have are paired). With one seed there is no interval: then better and worse mean "
@@ -26,13 +27,13 @@ _NOTE = (
 _WORDS = {1: "worse", -1: "better", 0: "not told apart"}
 
 
-def difference(first: Group, second: Group, measure: str) -> Difference:
+def difference(first: Group, second: Group, measure: str, split: str = "test_images") -> Difference:
     """How much higher the second's error is.
 
     A training error is held to the yardstick of the test images, too: its own sampling error, on as many images as
     training has, would be far below the spread between seeds.
     """
-    return compare(first.values(measure), second.values(measure), fewest(first, second))
+    return compare(first.values(measure), second.values(measure), fewest(first, second, column=split))
 
 
 def interval(one: Difference, digits: int) -> str:
@@ -91,22 +92,25 @@ def ablation(runs: Runs, data: str) -> Table | None:
     networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
     for (model, setting, depth), group in runs.groups[data].items():
         networks[model, depth, lengths[setting][1] if several else ""].append(group)
+    finished = runs.finished
+    measure = compared(finished[finished["data"] == data])
+    words, split = (MEASURES | _HELD_OUT)[measure]
     rows, numbers = [], []
     for (model, depth, length), groups in networks.items():
         if len(groups) < 2:
             continue
         default = min(groups, key=lambda group: (group.off_default, -len(group.rows)))
         for group in groups:
-            if group is default or not (group.values("test_error") and default.values("test_error")):
+            if group is default or not (group.values(measure) and default.values(measure)):
                 continue
-            one = difference(default, group, "test_error")
+            one = difference(default, group, measure, split)
             labels = {"model": model, "layers": str(depth), "length": length}
             labels |= {"default": _changed(default, group), "changed to": _changed(group, default)}
-            rows.append({**labels, **_cells(one, fewest(default, group))})
+            rows.append({**labels, **_cells(one, fewest(default, group, column=split))})
             numbers.append({**labels, **_numbers(one)})
     if not rows:
         return None
-    note = f"Final test error of each setting against the default one{' of its length' * several}. {_NOTE}"
+    note = f"{words.capitalize()} of each setting against the default one{' of its length' * several}. {_NOTE}"
     return Table("ablation", f"Ablations on {data}", _without_empty(rows), note, pd.DataFrame(numbers))
 
 

@@ -24,7 +24,7 @@ GRIDS = {
         "Best epoch's test error (%), chosen on the test set, so optimistic",
         "test_images",
     ),
-    "best_val_error": ("best-error", "Best epoch's error on the hold-out split (%)", "val_images"),
+    "best_val_error": ("best-error", "Best epoch's validation error (%), on the hold-out split", "val_images"),
 }
 _SEEDS = "Mean ± sample standard deviation over seeds; one seed has no ±."
 
@@ -65,7 +65,8 @@ def _main_row(group: Group, unit: str, seconds: float) -> dict[str, str]:
         "final test error (%)": _mean(group, "test_error", test),
         "median (%)": f"{median(values.values()):.{test}f}" if len(values) > 1 else MISSING,
         "best epoch's test error (%), chosen on the test set": _mean(group, "best_test_error", test),
-        "best epoch's hold-out error (%)": _mean(group, "best_val_error", val),
+        "final validation error (%)": _mean(group, "val_error", val),
+        "best epoch's validation error (%)": _mean(group, "best_val_error", val),
         "final training error (%)": _mean(group, "train_error", train),
         "final training loss": MISSING if math.isnan(loss) else f"{loss:.3g}",
         "parameters": MISSING if parameters is None else f"{parameters:,.0f}",
