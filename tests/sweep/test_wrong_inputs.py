@@ -65,7 +65,7 @@ VALUES = [
     (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
     (
         ["-m", "sweeps=nope"],
-        "expected one of augmentation, demo, depths, holdout, init, lr, nine, overnight, quick, search, seeds",
+        "expected one of augmentation, demo, depths, holdout, init, lr, nine, overnight, quick, recipes, search, seeds",
     ),
     (["-m", "depth=20,21", "seed=0,1"], "depth=21"),
 ]
