@@ -48,12 +48,11 @@ OmegaConf.register_new_resolver("scaled_milestones", scaled_milestones, replace=
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
-def recipe(config: Mapping[str, Any]) -> str:
-    """The option of the group optim that a config, nested or flat, is held against.
+def recipe(flat: Mapping[str, Any]) -> str:
+    """The option of the group optim that a flat config is held against.
 
     It is told by the schedule and the unit of the length, as a config doesn't name the options that it was made of.
     """
-    flat = flatten(config)
     if flat.get("optim.schedule") == "onecycle":
         return "onecycle"
     return "lab" if flat["optim.epochs"] is not None else "paper"
@@ -80,9 +79,10 @@ def _read(path: Path) -> dict[str, Any]:
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config, flat, with today's defaults for keys that there weren't when it was made, and the recipe's name."""
     flat = flatten(config)
-    raw = _defaults(flat["model.name"], recipe(flat), flat["data.kind"])
+    name = recipe(flat)
+    raw = _defaults(flat["model.name"], name, flat["data.kind"])
     known = {key: raw[key] for key in raw if key not in {*flat, *_PATHS} and not _is_computed(raw[key])}
-    return {RECIPE: recipe(flat)} | flat | known
+    return {RECIPE: name} | flat | known
 
 
 def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -> dict[str, Any]:
@@ -97,13 +97,14 @@ def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -
         keys: full names, and RECIPE for the recipe.
     """
     flat = flatten(config)
-    raw = _defaults(flat["model.name"], recipe(flat), flat["data.kind"])
+    name = recipe(flat)
+    raw = _defaults(flat["model.name"], name, flat["data.kind"])
     unnamed = {"depth", "seed", "model.name", "data.name", "data.kind", *_PATHS}
     named = sorted(set(flat) & set(raw) - unnamed if keys is None else set(flat) & set(raw) & set(keys) - unnamed)
     expected = {key: _compute(key, raw[key], flat) if _is_computed(raw[key]) else raw[key] for key in named}
-    other = recipe(flat) != _USUAL_RECIPE and (keys is None or RECIPE in keys)
+    other = name != _USUAL_RECIPE and (keys is None or RECIPE in keys)
     differing = {key: flat[key] for key in named if not _same(expected[key], flat[key])}
-    return ({RECIPE: recipe(flat)} if other else {}) | differing
+    return ({RECIPE: name} if other else {}) | differing
 
 
 def _is_computed(value: Any) -> bool:

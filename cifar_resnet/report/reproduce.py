@@ -61,7 +61,7 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
         chosen["data.root"] = data.get("root")
     if data["name"] != (folder_name(data.get("root")) if data["kind"] == "image_folder" else data["kind"]):
         chosen["data.name"] = data["name"]
-    chosen["optim"] = recipe(config)
+    chosen["optim"] = recipe(flatten(config))
     if config.get("out", _OUT) != _OUT:
         chosen["out"] = config["out"]
     return chosen | overridden(config)

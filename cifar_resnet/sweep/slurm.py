@@ -95,9 +95,9 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
     configs = [loader.load_sweep_config(launcher.config, list(overrides)) for overrides in job_overrides]
     runs = [run_dir(config) for config in configs]
     wanted = {
-        run.path: Assignment(run.path, plain_config(config), number)
-        for number, (run, config) in enumerate(zip(runs, configs, strict=True), first)
-        if why_left(run, run.mended_state(plain_config(config)), config.runtime.retry_failed) is None
+        run.path: Assignment(run.path, values, number)
+        for number, (run, values) in enumerate(zip(runs, map(plain_config, configs), strict=True), first)
+        if why_left(run, run.mended_state(values), values["runtime"]["retry_failed"]) is None
     }
     others = attached(runs)
     new = [item for path, item in wanted.items() if path not in others and not RunDir(path).is_locked()]
