@@ -270,13 +270,14 @@ def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Se
 
 
 def _main_settings(runs: pd.DataFrame) -> dict[str, str]:
-    """Of each data set, the setting with the most finished networks; then the nearest to conf/; then the most runs."""
+    """Of each data set, the setting with the most finished networks; then the nearest to conf/; most runs; longest."""
     chosen = {}
     for data, part in runs.groupby("data", sort=False):
         ranks = {}
         for place, (setting, group) in enumerate(part.groupby("setting", sort=False)):
             finished = group[group["state"] == State.FINISHED.value]
             networks = len(finished[["model", "depth"]].drop_duplicates())
-            ranks[str(setting)] = (-networks, int(group["off_default"].min()), -len(finished), place)
+            longest = int(finished["epochs"].max()) if networks else 0
+            ranks[str(setting)] = (-networks, int(group["off_default"].min()), -len(finished), -longest, place)
         chosen[str(data)] = min(ranks, key=lambda setting: ranks[setting])
     return chosen

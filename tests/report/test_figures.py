@@ -109,6 +109,18 @@ def test_an_ablation_has_a_line_a_setting_in_panels_of_model_and_depth(make_run,
     finals = [sorted(line.get_ydata()[-1] for line in axes.lines) for axes in figure.axes]
     assert finals == [[5.0, 10.0], [5.0, 10.0]]
     assert sorted(legend_of(figure)) == ["lr=0.05", "lr=0.1"]
+    first, second = ([line.get_color() for line in axes.lines] for axes in figure.axes)
+    assert first == second == style.setting_colours(2)
+
+
+def test_settings_keep_their_colours_among_the_times(make_run, finished):
+    make_run("a", [6.0], optim__lr=0.1)
+    make_run("b", [9.0], optim__lr=0.05, model="plain")
+    (axes,) = (figure := summary.draw_error_against_time(finished())).axes
+    marks = {line.get_marker(): line.get_color() for line in axes.lines}
+    legend = {handle.get_label(): handle.get_color() for handle in figure.legends[0].legend_handles}
+    assert (marks["o"], marks["s"]) == (legend["lr=0.05"], legend["lr=0.1"])
+    assert {"plain", "resnet"} <= set(legend)
 
 
 def test_of_many_settings_the_best_are_lines_and_the_rest_one_band(make_run, epochs):
@@ -378,6 +390,14 @@ def lab(colour, blindness="none"):
 def test_models_are_told_apart_by_the_colour_blind(blindness):
     seen = [lab(style.colour(model), blindness) for model in ("plain", "resnet", "preact")]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
+
+
+@pytest.mark.parametrize("blindness", _BLIND)
+def test_settings_are_told_apart_by_the_colour_blind_and_seen_on_white_paper(blindness):
+    seen = [lab(colour, blindness) for colour in style.setting_colours(style.MAX_LINES)]
+    assert len(seen) == style.MAX_LINES
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
+    assert max(lightness for lightness, _, _ in seen) < 75
 
 
 @pytest.mark.parametrize("model", ["plain", "resnet", "preact", None])

@@ -99,6 +99,12 @@ def test_the_main_setting_has_the_most_networks_then_is_nearest_to_the_defaults(
     assert load.load([tmp_path]).main_settings == {"digits": "lr=0.05"}
 
 
+def test_of_settings_as_near_to_the_defaults_the_main_one_is_the_longest(make_run, tmp_path):
+    for epochs in (4, 16, 8):
+        make_run(f"{epochs}", [6.0] * epochs, optim__epochs=epochs)
+    assert load.load([tmp_path]).main_settings == {"digits": "epochs=16"}
+
+
 def test_runs_on_other_images_are_another_setting(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [6.0], seed=1, status={"data": {"fingerprint": "0123456789"}})

@@ -186,6 +186,13 @@ def test_hyperparameters_say_what_is_shared_and_what_differs(make_run, tmp_path)
     assert "data.root" not in found and "out" not in found
 
 
+def test_hyperparameters_are_those_of_the_runs_that_numbers_are_made_of(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [6.0], state="running", optim__lr=0.2)
+    found = {row["key"]: row["value"] for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))}
+    assert found["optim.lr"] == "0.1"
+
+
 def test_every_run_can_be_traced(make_run, tmp_path):
     run = make_run("a", [6.0], status={"commit": "0123456789abcdef+changes", "versions": {"torch": "2.13.0"}})
     (row,) = rows(tables.runs_table(load.load([tmp_path]), "digits"))

@@ -82,7 +82,7 @@ def draw_rest(axes: Axes, points: pd.DataFrame, x: str = "epoch") -> None:
         return
     band = points.groupby(x)["mean"].agg(["min", "max"])
     low, high = (style.on_axis(band[side], axes) for side in ("min", "max"))
-    axes.fill_between(band.index, low, high, color="#bbbbbb", alpha=0.45, linewidth=0)
+    axes.fill_between(band.index, low, high, color=style.REST_COLOUR, alpha=0.45, linewidth=0)
 
 
 def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
@@ -96,7 +96,7 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
     label = f"learning rate ({suffix})" if suffix else "learning rate"
     named = list(schedules.items())[: style.MAX_LINES]
     handles = []
-    for index, ((rates, who), drawn) in enumerate(zip(named, style.line_styles(None, len(named)), strict=True)):
+    for index, ((rates, who), drawn) in enumerate(zip(named, style.setting_styles(len(named)), strict=True)):
         (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", **drawn)
         line.set_markevery(style.mark_every(len(rates), index))
         if len(rates) == 1:
@@ -106,8 +106,8 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
         )
     if rest := list(schedules)[style.MAX_LINES :]:
         for rates in rest:
-            axes.step(range(1, len(rates) + 1), rates, where="mid", color="#bbbbbb", linewidth=0.6, zorder=1)
-        handles.append(style.line_handle(f"{len(rest)} other schedules", color="#bbbbbb", linewidth=0.6))
+            axes.step(range(1, len(rates) + 1), rates, where="mid", color=style.REST_COLOUR, linewidth=0.6, zorder=1)
+        handles.append(style.line_handle(f"{len(rest)} other schedules", color=style.REST_COLOUR, linewidth=0.6))
     axes.set(xlabel="epoch", ylabel=label)
     style.integer_ticks(axes)
     style.legend(figure, handles, columns=1)

@@ -82,26 +82,38 @@ class Layout:
 
     def lines(self, part: pd.DataFrame, model: str) -> Iterator[tuple[int, dict[str, Any], pd.DataFrame]]:
         """The lines of a panel: the level's number, how it is drawn, and its points."""
-        styles = style.line_styles(model, len(self.named))
+        styles = self.styles(model)
         for index, (level, drawn) in enumerate(zip(self.named, styles, strict=True)):
             points = part[part[self.key] == level]
             if len(points):
                 yield index, drawn, points
+
+    def colours(self, model: str | None) -> list[str]:
+        """A colour a level: settings have the same ones in all panels, depths have shades of the model's colour."""
+        count = len(self.named)
+        return style.setting_colours(count) if self.is_ablation else style.shades(model, count)
+
+    def styles(self, model: str | None) -> list[dict[str, Any]]:
+        """How a panel's lines are drawn, one a level."""
+        count = len(self.named)
+        return style.setting_styles(count) if self.is_ablation else style.line_styles(model, count)
 
     def rest(self, part: pd.DataFrame) -> pd.DataFrame:
         """The points of the settings that have no line of their own."""
         return part[~part["setting"].isin(self.named)] if self.is_ablation else part.iloc[:0]
 
     def handles(self) -> list[Artist]:
-        """The legend: levels in the model's own shades where there is one model, else in grey."""
+        """The legend: levels in the colours of one model's panel, or in grey where models differ in them."""
         model = self.models[0] if len(self.models) == 1 else None
-        styles = style.line_styles(model, len(self.named))
+        styles = self.styles(model)
         handles: list[Artist] = [
             style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)
         ]
         others = len(self.settings) - len(self.named) if self.is_ablation else 0
         if others:
-            handles.append(style.band_handle(f"the other {others} settings, lowest to highest", "#bbbbbb", 0.45))
+            handles.append(
+                style.band_handle(f"the other {others} settings, lowest to highest", style.REST_COLOUR, 0.45)
+            )
         return handles
 
     def label(self, level: Any) -> str:

@@ -2,8 +2,8 @@
 
 - A model has one colour and one mark wherever it appears: plain vermilion circles, resnet blue squares, preact green
   triangles (after Okabe and Ito's colours, which stay apart for the colour-blind).
-- Depth, or an ablation's setting, is the shade: shallow is light and thin, deep is dark and thick, so that grey print
-  keeps the order.
+- Depth is the shade: shallow is light and thin, deep is dark and thick, so that grey print keeps the order.
+- Where lines are an ablation's settings, titles say the model and the depth, and a setting has a colour and a mark.
 - Training is dashed; test, or the split watched in its place, is solid.
 - A band goes from the lowest to the highest seed.
 """
@@ -45,6 +45,9 @@ _SHADES: Mapping[str, tuple[str, str, str]] = {
     "preact": ("#59bf9e", "#1f956a", "#004630"),
 }
 _OTHERS = (("#cf8fc0", "#a3498b", "#54204a"), ("#a3a3a3", "#707070", "#303030"))
+# Of settings, which have no order: Okabe and Ito's and Tol's, chosen to stay apart for the colour-blind.
+_SETTINGS_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#aa4499", "#332288", "#117733", "#882255", "#d55e00")
+REST_COLOUR = "#bbbbbb"
 _MODEL_MARKS = {"plain": "o", "resnet": "s", "preact": "^"}
 _LINE_MARKS = ("", "D", "v", "P", "X", "<", "p", "*")
 TRAINING_DASHES = (3.2, 1.4)
@@ -107,11 +110,26 @@ def model_mark(model: str) -> str:
     return _MODEL_MARKS.get(model, "D")
 
 
+def setting_colours(count: int) -> list[str]:
+    """Colours of up to `MAX_LINES` settings."""
+    return list(_SETTINGS_COLOURS[:count])
+
+
 def line_styles(model: str | None, count: int) -> list[dict[str, Any]]:
-    """Colour, width and mark of each of a panel's lines, from the first level to the last; marks from four lines on."""
+    """How a model's lines are drawn, from the first depth to the last: colour, width, and marks from four lines on."""
+    return _line_styles(shades(model, count))
+
+
+def setting_styles(count: int) -> list[dict[str, Any]]:
+    """The same of lines that are settings."""
+    return _line_styles(setting_colours(count))
+
+
+def _line_styles(colours: Sequence[str]) -> list[dict[str, Any]]:
+    count = len(colours)
     widths = np.linspace(1.0, 1.9, count) if count > 1 else [1.4]
     styles = []
-    for index, (shade, width) in enumerate(zip(shades(model, count), widths, strict=True)):
+    for index, (shade, width) in enumerate(zip(colours, widths, strict=True)):
         # Thin lines lie above thick ones, so that two that coincide are both seen.
         style: dict[str, Any] = {"color": shade, "linewidth": float(width), "zorder": 3 - index / count}
         if count > 3 and (mark := _LINE_MARKS[index % len(_LINE_MARKS)]):

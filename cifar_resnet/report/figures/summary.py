@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from cifar_resnet.reference import Published
 from cifar_resnet.report.factors import split_length
 from cifar_resnet.report.figures import style
-from cifar_resnet.report.figures.layout import DEFAULT_SETTING
+from cifar_resnet.report.figures.curves import rank
+from cifar_resnet.report.figures.layout import DEFAULT_SETTING, Layout
 from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
 from cifar_resnet.report.groups import compared
@@ -94,6 +95,8 @@ def _hollow(model: str) -> dict[str, Any]:
 def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     """Final test error against training time: a mark a run, by model, larger and darker with depth.
 
+    In an ablation the colour is the setting's.
+
     Returns:
         None where fewer than two runs have a time.
     """
@@ -106,24 +109,29 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     times = runs["seconds"] / divisor
     y_suffix, x_suffix = style.scale([axes], runs["test_error"]), style.scale([axes], times, "x")
     depths = sorted(int(depth) for depth in runs["depth"].unique())
-    models = [str(model) for model in runs["model"].unique()]
-    sizes = np.linspace(3.5, 6.5, len(depths)) if len(depths) > 1 else [5.0]
-    for model in models:
-        for depth, size, shade in zip(depths, sizes, style.shades(model, len(depths)), strict=True):
-            own = (runs["model"].astype(str) == model) & (runs["depth"] == depth)
-            axes.plot(
-                times[own],
-                style.on_axis(runs["test_error"][own], axes),
-                linestyle="none",
-                marker=style.model_mark(model),
-                markersize=size,
-                color=shade,
-                markeredgecolor="white",
-                markeredgewidth=0.4,
-            )
+    sizes = dict(zip(depths, np.linspace(3.5, 6.5, len(depths)) if len(depths) > 1 else [5.0], strict=True))
+    layout = Layout(runs, rank(over_seeds(runs, "test_error")))
+    for _, own in runs.groupby(GROUP, sort=False, observed=True):
+        model, depth, setting = str(own["model"].iloc[0]), int(own["depth"].iloc[0]), str(own["setting"].iloc[0])
+        colours = dict(zip(layout.named, layout.colours(model), strict=True))
+        axes.plot(
+            times[own.index],
+            style.on_axis(own["test_error"], axes),
+            linestyle="none",
+            marker=style.model_mark(model),
+            markersize=sizes[depth],
+            color=colours.get(setting if layout.is_ablation else depth, style.REST_COLOUR),
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+        )
     handles: list[Artist] = [
-        style.line_handle(model, color=style.colour(model), marker=style.model_mark(model), linestyle="none")
-        for model in models
+        style.line_handle(
+            model,
+            color=style.NEUTRAL[1] if layout.is_ablation else style.colour(model),
+            marker=style.model_mark(model),
+            linestyle="none",
+        )
+        for model in layout.models
     ]
     if len(depths) > 1:
         few = depths if len(depths) <= 5 else [depths[0], depths[len(depths) // 2], depths[-1]]
@@ -132,11 +140,21 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
                 f"{depth} layers",
                 color=style.shades(None, len(depths))[depths.index(depth)],
                 marker="p",
-                markersize=sizes[depths.index(depth)],
+                markersize=sizes[depth],
                 linestyle="none",
             )
             for depth in few
         ]
+    if layout.is_ablation:
+        alone = layout.models[0] if len(layout.models) == 1 else None
+        marks: dict[str, Any] = {"marker": style.model_mark(alone) if alone else "o", "linestyle": "none"}
+        handles = handles[1:] if alone else handles
+        handles += [
+            style.line_handle(layout.label(setting), color=colour, **marks)
+            for setting, colour in zip(layout.named, layout.colours(None), strict=True)
+        ]
+        if others := len(layout.settings) - len(layout.named):
+            handles.append(style.line_handle(f"the other {others} settings", color=style.REST_COLOUR, **marks))
     axes.set(xlabel=f"training and evaluation time ({unit}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
     style.legend(figure, handles, columns=3)
     return figure

@@ -62,8 +62,10 @@ def _error(value: float, images: float) -> str | None:
 
 
 def hyperparameters(runs: Runs, data: str) -> Table:
-    """Every key of the configs: the value that all runs share, or all values where they differ."""
-    folders = runs.runs.loc[runs.runs["data"] == data, "folder"]
+    """Every key of the finished runs' configs (of all where none has finished): one value, or all where they differ."""
+    shown = runs.runs[runs.runs["data"] == data]
+    finished = runs.finished[runs.finished["data"] == data]
+    folders = (shown if finished.empty else finished)["folder"]
     flats = [describe(runs.configs[folder]) for folder in folders]
     values: dict[str, dict[str, Any]] = {}
     for flat in flats:
