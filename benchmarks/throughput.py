@@ -128,27 +128,36 @@ def images_of(depth: int, steps: int) -> int:
     return BATCH * max(3, round(steps * 20 / depth))
 
 
+def best_workers(case: tuple[str, int, str], images: int, options: argparse.Namespace) -> int:
+    """The number of loader workers that the reference is fastest with, of those to try."""
+    if len(options.workers) == 1:
+        return int(options.workers[0])
+    tried = {
+        workers: measure_reference(case, images, workers, options.processes, options.threads)
+        for workers in options.workers
+    }
+    return max(tried, key=lambda workers: tried[workers])
+
+
 def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row a case, with every repeat's figures."""
     cases = list(itertools.product(options.models, options.depths, options.precisions))
     rows: dict[Any, dict[str, Any]] = {case: {side: [] for side in SIDES} for case in cases}
     turns = [(repeat, case) for repeat in range(options.repeats) for case in cases]
-    for _, case in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+    for repeat, case in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
         row, images = rows[case], images_of(case[1], options.steps)
         config = compose_run(*case, images, options.threads)
         if "gflop" not in row:
             checked = from_container(config)
             row["gflop"] = count_gflop(checked, count(checked.data))
-            tried = {
-                workers: measure_reference(case, images, workers, options.processes, options.threads)
-                for workers in options.workers
-            }
-            row["workers"] = max(tried, key=lambda workers: tried[workers])
+            row["workers"] = best_workers(case, images, options)
         row["ours"].append(measure_ours(config, options.processes))
         settings = (images, row["workers"], options.processes, options.threads)
         row["reference"].append(measure_reference(case, *settings))
-        usual = row["reference"][-1] if case[2] == "fp32" else measure_reference((*case[:2], "fp32"), *settings)
-        row["reference_fp32"].append(usual)
+        in_fp32 = (*case[:2], "fp32")
+        # Its own row has it where that came first in this turn.
+        taken = rows[in_fp32]["reference"][repeat:] if in_fp32 in rows else []
+        row["reference_fp32"].append(taken[0] if taken else measure_reference(in_fp32, *settings))
         row["limit"].append(measure_limit(case[2], options.processes, options.threads) / row["gflop"])
     for (model, depth, precision), row in rows.items():
         yield {"model": model, "depth": depth, "precision": precision, **row}
