@@ -211,7 +211,7 @@ def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
 def test_lengths_of_training_are_a_line_a_recipe_against_epochs_and_time(make_run, finished):
     one_cycle = {"optim__schedule": "onecycle", "optim__lr": 0.2}
     for seed, epochs in itertools.product((0, 1), (2, 4)):
-        lasting = {"optim__epochs": epochs, "seed": seed, "status": {"seconds": 10.0 * epochs}}
+        lasting = {"optim__epochs": epochs, "seed": seed, "status": {"seconds": 10.0 * epochs + 15 * seed}}
         make_run(f"lab{seed}{epochs}", [9.0 - epochs + seed] * epochs, **lasting)
         make_run(f"one{seed}{epochs}", [8.0 - epochs + seed] * epochs, **lasting, **one_cycle)
     make_run("once", [5.0], depth=56, optim__epochs=1)

@@ -139,7 +139,7 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
         Drawn(
             "error_against_length",
             "Final test error against the length of training, in epochs on the left and in time on the right: a point "
-            "is the mean over the seeds of runs of that length.",
+            "is the mean over the seeds of runs of that length, and its time that of the fastest of them.",
             "ablation",
         ),
         lambda: summary.draw_error_against_length(finished),
