@@ -54,7 +54,9 @@ class ShortcutA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        # Pooling over single pixels takes every second one, and its gradient keeps the layout channels_last. That of a
+        # slice doesn't, and in one addition and one ReLU's backward pass two layouts would meet, element by element.
+        return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.new_channels))
 
 
 def make_shortcut(option: str, channels_in: int, channels_out: int, stride: int, norm: str) -> nn.Module:
@@ -183,7 +185,8 @@ class Network(nn.Module):
             x = F.relu(self.bn(self.blocks(x)), inplace=True)
         else:
             x = self.blocks(F.relu(self.bn(x), inplace=True))
-        logits: Tensor = self.linear(x.mean((2, 3)))
+        # With channels last, as they lie in memory, so that the mean's gradient lies like them, too.
+        logits: Tensor = self.linear(x.permute(0, 2, 3, 1).mean((1, 2)))
         return logits
 
 

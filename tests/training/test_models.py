@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cifar_resnet.training import models
 from cifar_resnet.training.models import build_network, count_parameters
@@ -173,3 +174,35 @@ def test_with_zero_init_each_block_begins_as_its_shortcut_and_learns_all_the_sam
 def test_impossible_choices_are_refused(choice):
     with pytest.raises(ValueError, match="expected"):
         build_network(**({"name": "resnet", "depth": 20} | choice))
+
+
+class MixedLayouts(TorchDispatchMode):
+    """Notes the operations in which feature maps of two layouts in memory meet; permuting one is meant."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        made = operation(*args, **(kwargs or {}))
+        maps = [value for value in (*args, made) if isinstance(value, torch.Tensor) and value.dim() == 4]
+        layouts = {
+            value.is_contiguous(memory_format=torch.channels_last)
+            for value in maps
+            # Weights and maps of one pixel or channel lie both ways, and a view need lie in none.
+            if value.shape[1:].numel() > max(value.shape[1], value.shape[2:].numel())
+            and (value.is_contiguous() or value.is_contiguous(memory_format=torch.channels_last))
+        }
+        if len(layouts) == 2 and operation is not torch.ops.aten.permute.default:
+            self.seen.append(str(operation))
+        return made
+
+
+@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("option", ["A", "B"])
+def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
+    network = build_network(name, 8, option)
+    images = torch.randn(4, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    with MixedLayouts() as mixed:
+        F.cross_entropy(network(images), torch.arange(4)).backward()
+    assert mixed.seen == []
