@@ -62,6 +62,12 @@ class Runs:
         """The runs that are named and left out."""
         return self.runs[self.runs["state"] != State.FINISHED.value]
 
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The runs that set-ups are described by: the finished ones, or all where none has finished."""
+        finished = self.finished
+        return self.runs if finished.empty else finished
+
     @cached_property
     def groups(self) -> dict[str, dict[Key, Group]]:
         """Data set → (model, setting, depth) → the finished runs that are repetitions of one another."""

@@ -42,8 +42,7 @@ class Facts:
     @cached_property
     def _flat(self) -> list[dict[str, Any]]:
         """The configs of the finished runs, or of all where none has finished."""
-        shown = self.finished if len(self.finished) else self.runs.runs
-        return [flatten(self.runs.configs[folder]) for folder in shown["folder"]]
+        return [flatten(self.runs.configs[folder]) for folder in self.runs.shown["folder"]]
 
     @cached_property
     def models(self) -> list[str]:

@@ -96,7 +96,9 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
     label = f"learning rate ({suffix})" if suffix else "learning rate"
     named = list(schedules.items())[: style.MAX_LINES]
     handles = []
-    for index, ((rates, who), drawn) in enumerate(zip(named, style.setting_styles(len(named)), strict=True)):
+    for index, ((rates, who), drawn) in enumerate(
+        zip(named, style.styles_of(style.setting_colours(len(named))), strict=True)
+    ):
         (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", **drawn)
         line.set_markevery(style.mark_every(len(rates), index))
         if len(rates) == 1:

@@ -82,7 +82,7 @@ class Layout:
 
     def lines(self, part: pd.DataFrame, model: str) -> Iterator[tuple[int, dict[str, Any], pd.DataFrame]]:
         """The lines of a panel: the level's number, how it is drawn, and its points."""
-        styles = self.styles(model)
+        styles = style.styles_of(self.colours(model))
         for index, (level, drawn) in enumerate(zip(self.named, styles, strict=True)):
             points = part[part[self.key] == level]
             if len(points):
@@ -93,11 +93,6 @@ class Layout:
         count = len(self.named)
         return style.setting_colours(count) if self.is_ablation else style.shades(model, count)
 
-    def styles(self, model: str | None) -> list[dict[str, Any]]:
-        """How a panel's lines are drawn, one a level."""
-        count = len(self.named)
-        return style.setting_styles(count) if self.is_ablation else style.line_styles(model, count)
-
     def rest(self, part: pd.DataFrame) -> pd.DataFrame:
         """The points of the settings that have no line of their own."""
         return part[~part["setting"].isin(self.named)] if self.is_ablation else part.iloc[:0]
@@ -105,7 +100,7 @@ class Layout:
     def handles(self) -> list[Artist]:
         """The legend: levels in the colours of one model's panel, or in grey where models differ in them."""
         model = self.models[0] if len(self.models) == 1 else None
-        styles = self.styles(model)
+        styles = style.styles_of(self.colours(model))
         handles: list[Artist] = [
             style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)
         ]

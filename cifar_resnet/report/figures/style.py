@@ -117,15 +117,11 @@ def setting_colours(count: int) -> list[str]:
 
 def line_styles(model: str | None, count: int) -> list[dict[str, Any]]:
     """How a model's lines are drawn, from the first depth to the last: colour, width, and marks from four lines on."""
-    return _line_styles(shades(model, count))
+    return styles_of(shades(model, count))
 
 
-def setting_styles(count: int) -> list[dict[str, Any]]:
-    """The same of lines that are settings."""
-    return _line_styles(setting_colours(count))
-
-
-def _line_styles(colours: Sequence[str]) -> list[dict[str, Any]]:
+def styles_of(colours: Sequence[str]) -> list[dict[str, Any]]:
+    """The same of lines in these colours."""
     count = len(colours)
     widths = np.linspace(1.0, 1.9, count) if count > 1 else [1.4]
     styles = []

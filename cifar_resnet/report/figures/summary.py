@@ -124,6 +124,8 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             markeredgecolor="white",
             markeredgewidth=0.4,
         )
+    # Settings in the marks of the only model say which one it is.
+    alone = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
     handles: list[Artist] = [
         style.line_handle(
             model,
@@ -131,7 +133,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             marker=style.model_mark(model),
             linestyle="none",
         )
-        for model in layout.models
+        for model in ([] if alone else layout.models)
     ]
     if len(depths) > 1:
         few = depths if len(depths) <= 5 else [depths[0], depths[len(depths) // 2], depths[-1]]
@@ -146,9 +148,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             for depth in few
         ]
     if layout.is_ablation:
-        alone = layout.models[0] if len(layout.models) == 1 else None
         marks: dict[str, Any] = {"marker": style.model_mark(alone) if alone else "o", "linestyle": "none"}
-        handles = handles[1:] if alone else handles
         handles += [
             style.line_handle(layout.label(setting), color=colour, **marks)
             for setting, colour in zip(layout.named, layout.colours(None), strict=True)

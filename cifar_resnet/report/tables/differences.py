@@ -92,8 +92,7 @@ def ablation(runs: Runs, data: str) -> Table | None:
     networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
     for (model, setting, depth), group in runs.groups[data].items():
         networks[model, depth, lengths[setting][1] if several else ""].append(group)
-    finished = runs.finished
-    measure = compared(finished[finished["data"] == data])
+    measure = compared(runs.of(data).finished)
     words, split = (MEASURES | _HELD_OUT)[measure]
     rows, numbers = [], []
     for (model, depth, length), groups in networks.items():

@@ -63,10 +63,7 @@ def _error(value: float, images: float) -> str | None:
 
 def hyperparameters(runs: Runs, data: str) -> Table:
     """Every key of the finished runs' configs (of all where none has finished): one value, or all where they differ."""
-    shown = runs.runs[runs.runs["data"] == data]
-    finished = runs.finished[runs.finished["data"] == data]
-    folders = (shown if finished.empty else finished)["folder"]
-    flats = [describe(runs.configs[folder]) for folder in folders]
+    flats = [describe(runs.configs[folder]) for folder in runs.of(data).shown["folder"]]
     values: dict[str, dict[str, Any]] = {}
     for flat in flats:
         for key, value in flat.items():
