@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.config import Config, from_container
+from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
@@ -186,12 +185,12 @@ def _print_standing(
 
 
 def _await_others(control: Control) -> None:
-    """Waits for the runs that other processes were at, and trains those that they left behind."""
-    busy = {run.path: run for run, fields in control.notes() if fields.get("busy")}
-    for index, run in enumerate(busy.values()):
+    """Waits for the runs that other processes were at, and does what they left to do: steps, or our diagnostics."""
+    busy = {run: fields["busy"] for run, fields in control.notes() if "busy" in fields}
+    for index, (run, values) in enumerate(busy.items()):
         if run.is_locked() and not control.live:
             print(f"waiting for {run.path}, which another process trains", flush=True)
         while run.is_locked() and not control.stops():
             time.sleep(_WAIT_SECONDS)
-        if run.mended_state() in (State.PENDING, State.INTERRUPTED) and not control.stops():
-            launch.train(run, dataclasses.asdict(from_container(run.read_config())), control, index)
+        if run.mended_state(values) in (State.PENDING, State.INTERRUPTED) and not control.stops():
+            launch.train(run, values, control, index)

@@ -91,7 +91,10 @@ class Control:
         return (self.folder / "now").exists()
 
     def note(self, run: RunDir, **fields: Any) -> None:
-        """Tells the main process of a run what the run's folder may not be able to hold: `busy`, or a `reason`."""
+        """Tells the main process of a run what its folder may not be able to hold.
+
+        Either the `reason` of a failure, or that it was `busy`, with the config that this sweep wanted trained.
+        """
         with (self.folder / "notes").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"run": str(run.path), **fields}) + "\n")
 

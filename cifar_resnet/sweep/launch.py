@@ -101,7 +101,7 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
         _say(run, f"failed: {reason}", control, index)
         return ExitCode.FAILED
     if code == ExitCode.BUSY:
-        return _busy(run, control, index)
+        return _busy(run, values, control, index)
     code = _note_death(run, code, control)
     if control is not None:
         _say(run, _ending(run), control, index)
@@ -114,7 +114,7 @@ def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, ind
     if left is not None:
         _say(run, left, control, index)
         return ExitCode.FINISHED
-    return _busy(run, control, index) if run.is_locked(patience) else None
+    return _busy(run, values, control, index) if run.is_locked(patience) else None
 
 
 class _StoppedWaiting(Exception):
@@ -163,10 +163,10 @@ def lacks_diagnostics_alone(run: RunDir, state: State) -> bool:
     return state is State.INTERRUPTED and run.mended_state() is State.FINISHED
 
 
-def _busy(run: RunDir, control: Control | None, index: int) -> int:
+def _busy(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
     _say(run, "another process is training this run; left alone", control, index)
     if control is not None:
-        control.note(run, busy=True)
+        control.note(run, busy=values)
     return ExitCode.FINISHED if control is not None else ExitCode.BUSY
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -136,6 +137,25 @@ def test_two_sweeps_at_once_train_every_run_once_and_both_end_well(start, tmp_pa
     assert states(tmp_path) == ["finished"] * 2
     for run in find_runs([tmp_path / "outputs"]):
         assert run.log.read_text().count("epoch 1/20") == 1
+
+
+def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_for(start, tmp_path):
+    command = [*TWO, *LONG, "optim.epochs=100"]
+    without = start(*command)
+    workers = []
+    for count in (1, 2):  # each is held as soon as it trains, so that none has ended before the other sweep comes
+        for run in wait_for(partial(trained, tmp_path, count)):
+            workers.append(psutil.Process(run.read_status()["pid"]))
+            workers[-1].suspend()
+    asking = start(*command, "diagnostics.enabled=true")
+    said = next(line for line in asking.stdout if "waiting for" in line)
+    for worker in workers:
+        worker.resume()
+    outputs = [sweep.communicate(timeout=300)[0] for sweep in (without, asking)]
+    assert [without.returncode, asking.returncode] == [0, 0], [said, *outputs]
+    for run in find_runs([tmp_path / "outputs"]):
+        assert run.diagnostics.exists()
+        assert run.log.read_text().count("epoch 1/100") == 1
 
 
 def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path):
