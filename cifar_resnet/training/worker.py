@@ -234,6 +234,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             state=State.RUNNING,
             reason=None,
             started=_started(run),
+            finished=None,
             pid=os.getpid(),
             host=socket.gethostname(),
             job=os.environ.get(JOB_VARIABLE),

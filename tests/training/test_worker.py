@@ -12,7 +12,7 @@ import torch
 
 from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.training import worker
 from tests.conftest import work
 from tests.training.conftest import finish
@@ -69,6 +69,16 @@ def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder, monkeypa
     assert metrics(whole) == metrics(stopped)
     a, b = (torch.load(run.final, weights_only=True) for run in (whole, stopped))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_that_goes_on_is_not_said_to_have_ended(make_folder, monkeypatch):
+    run = make_folder("a")
+    run.update_status(state="interrupted", finished="2026-01-01T00:00:00+00:00")
+    seen = []
+    monkeypatch.setattr(worker, "train", lambda run, *_: seen.append(run.read_status()) or State.INTERRUPTED)
+    work(run)
+    assert (seen[0]["state"], seen[0]["finished"]) == ("running", None)
+    assert run.read_status()["finished"] > "2026-01-01T00:00:00+00:00"
 
 
 def test_holdout_reports_its_split_each_epoch_and_the_test_set_once(make_folder):
