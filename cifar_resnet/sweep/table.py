@@ -49,6 +49,7 @@ class Row:
     steps: int | None = None
     steps_per_epoch: int = 1
     seconds: float = 0.0  # of training and evaluation so far
+    pace: float | None = None  # seconds a step, of late
     train_loss: float | None = None
     error: float | None = None  # percent, on the split that is watched
     images_per_second: float | None = None
@@ -67,9 +68,9 @@ class Row:
         """Until the run's end, at its own pace; None where it has none yet."""
         if self.state is State.FINISHED:
             return 0.0
-        if not self.step or self.steps is None:
+        if self.pace is None or self.steps is None:
             return None
-        return self.seconds / self.step * (self.steps - self.step)
+        return self.pace * (self.steps - self.step)
 
 
 def read_row(run: RunDir, depth: int | None = None) -> Row:
@@ -79,14 +80,17 @@ def read_row(run: RunDir, depth: int | None = None) -> Row:
     except RunError as error:
         return Row(run, State.INTERRUPTED, reason=str(error), depth=depth)
     progress = status.get("progress", {})
+    step, seconds = progress.get("step", 0), progress.get("seconds", 0.0)
     return Row(
         run,
         state,
         status.get("reason"),
-        progress.get("step", 0),
+        step,
         progress.get("steps"),
         progress.get("steps_per_epoch", 1),
-        progress.get("seconds", 0.0),
+        seconds,
+        # Runs from before it was written have that of their whole training.
+        progress.get("pace", seconds / step) if step else None,
         progress.get("train_loss"),
         progress.get("val_error", progress.get("test_error")),
         progress.get("images_per_second"),
@@ -137,16 +141,19 @@ def duration(seconds: float | None) -> str:
     return f"{timedelta(seconds=seconds) / timedelta(days=1):.1f} days"
 
 
-def total_left(rows: Sequence[Row], at_a_time: int) -> float | None:
+def total_left(rows: Sequence[Row], at_a_time: int | None = None) -> float | None:
     """Seconds until the whole sweep's end.
 
     Runs that haven't begun are taken at the pace of the others, cost growing with depth; None until one has a pace.
+    Without `at_a_time` as many go on side by side as do now.
     """
-    paced = [row for row in rows if row.step and row.depth]
-    cost = sum(row.step * row.depth for row in paced if row.depth)
-    if not cost:
+    paced = [(row.step, row.pace, row.depth) for row in rows if row.pace is not None and row.depth]
+    if not paced:
         return None
-    seconds_per_layer = sum(row.seconds for row in paced) / cost
+    # A run that has just begun hardly knows its pace.
+    seconds_per_layer = sum(step * pace for step, pace, _ in paced) / sum(step * depth for step, _, depth in paced)
+    if at_a_time is None:
+        at_a_time = max(1, sum(row.state is State.RUNNING for row in rows))
     steps = max((row.steps for row in rows if row.steps), default=0)
     left = []
     for row in rows:
@@ -162,14 +169,14 @@ def _split(rows: Sequence[Row]) -> str:
     return "" if len(kinds) == 2 else "val " if True in kinds else "test "
 
 
-def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int = 1) -> RenderableType:
+def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int | None = None) -> RenderableType:
     """The table of runs with a line on the whole sweep under it.
 
     Args:
         rows: the runs, in their order.
         width: columns of the terminal.
         height: lines that it has; the runs that matter least at the moment are left out to fit. None: all.
-        at_a_time: runs side by side, for the time left.
+        at_a_time: runs side by side, for the time left; None: as many as there are now.
     """
     names = labels([row.run for row in rows])
     order = list(range(len(rows)))

@@ -1,4 +1,4 @@
-"""Shows how far a run has come: a bar in a terminal, a line an epoch elsewhere."""
+"""Says how far a run has come: a bar in a terminal, a line an epoch elsewhere, and what run.json has of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +16,9 @@ from cifar_resnet.training.metrics import Row
 
 log = logging.getLogger("cifar_resnet")
 _REFRESH_SECONDS = 0.5
+_SHOWN = ("epoch", "train_loss", "val_error", "test_error", "images_per_second")  # of the last epoch
+# How many epochs, beside the one begun, a run's pace is of: a machine's other work comes and goes.
+_PACE_EPOCHS = 3
 
 
 def epoch_line(row: Row, epochs: int) -> str:
@@ -24,6 +28,24 @@ def epoch_line(row: Row, epochs: int) -> str:
         if f"{split}_error" in row:
             parts.append(f"{split} error {row[f'{split}_error']:.2f} %")
     return "  ".join([*parts, f"{row['images_per_second']:.0f} images/s"])
+
+
+def describe_progress(training: Training) -> dict[str, Any]:
+    """How far the run is, and its pace of late (seconds a step, evaluation included); for who looks at its folder."""
+    rows, sums = training.history, training.sums
+    spent = [row["train_seconds"] + row["test_seconds"] for row in rows]
+    earlier = rows[-_PACE_EPOCHS - 1]["step"] if len(rows) > _PACE_EPOCHS else 0
+    recent = sum(spent[-_PACE_EPOCHS:]) + sums.seconds
+    begun = {"train_loss": sums.means()[0], "images_per_second": sums.images / sums.seconds} if sums.images else {}
+    return {
+        "step": training.step,
+        "steps": training.schedule.total_steps,
+        "steps_per_epoch": training.schedule.steps_per_epoch,
+        "seconds": round(sum(spent) + sums.seconds, 3),
+        "pace": round(recent / max(1, training.step - earlier), 6),
+        **{name: rows[-1][name] for name in _SHOWN if rows and name in rows[-1]},
+        **{name: round(value, 4) for name, value in begun.items()},
+    }
 
 
 class Bar:

@@ -33,11 +33,9 @@ from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
 from cifar_resnet.training.describe import describe_run
 from cifar_resnet.training.loop import Diverged, Training, final_weights
-from cifar_resnet.training.progress import Bar, epoch_line
+from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
 
 log = logging.getLogger("cifar_resnet")
-
-PROGRESS = ("epoch", "train_loss", "val_error", "test_error", "images_per_second")
 
 
 class StopRequest:
@@ -78,7 +76,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     def save() -> None:
         nonlocal saved
         checkpoint.save(run, {**training.state(), "fingerprint": dataset.fingerprint})
-        run.update_status(progress=progress(training))
+        run.update_status(progress=describe_progress(training))
         saved = time.monotonic()
 
     with Bar(f"{config.model.name}-{config.depth}", training, show_bar) as bar:
@@ -170,20 +168,6 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
             "run of the same model, depth, shortcut, width and number of classes"
         ) from error
     return {"folder": str(source.path.resolve()), "hash": config_hash(source.read_config())}
-
-
-def progress(training: Training) -> dict[str, Any]:
-    """How far the run is, for who looks at its folder."""
-    rows, sums = training.history, training.sums
-    begun = {"train_loss": sums.means()[0], "images_per_second": sums.images / sums.seconds} if sums.images else {}
-    return {
-        "step": training.step,
-        "steps": training.schedule.total_steps,
-        "steps_per_epoch": training.schedule.steps_per_epoch,
-        "seconds": round(sum(row["train_seconds"] + row["test_seconds"] for row in rows) + sums.seconds, 3),
-        **{name: rows[-1][name] for name in PROGRESS if rows and name in rows[-1]},
-        **{name: round(value, 4) for name, value in begun.items()},
-    }
 
 
 def in_words(error: Exception) -> str:
