@@ -186,10 +186,18 @@ def test_responses_must_be_smaller_at_every_depth(layers, judge):
     ],
 )
 def test_gradients(layers, judge, gradients, verdict, said):
-    layers("plain", [0.5] * 4, gradients)
+    layers("plain", [0.5] * 4, gradients, depth=56)
     claim = judge(6)
     assert claim.verdict == verdict
     assert said in claim.evidence
+
+
+@pytest.mark.parametrize(("gradients", "verdict"), [((1, 1, 1, 1), OPEN), ((0.001, 1, 1, 1), FAILS)])
+def test_gradients_of_a_network_too_shallow_to_degrade_are_no_reason(layers, judge, gradients, verdict):
+    layers("plain", [0.5] * 4, gradients, depth=20)
+    claim = judge(6)
+    assert claim.verdict == verdict
+    assert ("56 layers" in claim.missing) == ("depth=56" in claim.command) == (verdict == OPEN)
 
 
 def test_gradients_that_explode_and_then_vanish_are_said_to_do_both(layers, judge):

@@ -151,7 +151,7 @@ def test_training_is_dashed_and_test_is_solid(make_run, epochs):
     train, test = figure.axes[0].lines
     assert (train.get_ydata()[-1], train.is_dashed()) == (1.0, True)
     assert (test.get_ydata()[-1], test.is_dashed()) == (5.0, False)
-    assert legend_of(figure) == ["20 layers", "training error", "test error"]
+    assert (figure.axes[0].get_title(), legend_of(figure)) == ("resnet, 20 layers", ["training error", "test error"])
 
 
 def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_path):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cifar_resnet.report.claims.claim import OPEN, Case, Claim, combine
+from cifar_resnet.report.claims.claim import FAILS, OPEN, Case, Claim, combine
 from cifar_resnet.report.statistics import ONE_SEED, compare
 
 # Gradients at the input's quarter of the layers that are this share of those at the output's quarter have vanished, and
 # from that share on they have not; between the two the verdict is left open. Ours: the papers give no number.
 VANISHED, HEALTHY = 0.01, 0.1
+# Plain networks from this depth on degrade (He et al. 2015, Figure 6); what a shallower one's gradients do not do is no
+# reason of it.
+DEGRADES = 56
 # With one seed there is no interval, so this share of the layers must agree with their mean.
 AGREEING = 0.75
 _ENABLED = ("diagnostics.enabled=true",)
@@ -84,7 +87,8 @@ def gradients(case: Case) -> Claim:
     normalisation the gradients' norms stay healthy. The measure is a geometric mean of norms of the loss's gradient
     with respect to a layer's output: that over the quarter of the layers next to the input, as a share of that over
     the quarter next to the output; at the first or the last recorded epoch, where it is smaller. The claim holds where
-    the share is at least HEALTHY in every seed, doesn't where it is below VANISHED in any, and can't be told otherwise.
+    the share is at least HEALTHY in every seed and the network as deep as those that degrade, doesn't where it is below
+    VANISHED in any, and can't be told otherwise.
     """
     statement = "Gradients don't vanish on their way through a plain network, so that isn't why it degrades."
     depths = [depth for depth in case.depths("plain") if not case.diagnostics("plain", depth).empty]
@@ -107,8 +111,15 @@ def gradients(case: Case) -> Claim:
         if (part["epoch"] == epoch).any()
     }
     worst = {seed: min(share for (of, _), share in shares.items() if of == seed) for seed, _ in shares}
-    signs = [1 if share >= HEALTHY else -1 if share < VANISHED else 0 for share in worst.values()]
-    return Claim(6, "gradients", statement, combine(signs), _say_shares(depths[-1], epochs, shares))
+    deep = depths[-1] >= DEGRADES
+    signs = [int(deep) if share >= HEALTHY else -1 if share < VANISHED else 0 for share in worst.values()]
+    verdict, evidence = combine(signs), _say_shares(depths[-1], epochs, shares)
+    if deep or verdict == FAILS:
+        return Claim(6, "gradients", statement, verdict, evidence)
+    missing = f"diagnostics of a plain network deep enough to degrade, of {DEGRADES} layers"
+    return Claim(
+        6, "gradients", statement, verdict, evidence, missing, case.command(["plain"], [DEGRADES], extra=_ENABLED)
+    )
 
 
 def _share(layers: pd.DataFrame) -> float:

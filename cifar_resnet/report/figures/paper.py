@@ -70,14 +70,14 @@ def draw_train_and_test(epochs: pd.DataFrame) -> Figure | None:
                 points = part[part["depth"] == depth]
                 if len(points):
                     draw_line(axes, points, index, **drawn, **dashes)
-        axes.set(title=model, xlabel="epoch")
+        axes.set(title=model if len(depths) > 1 else f"{model}, {depths[0]} layers", xlabel="epoch")
         style.integer_ticks(axes)
     panels[0].set_ylabel(f"error (%{suffix})")
-    alone = models[0] if len(models) == 1 else None
-    handles: list[Artist] = [
-        style.line_handle(f"{depth} layers", **drawn)
-        for depth, drawn in zip(depths, style.line_styles(alone, len(depths)), strict=True)
-    ]
+    handles: list[Artist] = []
+    if len(depths) > 1:  # the only depth's line would look like that of the test error
+        alone = models[0] if len(models) == 1 else None
+        styles = style.line_styles(alone, len(depths))
+        handles += [style.line_handle(f"{depth} layers", **drawn) for depth, drawn in zip(depths, styles, strict=True)]
     middle = style.shades(None, 1)[0]
     handles += [
         style.line_handle(SIDES[columns[0]], color=middle, dashes=style.TRAINING_DASHES),
