@@ -200,6 +200,14 @@ def test_gradients_of_a_network_too_shallow_to_degrade_are_no_reason(layers, jud
     assert ("56 layers" in claim.missing) == ("depth=56" in claim.command) == (verdict == OPEN)
 
 
+@pytest.mark.parametrize(("depth", "wanted"), [(20, 56), (110, 110)])
+def test_gradients_that_nobody_recorded_are_asked_of_a_network_that_degrades(network, judge, depth, wanted):
+    network("plain", depth, [5.0])
+    claim = judge(6)
+    assert claim.verdict == OPEN
+    assert f"depth={wanted} " in claim.command
+
+
 def test_gradients_that_explode_and_then_vanish_are_said_to_do_both(layers, judge):
     layers("plain", [0.5] * 4, {0: (1000, 1, 1, 1), 2: (0.001, 1, 1, 1)})
     claim = judge(6)

@@ -93,14 +93,14 @@ def gradients(case: Case) -> Claim:
     statement = "Gradients don't vanish on their way through a plain network, so that isn't why it degrades."
     depths = [depth for depth in case.depths("plain") if not case.diagnostics("plain", depth).empty]
     if not depths:
-        wanted = case.depths("plain")[-1:] or [56]
+        deepest = max([DEGRADES, *case.depths("plain")])
         return Claim(
             6,
             "gradients",
             statement,
             OPEN,
             missing="diagnostics of a plain network",
-            command=case.command(["plain"], wanted, extra=_ENABLED),
+            command=case.command(["plain"], [deepest], extra=_ENABLED),
         )
     layers = case.diagnostics("plain", depths[-1])
     epochs = sorted({int(layers["epoch"].min()), int(layers["epoch"].max())})
@@ -113,13 +113,11 @@ def gradients(case: Case) -> Claim:
     worst = {seed: min(share for (of, _), share in shares.items() if of == seed) for seed, _ in shares}
     deep = depths[-1] >= DEGRADES
     signs = [int(deep) if share >= HEALTHY else -1 if share < VANISHED else 0 for share in worst.values()]
-    verdict, evidence = combine(signs), _say_shares(depths[-1], epochs, shares)
-    if deep or verdict == FAILS:
-        return Claim(6, "gradients", statement, verdict, evidence)
-    missing = f"diagnostics of a plain network deep enough to degrade, of {DEGRADES} layers"
-    return Claim(
-        6, "gradients", statement, verdict, evidence, missing, case.command(["plain"], [DEGRADES], extra=_ENABLED)
-    )
+    verdict, missing, command = combine(signs), "", ""
+    if not deep and verdict != FAILS:
+        missing = f"diagnostics of a plain network deep enough to degrade, of {DEGRADES} layers"
+        command = case.command(["plain"], [DEGRADES], extra=_ENABLED)
+    return Claim(6, "gradients", statement, verdict, _say_shares(depths[-1], epochs, shares), missing, command)
 
 
 def _share(layers: pd.DataFrame) -> float:
