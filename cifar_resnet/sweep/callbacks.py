@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores, count_slots
-from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
+from cifar_resnet.errors import ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
@@ -34,19 +33,20 @@ _live: LiveTable | None = None
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Shows a user's mistake as one line and ends with exit code 2.
+    """Shows a user's mistake as one line and ends with exit code 2, and a fault of ours with a traceback and 1.
 
-    Hydra swallows what a callback raises, except SystemExit.
+    Hydra makes a warning of what a callback raises, except SystemExit, and would go on to train what wasn't checked.
     """
     try:
         yield
-    except (CifarResnetError, HydraException, OmegaConfBaseException, ValueError) as error:
-        if not is_users(error):
-            raise
+    except Exception as error:
         if _live is not None:
             _live.stop()
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(ExitCode.USER)
+        if is_users(error):
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            sys.exit(ExitCode.USER)
+        traceback.print_exc()
+        sys.exit(ExitCode.FAILED)
 
 
 class Plan(Callback):
@@ -65,8 +65,10 @@ class Plan(Callback):
             checked = compose.check_run(config)
             compose.check_device(checked)
             compose.check_extras(checked)
+            by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
+            _check_images(by_run)
             if checked.runtime.dry_run:
-                self._dry_run([checked], [RunDir(config.hydra.run.dir)])
+                self._dry_run(by_run)
             compose.check_out(config.out)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -83,12 +85,15 @@ class Plan(Callback):
                 compose.check_device(one)
                 compose.check_extras(one)
             planned = {compose.run_dir(run_config): run_config for run_config in configs}
-            self.runs = list(planned)
-            self.depths = [one.depth for one in checked]
+            # By folder: values that aren't the run's own, as of runtime.threads, name one run twice.
+            by_run = dict(zip(map(compose.run_dir, configs), checked, strict=True))
+            self.runs, self.depths = list(by_run), [one.depth for one in by_run.values()]
+            if not on_slurm:  # nor see the images
+                _check_images(by_run)
             if any(one.runtime.dry_run for one in checked):
                 if searches:
                     print(f"the search trains {config.hydra.sweeper.n_trials} runs like this one:")
-                self._dry_run(checked, self.runs)
+                self._dry_run(by_run)
             for out in {run_config.out for run_config in configs}:
                 compose.check_out(out)
             if searches:
@@ -96,7 +101,7 @@ class Plan(Callback):
         attached = slurm.attached(self.runs) if on_slurm else {}
         _print_standing(planned, self.at_a_time, config.runtime.retry_failed, attached)
         shown = (searches or bool(self.runs)) and config.runtime.progress and sys.stdout.isatty()
-        size = config.hydra.sweeper.n_trials if searches else len(self.runs)
+        size = config.hydra.sweeper.n_trials if searches else len(configs)
         control = Control.begin(size, live=shown, on_stop=LEAVING if on_slurm else STOPPING)
         control.listen()
         if shown:
@@ -139,11 +144,18 @@ class Plan(Callback):
     def _rows(self) -> list[Row]:
         return [read_row(run, depth) for run, depth in zip(self.runs, self.depths, strict=False)]
 
-    def _dry_run(self, checked: list[Config], runs: list[RunDir]) -> None:
+    def _dry_run(self, configs: dict[RunDir, Config]) -> None:
         from cifar_resnet.sweep.plan import print_plan
 
-        print_plan(checked, runs, self.at_a_time)
+        print_plan(configs, self.at_a_time)
         sys.exit(0)
+
+
+def _check_images(configs: dict[RunDir, Config]) -> None:
+    """Raises ConfigError where a run that is to be trained has no images; finished ones do without."""
+    for run, config in configs.items():
+        if launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None:
+            compose.check_images(config)
 
 
 def _runs_at_a_time(config: DictConfig) -> int:

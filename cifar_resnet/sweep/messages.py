@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.config import FIELDS, describe, unknown_key
@@ -16,7 +17,9 @@ _FLAGS = "Only one of --"  # for `-m --cfg job`
 
 def is_users(error: BaseException) -> bool:
     """Whether a user's mistake raised it, and not a bug of ours; Hydra has ValueError for some mistakes, too."""
-    return type(error) is not ValueError or str(error).startswith((_GROUP_OVERRIDE, _FLAGS))
+    if isinstance(error, (CifarResnetError, HydraException, OmegaConfBaseException)):
+        return True
+    return type(error) is ValueError and str(error).startswith((_GROUP_OVERRIDE, _FLAGS))
 
 
 def one_line(error: BaseException) -> str:
@@ -26,6 +29,11 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={option}: expected one of {', '.join(sorted(error.options))}"
+    if isinstance(error, OverrideParseException):
+        key, equals, value = error.override.partition("=")
+        quoted = shlex.quote(f'{key}="{value or "value"}"')
+        expected = f"a value, or text with signs such as ~ in quotes: {quoted}" if equals else f"{key}=value"
+        return f"{error.override}: expected {expected}"
     if isinstance(error, ConfigCompositionException):
         named = re.search(r"Could not (?:override|append to config\. An item is already at) '([^']+)'", str(error))
         if named and named[1] not in FIELDS:

@@ -26,18 +26,18 @@ from cifar_resnet.terminal import make_console
 _BYTES_PER_PARAMETER = 4 * 5
 
 
-def print_plan(configs: list[Config], runs: list[RunDir], at_a_time: int) -> None:
+def print_plan(configs: dict[RunDir, Config], at_a_time: int) -> None:
     """Prints a row a run: folder, state, parameters, GFLOP an image, seconds estimated from a short measurement.
 
     Raises:
         RunError: the measurement failed.
     """
-    costs = _measure(configs, at_a_time)
+    costs = _measure(list(configs.values()), at_a_time)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for head in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):
         table.add_column(head, justify="left" if head in ("run", "state") else "right", overflow="fold")
     seconds, disk = [], 0
-    for run, cost in zip(runs, costs, strict=True):
+    for run, cost in zip(configs, costs, strict=True):
         row = read_row(run)
         done = 1.0 if row.state is State.FINISHED else row.step / cost["steps"]
         seconds.append(cost["seconds"] * (1 - done))
@@ -53,10 +53,8 @@ def print_plan(configs: list[Config], runs: list[RunDir], at_a_time: int) -> Non
         )
     make_console().print(table)
     total = max(sum(seconds) / at_a_time, max(seconds))
-    print(
-        f"{len(runs)} runs, {at_a_time} at a time: about {duration(total)} in all, {disk / 1e6:,.0f} MB of disk; "
-        "nothing was trained"
-    )
+    counted = f"{len(configs)} run{'s' if len(configs) > 1 else ''}, {at_a_time} at a time"
+    print(f"{counted}: about {duration(total)} in all, {disk / 1e6:,.0f} MB of disk; nothing was trained")
     print("(times from one measured step of each; GFLOP: forward and backward, a multiply-add is two)")
 
 

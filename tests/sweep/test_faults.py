@@ -158,11 +158,24 @@ def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_
         assert run.log.read_text().count("epoch 1/100") == 1
 
 
-def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path):
-    done = program("train.py", *TWO, *TINY, "runtime.dry_run=true")
+def test_a_run_that_is_named_twice_is_planned_and_shown_once(program, tmp_path):
+    arguments = ["-m", *TINY, "depth=8,14", "runtime.threads=1,2", "hydra.launcher.n_jobs=1"]
+    planned = program("train.py", *arguments, "runtime.dry_run=true")
+    assert "2 runs, 1 at a time" in planned.stdout, planned.stderr
+    done = program("train.py", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "2 runs, " in done.stdout
-    assert done.stdout.count("pending") == 2
+    assert len(find_runs([tmp_path / "outputs"])) == 2
+    assert "[4/4] resnet-14" in done.stdout
+    summary = done.stdout[done.stdout.rindex("test error") :].splitlines()
+    assert [line.split()[0] for line in summary if "finished" in line] == ["resnet-8", "resnet-14"]
+
+
+@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (TWO, "2 runs, ")], ids=["alone", "sweep"])
+def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path, sweep, runs):
+    done = program("train.py", *sweep, *TINY, "runtime.dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert runs in done.stdout
+    assert done.stdout.count("pending") == int(runs[0])
     assert not (tmp_path / "outputs").exists()
 
 

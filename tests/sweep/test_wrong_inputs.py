@@ -56,9 +56,13 @@ VALUES = [
     (["out=/proc/nowhere"], "expected a folder that can be written to"),
     (["init_from=nowhere"], "expected the folder of a finished run"),
     (["data=image_folder"], "needs the folder that holds the images"),
-    (["depth"], "depth"),
+    (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no folder nowhere/train"),
+    (["-m", "data=image_folder", "data.root=nowhere"], "data.root=nowhere: no folder nowhere/train"),
+    (["depth"], "depth: expected depth=value"),
     (["=3"], "name of one of its options"),
-    (["optim.milestones=[1"], "[1"),
+    (["optim.milestones=[1"], "optim.milestones=[1: expected a value"),
+    (["data=image_folder", "data.root=~/images"], """in quotes: 'data.root="~/images"'"""),
+    (["-m", "data=image_folder", "data.root=~/images"], """in quotes: 'data.root="~/images"'"""),
     (["model=plain,resnet"], "model"),
     (["-m", "--cfg", "job"], "Only one of --run, --multirun"),
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
@@ -134,6 +138,19 @@ def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(compos
     run = RunDir(tmp_path / "run")
     run.write_config(composed("data=image_folder", f"data.root='{images}'", "depth=8", "runtime.threads=1"))
     check(work(run), message)
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
+def test_finished_runs_do_without_their_images_and_new_ones_do_not(program, images, tmp_path, sweep):
+    command = ["train.py", *sweep, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
+    assert program(*command, "optim.epochs=1").returncode == 0
+    images.rename(tmp_path / "elsewhere")
+    before = find_runs([tmp_path / "outputs"])
+    again = program(*command, "optim.epochs=1")
+    assert again.returncode == 0, again.stderr
+    assert "finished before; skipped" in again.stdout
+    check(program(*command, "optim.epochs=2"), "no folder images/train")
+    assert find_runs([tmp_path / "outputs"]) == before
 
 
 def test_spaces_unicode_and_quotes_in_paths_work(program, images, tmp_path):
