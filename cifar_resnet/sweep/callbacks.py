@@ -23,7 +23,7 @@ from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import is_users, one_line
-from cifar_resnet.sweep.table import Row, labels, make_summary, make_table, read_row
+from cifar_resnet.sweep.table import Row, count_runs, labels, make_summary, make_table, read_row
 from cifar_resnet.terminal import make_console
 
 _WAIT_SECONDS = 1.0
@@ -193,7 +193,8 @@ def _print_standing(
     waiting -= counts[State.RUNNING] + len(looked_into)
     named = [part for part in parts if not part.startswith("0 ")]
     if runs:
-        print(f"{len(runs)} runs: {', '.join([*named, f'{waiting} to train'])}, {at_a_time} at a time", flush=True)
+        standing = ", ".join([*named, f"{waiting} to train"])
+        print(f"{count_runs(len(runs))}: {standing}, {at_a_time} at a time", flush=True)
 
 
 def _await_others(control: Control) -> None:

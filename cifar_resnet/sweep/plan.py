@@ -19,7 +19,7 @@ from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep.launch import worker_config, worker_environment
-from cifar_resnet.sweep.table import duration, read_row
+from cifar_resnet.sweep.table import count_runs, duration, read_row
 from cifar_resnet.terminal import make_console
 
 # Two checkpoints of weights and momentum, and the final weights, in numbers of four bytes.
@@ -53,7 +53,7 @@ def print_plan(configs: dict[RunDir, Config], at_a_time: int) -> None:
         )
     make_console().print(table)
     total = max(sum(seconds) / at_a_time, max(seconds))
-    counted = f"{len(configs)} run{'s' if len(configs) > 1 else ''}, {at_a_time} at a time"
+    counted = f"{count_runs(len(configs))}, {at_a_time} at a time"
     print(f"{counted}: about {duration(total)} in all, {disk / 1e6:,.0f} MB of disk; nothing was trained")
     print("(times from one measured step of each; GFLOP: forward and backward, a multiply-add is two)")
 

@@ -124,6 +124,11 @@ def _parts(name: str) -> tuple[str, list[str], str]:
     return seed, [item for item in overridden.split(",") if item], hash8
 
 
+def count_runs(number: int) -> str:
+    """1 run, 2 runs."""
+    return f"{number} run" if number == 1 else f"{number} runs"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as a person reads them.
 
@@ -218,7 +223,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     left_over = total_left(rows, at_a_time)
     if left_over:
         parts.append(f"about {duration(left_over)} left")
-    return Group(table, Text(f"{len(rows)} runs: " + ", ".join(parts), style="bold"))
+    return Group(table, Text(f"{count_runs(len(rows))}: " + ", ".join(parts), style="bold"))
 
 
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
