@@ -37,7 +37,13 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
     kind = filelock.SoftFileLock if are_soft() else filelock.FileLock
     lock = kind(file_of(folder), timeout=timeout)
     try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            if not are_soft():
+                raise
+            # Up to filelock 4.1, the last for Python 3.10, one try frees a dead holder's lock and the next one has it.
+            lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise BusyError(f"{folder}: another process is training this run; left alone") from error
     try:
