@@ -82,10 +82,14 @@ def test_a_killed_preparation_leaves_no_half_cache(images, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         read(images)
     monkeypatch.undo()
-    name = next(path.name for path in (images / "cache").iterdir() if path.name.endswith(".lock"))
-    left = images / "cache" / name.replace(".lock", ".tmp123")
-    left.mkdir()
-    (left / "train-images.npy").write_text("half")
+    assert [path for path in (images / "cache").iterdir() if path.suffix != ".lock"] == []
+    assert len(read(images).train.labels) == 6
+
+
+def test_what_a_killed_process_left_of_a_cache_is_removed(images):
+    read(images)
+    (cache,) = (path for path in (images / "cache").iterdir() if path.suffix != ".lock")
+    left = cache.rename(cache.with_name(f".{cache.name}.tmp123"))
     assert len(read(images).train.labels) == 6
     assert not left.exists()
 
