@@ -44,8 +44,10 @@ def folder_name(path: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:40] or "images"
 
 
-OmegaConf.register_new_resolver("scaled_milestones", scaled_milestones, replace=True)
-OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+# The name that OmegaConf 2.4 has for it, which warns of the one before.
+register_resolver = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)
+register_resolver("scaled_milestones", scaled_milestones, replace=True)
+register_resolver("folder_name", folder_name, replace=True)
 
 
 def recipe(flat: Mapping[str, Any]) -> str:

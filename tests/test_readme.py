@@ -9,7 +9,7 @@ from cifar_resnet.reference import PUBLISHED
 
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")
 # Code, links' targets and versions are no figures.
-NAMES = "section|Python|PyTorch|pandas|Optuna|SQLAlchemy|optuna-sweeper"
+NAMES = "section|Python|PyTorch|pandas|Hydra|Optuna|SQLAlchemy|optuna-sweeper"
 NO_FIGURES = re.compile(rf"^    .*$|`[^`]*`|\]\([^)]*\)|(?:{NAMES})\s\d+\.\d+(?:\.\d+)?", re.MULTILINE)
 
 

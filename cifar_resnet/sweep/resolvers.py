@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet.config import Config
-from cifar_resnet.defaults import REPO_ROOT, overridden
+from cifar_resnet.defaults import REPO_ROOT, overridden, register_resolver
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.identity import run_name
 
@@ -19,6 +19,9 @@ def register() -> None:
     """Makes the schema and the resolvers known; harmless when called again."""
     # Our conf/hydra/launcher/joblib.yaml stands in for the plugin's config of the same name on purpose.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
+    # Hydra 1.4 warns of what 1.3 needs, and of how it makes the callbacks, launchers and sweepers of conf/ itself.
+    warnings.filterwarnings("ignore", r"The version_base parameter is deprecated")
+    warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved")
     ConfigStore.instance().store(name="schema", node=Config)
     resolvers: dict[str, Callable[..., Any]] = {
         "repo_root": lambda: str(REPO_ROOT),
@@ -27,7 +30,7 @@ def register() -> None:
         "a_tenth_of": _a_tenth_of,
     }
     for name, resolver in resolvers.items():
-        OmegaConf.register_new_resolver(name, resolver, replace=True)
+        register_resolver(name, resolver, replace=True)
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
