@@ -6,6 +6,7 @@ Sweeps name run folders by it, reports name the rows of an ablation and the comm
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -44,10 +45,10 @@ def folder_name(path: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:40] or "images"
 
 
-# The name that OmegaConf 2.4 has for it, which warns of the one before.
-register_resolver = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)
-register_resolver("scaled_milestones", scaled_milestones, replace=True)
-register_resolver("folder_name", folder_name, replace=True)
+# OmegaConf 2.4 warns of it; its new name is in 2.3 that of another function.
+warnings.filterwarnings("ignore", r"register_new_resolver\(\) is deprecated")
+OmegaConf.register_new_resolver("scaled_milestones", scaled_milestones, replace=True)
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 def recipe(flat: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet.config import Config
-from cifar_resnet.defaults import REPO_ROOT, overridden, register_resolver
+from cifar_resnet.defaults import REPO_ROOT, overridden
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.identity import run_name
 
@@ -30,7 +30,7 @@ def register() -> None:
         "a_tenth_of": _a_tenth_of,
     }
     for name, resolver in resolvers.items():
-        register_resolver(name, resolver, replace=True)
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
