@@ -98,6 +98,15 @@ def test_so_it_is_from_a_terminal(program, tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
+def test_a_fault_of_the_checks_trains_nothing(train_py, tmp_path, monkeypatch, sweep):
+    monkeypatch.setattr("cifar_resnet.sweep.compose.check_extras", lambda config: config.no_such_key)
+    done = train_py(*sweep, *TINY)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "AttributeError" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_gpu_is_refused_where_there_is_none(train_py, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one")
