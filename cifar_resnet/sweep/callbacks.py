@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.config import Config
+from cifar_resnet.config import Config, require_images
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
 from cifar_resnet.run_dir import RunDir, State
@@ -84,9 +84,9 @@ class Plan(Callback):
             for one in [] if on_slurm else checked[:1]:  # a login node needn't have a GPU
                 compose.check_device(one)
                 compose.check_extras(one)
-            planned = {compose.run_dir(run_config): run_config for run_config in configs}
             # By folder: values that aren't the run's own, as of runtime.threads, name one run twice.
-            by_run = dict(zip(map(compose.run_dir, configs), checked, strict=True))
+            folders = [compose.run_dir(run_config) for run_config in configs]
+            planned, by_run = dict(zip(folders, configs, strict=True)), dict(zip(folders, checked, strict=True))
             self.runs, self.depths = list(by_run), [one.depth for one in by_run.values()]
             if not on_slurm:  # nor see the images
                 _check_images(by_run)
@@ -152,10 +152,11 @@ class Plan(Callback):
 
 
 def _check_images(configs: dict[RunDir, Config]) -> None:
-    """Raises ConfigError where a run that is to be trained has no images; finished ones do without."""
+    """Raises DataError where a run that is to be trained has no images; finished ones do without."""
     for run, config in configs.items():
-        if launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None:
-            compose.check_images(config)
+        in_folder = config.data.kind == "image_folder"
+        if in_folder and launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None:
+            require_images(Path(str(config.data.root)).expanduser())
 
 
 def _runs_at_a_time(config: DictConfig) -> int:

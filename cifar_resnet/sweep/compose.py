@@ -102,17 +102,6 @@ def check_extras(config: Config) -> None:
         require_tensorboard()
 
 
-def check_images(config: Config) -> None:
-    """Raises ConfigError where `data.root` is no folder of images; what is in the images, the worker sees."""
-    if config.data.kind == "image_folder":
-        root = Path(str(config.data.root)).expanduser()
-        for folder in (root / "train", root / "test"):
-            if not folder.is_dir():
-                raise ConfigError(
-                    f"data.root={root}: no folder {folder}; expected train/<class>/* and test/<class>/* images"
-                )
-
-
 def run_dir(config: DictConfig) -> RunDir:
     """The folder of a composed run of a sweep."""
     return RunDir(Path(os.path.abspath(config.hydra.sweep.dir)) / config.hydra.sweep.subdir)

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
-from cifar_resnet.config import DataConfig
+from cifar_resnet.config import DataConfig, require_images
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import DataError
 from cifar_resnet.training.data.dataset import Source, Split, fingerprint
@@ -61,9 +61,8 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 def list_classes(root: Path, split: str) -> tuple[str, ...]:
     """The class folders of a split, sorted."""
+    require_images(root)
     folder = root / split
-    if not folder.is_dir():
-        raise DataError(f"data.root={root}: no folder {folder}; expected train/<class>/* and test/<class>/* images")
     classes = tuple(sorted(item.name for item in os.scandir(folder) if item.is_dir() and item.name[0] != "."))
     if not classes:
         raise DataError(f"{folder} has no class folders; expected {split}/<class>/* images")
