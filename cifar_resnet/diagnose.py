@@ -124,7 +124,8 @@ def _write(measured: pd.DataFrame, out: Path) -> None:
             style.save_png(diagnostics.draw_initialisation(measured), picture)
     except OSError as error:
         raise ConfigError(f"--out {out}: expected a folder that can be written to ({error.strerror})") from error
-    print(f"{len(measured)} layers of {int((measured['layer'] == 1).sum())} networks: {table}, {picture}")
+    networks = int((measured["layer"] == 1).sum())
+    print(f"{len(measured)} layers of {networks} network{'s' * (networks != 1)}: {table}, {picture}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return f"{line.partition(':')[2].strip()} ({torch.backends.cpu.get_cpu_capability()})"
     return f"{platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"

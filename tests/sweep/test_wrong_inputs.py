@@ -1,6 +1,7 @@
 """Whatever is wrong with what a user gives: one line that says so, exit code 2, and nothing written elsewhere."""
 
 import hashlib
+import importlib
 import pickle
 import shutil
 import sys
@@ -112,6 +113,13 @@ def test_a_gpu_is_refused_where_there_is_none(train_py, tmp_path):
         pytest.skip("there is one")
     check(train_py("runtime.device=cuda", *TINY), "no GPU is seen here")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_is_refused_by_the_way_that_works_there(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    done = called(lambda: importlib.reload(sys.modules["cifar_resnet.sweep"]))
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "WSL" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_output_folder_that_is_a_file_is_refused(train_py, tmp_path):
