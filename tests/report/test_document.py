@@ -158,10 +158,19 @@ def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
 def test_no_finished_run_is_said_and_listed(make_run, report, tmp_path):
     make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
     text = report()
-    assert "None of the 1 runs found on digits has finished" in text
+    assert "The one run found on digits has not finished" in text
     assert "out of memory" in text
+    assert "![Figure 1. How far runs that haven't finished have come" in text
     assert sections(text) == ["Introduction", "How to reproduce"]
     assert "\\begin{document}" in (tmp_path / "report/report.tex").read_text()
+
+
+def test_unfinished_runs_are_drawn_beside_their_table_and_nowhere_else(make_run, report):
+    make_run("a", [50.0, 6.0])
+    make_run("b", [90.0, 80.0], depth=110, state="running")
+    last = report().partition("## How to reproduce")
+    assert "figures/left_out.png" in last[2] and "figures/left_out.png" not in last[0]
+    assert "None of the" not in last[0]
 
 
 def test_commands_are_those_that_train_the_runs(nine_report):

@@ -282,8 +282,16 @@ def test_a_figure_of_an_earlier_report_does_not_stay(make_run, drawn):
     assert not (folder / "degradation.png").exists()
 
 
-def test_unfinished_runs_are_not_drawn(make_run, drawn):
+def test_unfinished_runs_have_a_figure_of_their_own(make_run, drawn):
     make_run("a", [90.0, 90.0], state="diverged")
+    assert drawn()[0] == ["left_out"]
+    make_run("b", [50.0, 6.0], model="plain")
+    names, _ = drawn()
+    assert names[0] == "left_out" and "training_loss" in names
+
+
+def test_what_has_no_epoch_yet_is_not_drawn(make_run, drawn):
+    make_run("a", [], state="running")
     assert drawn()[0] == []
 
 

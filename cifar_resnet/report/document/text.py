@@ -20,7 +20,7 @@ from cifar_resnet.report.figures import Drawn
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table, escape
 
-_SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion")
+_SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
 _NAMES = {"plain": "plain", "resnet": "residual", "preact": "pre-activation"}
 
 

@@ -1,4 +1,4 @@
-"""Draws the figures of one data set's finished runs, as PNG and SVG; leaves out what there is nothing to show of."""
+"""Draws the figures of one data set's runs, as PNG and SVG; leaves out what there is nothing to show of."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Drawn:
 
     name: the files' stem, of `<out>/figures/<name>.png` and `.svg`.
     caption: what it shows, a sentence or two of plain text.
-    section: the part of the report it belongs to: setup, curves, comparison, ablation, classes, discussion.
+    section: the part of the report it belongs to: setup, curves, comparison, ablation, classes, discussion, left-out.
     """
 
     name: str
@@ -82,7 +82,17 @@ def _save(figure: Figure, stem: Path) -> None:
 def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure | None]]]:
     """Every figure that there may be, with its caption, and what makes it."""
     finished = runs.finished
-    epochs = runs.epochs[runs.epochs["state"].astype(str) == State.FINISHED.value]
+    ended = runs.epochs["state"].astype(str) == State.FINISHED.value
+    epochs, so_far = runs.epochs[ended], runs.epochs[~ended]
+    yield (
+        Drawn(
+            "left_out",
+            "How far runs that haven't finished have come: the training error of each epoch. No other figure has them, "
+            "and no table but those of runs.",
+            "left-out",
+        ),
+        lambda: curves.draw(so_far, "train_error", "training error\n(%{})"),
+    )
     if finished.empty or epochs.empty:
         return
     main = runs.main_settings[data]

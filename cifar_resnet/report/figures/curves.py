@@ -20,7 +20,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
     """A column of the epochs: a panel a model, a line a depth or setting, the mean over seeds in a band.
 
     Args:
-        epochs: a row a run and epoch, of finished runs of one data set.
+        epochs: a row a run and epoch, of runs of one data set.
         column: what is drawn.
         label: of its axis, with a place for the scale, such as "test error (%{})".
 
@@ -33,6 +33,8 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
     layout = Layout(_in_readers_order(means, epochs), rank(means))
     figure, grid = style.figure_of(len(layout.rows), len(layout.models))
     panels = list(chain.from_iterable(grid))
+    for axes in panels[1:]:
+        axes.sharex(panels[0])
     suffix = style.scale(panels, pd.concat([means["low"], means["high"]]))
     for axes, model, part in layout.panels(grid):
         draw_rest(axes, layout.rest(part))
