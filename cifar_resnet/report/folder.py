@@ -57,8 +57,35 @@ def _state(run: RunDir, status: dict[str, Any]) -> tuple[str, str | None]:
         return state, reason
 
 
+def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """What trained a run, the last sitting last: commit, device, threads, and the versions of PyTorch and Python."""
+    made = []
+    for part in [*status.get("earlier", []), status]:
+        versions = part.get("versions") or {}
+        named = {key: part.get(key) for key in ("commit", "device", "threads")}
+        made.append({**named, "torch": versions.get("torch"), "python": versions.get("python")})
+    return made
+
+
+def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
+    """In what a sitting was another one than the last, as the table of runs has it."""
+    shown = {
+        "commit": short_commit(earlier["commit"]),
+        "device": earlier["device"],
+        "threads": f"{earlier['threads']} threads",
+        "torch": f"torch {earlier['torch']}",
+        "python": f"python {earlier['python']}",
+    }
+    return ", ".join(str(shown[key]) for key in shown if earlier[key] != last[key])
+
+
+def short_commit(commit: str | None, digits: int = 8) -> str | None:
+    """The commit's first digits, with a + where files differed from it."""
+    return commit and commit[:digits] + "+" * commit.endswith("+changes")
+
+
 def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
-    data, versions = status.get("data") or {}, status.get("versions") or {}
+    data, (*earlier, made_by) = status.get("data") or {}, makers(status)
     state, reason = _state(run, status)
     return {
         "data": str(config["data"]["name"]),
@@ -75,13 +102,14 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "val_images": data.get("val_images"),
         "test_images": data.get("test_images"),
         "classes": data.get("classes"),
-        "device": status.get("device"),
-        "threads": status.get("threads"),
+        "device": made_by["device"],
+        "threads": made_by["threads"],
         "precision": config["precision"],
         "fingerprint": data.get("fingerprint"),
-        "commit": status.get("commit"),
-        "torch": versions.get("torch"),
-        "python": versions.get("python"),
+        "commit": made_by["commit"],
+        "torch": made_by["torch"],
+        "python": made_by["python"],
+        "earlier": "; ".join(_differences(part, made_by) for part in earlier) or None,
         "hash": config_hash(config),
         "folder": str(run.path),
     }

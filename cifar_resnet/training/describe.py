@@ -42,6 +42,21 @@ def git_commit() -> str | None:
     return f"{commit}+changes" if changes else commit
 
 
+_MADE_BY = ("commit", "device", "threads", "versions")
+
+
+def earlier(status: dict[str, Any], described: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a run that goes on was trained by before, where it differs from what `described` says of now.
+
+    Args:
+        status: its run.json, as the sitting before has left it.
+        described: what `describe_run` says.
+    """
+    before, present = ({key: of.get(key) for key in _MADE_BY} for of in (status, described))
+    known = [*status.get("earlier", []), *([before] if before["device"] else [])]
+    return [part for index, part in enumerate(known) if part != present and part not in known[:index]]
+
+
 def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:
     """What run.json says of how the run was made."""
     return {

@@ -31,7 +31,7 @@ from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, S
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
-from cifar_resnet.training.describe import describe_run
+from cifar_resnet.training.describe import describe_run, earlier
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
 
@@ -69,7 +69,9 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     dataset = load(config.data, config.seed, progress=show_bar)
     training = Training(config, dataset, device)
     origin = _take_up(run, config, dataset, training)
-    run.update_status(**describe_run(config, dataset, training, threads), **origin)
+    described = describe_run(config, dataset, training, threads)
+    before = earlier(run.read_status(), described) if training.step > 0 else []
+    run.update_status(**described, earlier=before, **origin)
 
     saved = time.monotonic()
 

@@ -155,6 +155,16 @@ def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
     assert "**One seed.**" not in report()
 
 
+def test_earlier_sittings_have_a_part_in_what_made_the_runs(make_run, report):
+    versions = {"torch": "2.13.0", "python": "3.11.7"}
+    before = {"commit": "f" * 40, "device": "another CPU", "threads": 1, "versions": versions}
+    make_run("a", [6.0], status={"commit": "0" * 40, "versions": versions, "earlier": [before]})
+    text = report()
+    assert "made by commits `ffffffffff` and `0000000000`" in text
+    assert "computed on another CPU and a CPU" in text
+    assert "**Several machines or versions.**" in text
+
+
 def test_no_finished_run_is_said_and_listed(make_run, report, tmp_path):
     make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
     text = report()

@@ -200,6 +200,16 @@ def test_every_run_can_be_traced(make_run, tmp_path):
     assert len(row["config"]) == 8
 
 
+def test_a_run_of_several_sittings_says_what_was_another_one_then(make_run, tmp_path):
+    versions = {"torch": "2.13.0", "python": "3.11.7"}
+    before = {"commit": "f" * 40, "device": "a CPU", "threads": 2, "versions": {**versions, "torch": "2.12.0"}}
+    make_run("a", [6.0], status={"commit": "0" * 40, "versions": versions, "earlier": [before]})
+    make_run("b", [6.0], seed=1, status={"commit": "0" * 40, "versions": versions, "earlier": []})
+    one, other = rows(tables.runs_table(load.load([tmp_path]), "digits"))
+    assert (one["commit"], one["earlier sittings"]) == ("00000000", "ffffffff, 2 threads, torch 2.12.0")
+    assert other["earlier sittings"] == "–"
+
+
 def test_markdown_has_the_cells_and_no_markup_of_theirs():
     cell = "<script>alert(1)</script> | *a_b* `c` [d](e) &amp; # \\ ~"
     table = Table("t", "T", pd.DataFrame({"a|b": [cell, "x"], "n (%)": ["6.61 ± 0.16", "–"]}))

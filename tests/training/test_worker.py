@@ -13,7 +13,7 @@ import torch
 from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run_dir import RunDir, State
-from cifar_resnet.training import worker
+from cifar_resnet.training import describe, worker
 from tests.conftest import work
 from tests.training.conftest import finish
 
@@ -69,6 +69,25 @@ def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder, monkeypa
     assert metrics(whole) == metrics(stopped)
     a, b = (torch.load(run.final, weights_only=True) for run in (whole, stopped))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_names_every_commit_that_trained_a_part_of_it(make_folder, monkeypatch):
+    run = make_folder("a", "optim.epochs=4", "optim.batch_size=8")
+    earlier = {}
+    for commit in ("first", "second", "second", "first"):
+        monkeypatch.setattr(describe, "git_commit", lambda commit=commit: commit)
+        with monkeypatch.context() as patch:
+            signalled(patch, signal.SIGTERM, 4)
+            work(run)
+        status = run.read_status()
+        assert status["commit"] == commit
+        earlier[commit] = [part["commit"] for part in status["earlier"]]
+    assert earlier == {"first": ["second"], "second": ["first"]}
+    assert status["earlier"][0]["versions"] == status["versions"]
+    for checkpoint in (run.checkpoint, run.previous_checkpoint):
+        checkpoint.unlink(missing_ok=True)
+    finish(run)
+    assert run.read_status()["earlier"] == []
 
 
 def test_a_run_that_goes_on_is_not_said_to_have_ended(make_folder, monkeypatch):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cifar_resnet.identity import flatten
 from cifar_resnet.report.claims import Claim
+from cifar_resnet.report.folder import makers
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
 
@@ -71,8 +72,13 @@ class Facts:
         return values[0] if len(values) == 1 else None
 
     def measured(self, column: str) -> list[Any]:
-        """The different values of a column of the finished runs, without missing ones."""
-        return [value for value in self.finished[column].dropna().unique() if value != ""]
+        """The different values of a column of the finished runs, also of their earlier sittings; no missing ones."""
+        values = [part[column] for part in self._makers if part.get(column) is not None]
+        return list(dict.fromkeys([*values, *(value for value in self.finished[column].dropna() if value != "")]))
+
+    @cached_property
+    def _makers(self) -> list[dict[str, Any]]:
+        return [part for folder in self.finished["folder"] for part in makers(self.runs.statuses[folder])]
 
     @property
     def all_cifar10(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report.factors import describe, in_words, sort_key
+from cifar_resnet.report.folder import short_commit
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import decimals
 from cifar_resnet.report.tables.table import MISSING, Table
@@ -29,6 +30,7 @@ _COLUMNS = {
     "python": "python",
     "device": "device",
     "threads": "threads",
+    "earlier sittings": "earlier",
     "precision": "precision",
     "folder": "folder",
 }
@@ -42,7 +44,7 @@ def runs_table(runs: Runs, data: str) -> Table:
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     note = (
         "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + where "
-        "files differed from it."
+        "files differed from it; earlier sittings: what was another one then."
     )
     return Table("runs", f"Runs on {data}", frame.drop(columns=empty), note, part.drop(columns="off_default"))
 
@@ -50,8 +52,7 @@ def runs_table(runs: Runs, data: str) -> Table:
 def _run_row(row: dict[str, Any]) -> dict[str, str]:
     row["test_error"] = _error(row["test_error"], row["test_images"])
     row["train_error"] = _error(row["train_error"], row["train_images"])
-    if isinstance(row["commit"], str):
-        row["commit"] = row["commit"][:8] + "+" * row["commit"].endswith("+changes")
+    row["commit"] = short_commit(row["commit"]) if isinstance(row["commit"], str) else None
     for name in ("threads", "seconds"):
         row[name] = None if pd.isna(row[name]) else f"{row[name]:.{1 if name == 'seconds' else 0}f}"
     return {head: MISSING if pd.isna(row[column]) else str(row[column]) for head, column in _COLUMNS.items()}
