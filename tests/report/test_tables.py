@@ -196,6 +196,7 @@ def test_hyperparameters_are_those_of_the_runs_that_numbers_are_made_of(make_run
 def test_every_run_can_be_traced(make_run, tmp_path):
     run = make_run("a", [6.0], status={"commit": "0123456789abcdef+changes", "versions": {"torch": "2.13.0"}})
     (row,) = rows(tables.runs_table(load.load([tmp_path]), "digits"))
+    assert "earlier sittings" not in row
     assert (row["commit"], row["torch"], row["folder"], row["seed"]) == ("01234567+", "2.13.0", str(run.path), "0")
     assert len(row["config"]) == 8
 
@@ -205,7 +206,9 @@ def test_a_run_of_several_sittings_says_what_was_another_one_then(make_run, tmp_
     before = {"commit": "f" * 40, "device": "a CPU", "threads": 2, "versions": {**versions, "torch": "2.12.0"}}
     make_run("a", [6.0], status={"commit": "0" * 40, "versions": versions, "earlier": [before]})
     make_run("b", [6.0], seed=1, status={"commit": "0" * 40, "versions": versions, "earlier": []})
-    one, other = rows(tables.runs_table(load.load([tmp_path]), "digits"))
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    one, other = rows(table)
+    assert "earlier sittings:" in table.note
     assert (one["commit"], one["earlier sittings"]) == ("00000000", "ffffffff, 2 threads, torch 2.12.0")
     assert other["earlier sittings"] == "–"
 

@@ -44,8 +44,10 @@ def runs_table(runs: Runs, data: str) -> Table:
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     note = (
         "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + where "
-        "files differed from it; earlier sittings: what was another one then."
+        "files differed from it."
     )
+    if "earlier sittings" not in empty:
+        note = note.removesuffix(".") + "; earlier sittings: what was another one then."
     return Table("runs", f"Runs on {data}", frame.drop(columns=empty), note, part.drop(columns="off_default"))
 
 
