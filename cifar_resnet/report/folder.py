@@ -72,7 +72,7 @@ def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
     shown = {
         "commit": short_commit(earlier["commit"]),
         "device": earlier["device"],
-        "threads": f"{earlier['threads']} threads",
+        "threads": f"threads {earlier['threads']}",
         "torch": f"torch {earlier['torch']}",
         "python": f"python {earlier['python']}",
     }

@@ -209,7 +209,7 @@ def test_a_run_of_several_sittings_says_what_was_another_one_then(make_run, tmp_
     table = tables.runs_table(load.load([tmp_path]), "digits")
     one, other = rows(table)
     assert "earlier sittings:" in table.note
-    assert (one["commit"], one["earlier sittings"]) == ("00000000", "ffffffff, 2 threads, torch 2.12.0")
+    assert (one["commit"], one["earlier sittings"]) == ("00000000", "ffffffff, threads 2, torch 2.12.0")
     assert other["earlier sittings"] == "–"
 
 
