@@ -230,7 +230,11 @@ class RunDir:
     def state(self) -> State:
         """Where the run stands; `running` with nobody at it is `interrupted`."""
         state = State(self.read_status()["state"])
-        return State.INTERRUPTED if state is State.RUNNING and not self.is_locked() else state
+        if state is State.RUNNING and not self.is_locked():
+            # Read again: its process may have written its end, and then freed the lock, since.
+            state = State(self.read_status()["state"])
+            return State.INTERRUPTED if state is State.RUNNING else state
+        return state
 
     def mended_state(self, config: Mapping[str, Any] | None = None) -> State:
         """The state as a sweep takes it: a run whose run.json or a CSV file is damaged is rebuilt, so `interrupted`.
@@ -244,6 +248,11 @@ class RunDir:
             return State.INTERRUPTED
         whole = state is not State.FINISHED or (self._is_whole(status) and not self._lacks_diagnostics(config))
         return state if whole else State.INTERRUPTED
+
+    def has_results(self) -> bool:
+        """Whether the run has come to its end with the tables that it has; diagnostics may be being added to it."""
+        status = self.read_status()
+        return "outcome" in status and self._is_whole(status)
 
     def _is_whole(self, status: Mapping[str, Any]) -> bool:
         """Whether the tables of a finished run are those that it finished with."""

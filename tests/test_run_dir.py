@@ -160,6 +160,18 @@ def test_status_is_merged_and_pending_before_the_run_begins(tmp_path):
     assert json.loads(run.status.read_text()) == status
 
 
+def test_a_run_that_ends_while_it_is_asked_is_not_interrupted(tmp_path, monkeypatch):
+    run = RunDir(tmp_path)
+    run.update_status(state="running")
+
+    def ends(self):
+        self.update_status(state="finished")
+        return False
+
+    monkeypatch.setattr(RunDir, "is_locked", ends)
+    assert run.state() is State.FINISHED
+
+
 @pytest.mark.parametrize("kind", ["flock", "soft"])
 def test_running_with_nobody_at_it_is_interrupted(tmp_path, monkeypatch, kind):
     monkeypatch.setenv(locks.VARIABLE, kind)

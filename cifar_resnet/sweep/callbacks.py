@@ -135,7 +135,9 @@ class Plan(Callback):
             sys.exit(ExitCode.FAILED)
 
     def _all_finished(self) -> bool:
-        return all(run.mended_state() is State.FINISHED for run in self.runs)
+        # Another sweep that adds diagnostics may have taken up what this one has finished.
+        ended = (State.FINISHED, State.RUNNING)
+        return all(run.mended_state() in ended and run.has_results() for run in self.runs)
 
     def _render(self, console: Console, control: Control) -> RenderableType:
         table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)

@@ -139,6 +139,12 @@ def test_two_sweeps_at_once_train_every_run_once_and_both_end_well(start, tmp_pa
         assert run.log.read_text().count("epoch 1/20") == 1
 
 
+def taken_up(folder, known) -> int | None:
+    """The process of a run that is trained by none of the known ones."""
+    statuses = [run.read_status() for run in find_runs([folder / "outputs"])]
+    return next((one["pid"] for one in statuses if one["state"] == "running" and one["pid"] not in known), None)
+
+
 def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_for(start, tmp_path):
     command = [*TWO, *LONG, "optim.epochs=100"]
     without = start(*command)
@@ -149,8 +155,16 @@ def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_
             workers[-1].suspend()
     asking = start(*command, "diagnostics.enabled=true")
     said = next(line for line in asking.stdout if "waiting for" in line)
+    # The first sweep comes to its end while the other one adds diagnostics to what it has trained.
+    first = psutil.Process(without.pid)
+    first.suspend()
     for worker in workers:
         worker.resume()
+    adding = psutil.Process(wait_for(partial(taken_up, tmp_path, {worker.pid for worker in workers})))
+    adding.suspend()
+    first.resume()
+    assert without.wait(timeout=60) == 0
+    adding.resume()
     outputs = [sweep.communicate(timeout=300)[0] for sweep in (without, asking)]
     assert [without.returncode, asking.returncode] == [0, 0], [said, *outputs]
     for run in find_runs([tmp_path / "outputs"]):
