@@ -113,6 +113,7 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _write(measured: pd.DataFrame, out: Path) -> None:
+    from cifar_resnet.report.document.facts import count
     from cifar_resnet.report.figures import diagnostics, style
 
     table, picture = out / "initialisation.csv", out / "initialisation.png"
@@ -124,8 +125,8 @@ def _write(measured: pd.DataFrame, out: Path) -> None:
             style.save_png(diagnostics.draw_initialisation(measured), picture)
     except OSError as error:
         raise ConfigError(f"--out {out}: expected a folder that can be written to ({error.strerror})") from error
-    networks = int((measured["layer"] == 1).sum())
-    print(f"{len(measured)} layers of {networks} network{'s' * (networks != 1)}: {table}, {picture}")
+    networks = count(int((measured["layer"] == 1).sum()), "network")
+    print(f"{len(measured)} layers of {networks}: {table}, {picture}")
 
 
 if __name__ == "__main__":

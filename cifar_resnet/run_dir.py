@@ -251,7 +251,10 @@ class RunDir:
 
     def has_results(self) -> bool:
         """Whether the run has come to its end with the tables that it has; diagnostics may be being added to it."""
-        status = self.read_status()
+        try:
+            status = self.read_status()
+        except RunError:
+            return False
         return "outcome" in status and self._is_whole(status)
 
     def _is_whole(self, status: Mapping[str, Any]) -> bool:

@@ -79,9 +79,9 @@ def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
     return ", ".join(str(shown[key]) for key in shown if earlier[key] != last[key])
 
 
-def short_commit(commit: str | None, digits: int = 8) -> str | None:
+def short_commit(commit: str | None) -> str | None:
     """The commit's first digits, with a + where files differed from it."""
-    return commit and commit[:digits] + "+" * commit.endswith("+changes")
+    return commit and commit[:8] + "+" * commit.endswith("+changes")
 
 
 def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:

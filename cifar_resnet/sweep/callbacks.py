@@ -137,7 +137,7 @@ class Plan(Callback):
     def _all_finished(self) -> bool:
         # Another sweep that adds diagnostics may have taken up what this one has finished.
         ended = (State.FINISHED, State.RUNNING)
-        return all(run.mended_state() in ended and run.has_results() for run in self.runs)
+        return all(run.has_results() and run.state() in ended for run in self.runs)
 
     def _render(self, console: Console, control: Control) -> RenderableType:
         table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)
