@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from cifar_resnet import later_keys
-from cifar_resnet.errors import ConfigError, DataError
+from cifar_resnet.errors import ConfigError
 
 MODELS = ("plain", "resnet", "preact")
 SCHEDULES = ("step", "onecycle")
@@ -245,10 +244,3 @@ def check(config: Config) -> None:
         raise ConfigError("model.zero_init_residual=true: plain networks have no shortcuts; expected resnet or preact")
     if data.train_size is not None and data.holdout >= data.train_size:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")
-
-
-def require_images(root: Path) -> None:
-    """Raises DataError unless `root` has the two folders of an image folder; what is in them, reading it tells."""
-    for folder in (root / "train", root / "test"):
-        if not folder.is_dir():
-            raise DataError(f"data.root={root}: no folder {folder}; expected train/<class>/* and test/<class>/* images")

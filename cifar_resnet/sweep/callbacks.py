@@ -15,9 +15,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.config import Config, require_images
+from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
+from cifar_resnet.image_classes import list_classes
 from cifar_resnet.run_dir import RunDir, State
 from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
@@ -154,11 +155,11 @@ class Plan(Callback):
 
 
 def _check_images(configs: dict[RunDir, Config]) -> None:
-    """Raises DataError where a run that is to be trained has no images; finished ones do without."""
+    """Raises DataError where a run that is to be trained has no folder of images; finished ones do without."""
     for run, config in configs.items():
         in_folder = config.data.kind == "image_folder"
         if in_folder and launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None:
-            require_images(Path(str(config.data.root)).expanduser())
+            list_classes(Path(str(config.data.root)).expanduser())
 
 
 def _runs_at_a_time(config: DictConfig) -> int:

@@ -158,6 +158,21 @@ def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(compos
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda root: (root / "test/dog").rename(root / "test/hound"), "class 'dog' is in only one"),
+        (lambda root: [file.unlink() for file in (root / "train/cat").iterdir()], "train/cat has no images"),
+    ],
+    ids=["differing classes", "empty class"],
+)
+def test_wrong_classes_are_refused_before_anything_is_written(program, images, tmp_path, sweep, spoil, message):
+    spoil(images)
+    check(program("train.py", *sweep, "data=image_folder", "data.root=images", "depth=8"), message)
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
 def test_finished_runs_do_without_their_images_and_new_ones_do_not(program, images, tmp_path, sweep):
     command = ["train.py", *sweep, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
     assert program(*command, "optim.epochs=1").returncode == 0

@@ -20,12 +20,12 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
-from cifar_resnet.config import DataConfig, require_images
+from cifar_resnet.config import DataConfig
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import DataError
+from cifar_resnet.image_classes import is_image, list_classes
 from cifar_resnet.training.data.dataset import Source, Split, fingerprint
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _CACHE_FORMAT = 1
 _CHUNK = 250
 
@@ -46,12 +46,7 @@ def read(config: DataConfig, progress: bool) -> Source:
         DataError: a folder, class or image is missing, empty, broken or of another size; the line names it.
     """
     root = Path(config.root or ".")
-    classes, test_classes = list_classes(root, "train"), list_classes(root, "test")
-    if test_classes != classes:
-        differing = min(set(classes) ^ set(test_classes))
-        raise DataError(
-            f"{root}: class {differing!r} is in only one of train/ and test/; expected the same classes in both"
-        )
+    classes = list_classes(root)
     listings = {name: list_images(root / name, classes) for name in ("train", "test")}
     folder = Path(config.cache or root / ".cache").expanduser() / f"{config.name}-{_key(root, listings, config)}"
     if not folder.exists():
@@ -59,31 +54,12 @@ def read(config: DataConfig, progress: bool) -> Source:
     return _open(folder)
 
 
-def list_classes(root: Path, split: str) -> tuple[str, ...]:
-    """The class folders of a split, sorted."""
-    require_images(root)
-    folder = root / split
-    classes = tuple(sorted(item.name for item in os.scandir(folder) if item.is_dir() and item.name[0] != "."))
-    if not classes:
-        raise DataError(f"{folder} has no class folders; expected {split}/<class>/* images")
-    return classes
-
-
 def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
     """The images of a split; hidden files and files of other types are left out."""
     files, labels, stamps = [], [], []
     for label, name in enumerate(classes):
-        images = sorted(
-            (
-                item
-                for item in os.scandir(folder / name)
-                if item.name.lower().endswith(_EXTENSIONS) and item.name[0] != "."
-            ),
-            key=lambda item: item.name,
-        )
-        if not images:
-            raise DataError(f"{folder / name} has no images; expected .jpg or .png files, or remove the class")
-        for item in images:
+        images = [item for item in os.scandir(folder / name) if is_image(item.name)]
+        for item in sorted(images, key=lambda item: item.name):
             status = item.stat()
             files.append(item.path)  # as text: to make 60,000 paths takes a second
             labels.append(label)

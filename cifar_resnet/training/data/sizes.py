@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from cifar_resnet.config import DataConfig
+from cifar_resnet.image_classes import list_classes
 from cifar_resnet.training.data.embedded import DIGITS_TEST_SIZE
-from cifar_resnet.training.data.image_folder import list_classes, list_images
+from cifar_resnet.training.data.image_folder import list_images
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def count(config: DataConfig) -> Sizes:
 
 
 def _count_folder(root: Path) -> Sizes:
-    classes = list_classes(root, "train")
+    classes = list_classes(root)
     train, test = (list_images(root / split, classes) for split in ("train", "test"))
     with Image.open(train.files[0]) as image:
         return Sizes(len(train.files), len(test.files), image.height, image.width, 3, len(classes))
