@@ -1,5 +1,7 @@
 """Each claim's verdict on made-up runs that speak for it, against it, and for neither."""
 
+import re
+
 import pytest
 
 from cifar_resnet.report import claims, load
@@ -181,7 +183,8 @@ def test_responses_must_be_smaller_at_every_depth(layers, judge):
         ((0.5, 1, 1, 1), HOLDS, "0.5 at initialisation and 0.5 after epoch 2"),
         ((0.05, 1, 1, 1), OPEN, "0.05"),
         ((0.001, 1, 1, 1), FAILS, "0.001"),
-        ((0, 1, 1, 1), FAILS, "output"),
+        ((0, 1, 1, 1), FAILS, "0 at initialisation and 0 after epoch 2"),
+        ((0, 0, 0, 0), FAILS, "0 at initialisation and 0 after epoch 2"),
         ((1000, 1, 1, 1), HOLDS, "grows towards the input"),
     ],
 )
@@ -217,7 +220,11 @@ def test_gradients_that_explode_and_then_vanish_are_said_to_do_both(layers, judg
     )
 
 
-def test_gradients_are_those_of_the_deepest_plain_network(layers, judge):
+def test_gradients_are_those_of_the_plain_networks_that_degrade(layers, judge):
     layers("plain", [0.5] * 4, (0.001, 1, 1, 1), depth=20)
     layers("plain", [0.5] * 4, (1, 1, 1, 1), depth=56)
     assert judge(6).verdict == HOLDS
+    layers("plain", [0.5] * 4, (0.002, 1, 1, 1), depth=110)
+    claim = judge(6)
+    assert claim.verdict == FAILS
+    assert re.findall(r"plain-(\d+)[^.]*, (\S+) at initialisation", claim.evidence) == [("56", "1"), ("110", "0.002")]

@@ -81,13 +81,13 @@ def _means(layers: pd.DataFrame) -> dict[int, float]:
 
 
 def gradients(case: Case) -> Claim:
-    """Claim 6, judged on the deepest plain network that recorded its layers.
+    """Claim 6, judged on the plain networks deep enough to degrade that recorded their layers, else on the deepest.
 
     The lab blames vanishing gradients for the degradation; He et al. 2015 (section 4.1) say that with batch
     normalisation the gradients' norms stay healthy. The measure is a geometric mean of norms of the loss's gradient
     with respect to a layer's output: that over the quarter of the layers next to the input, as a share of that over
     the quarter next to the output; at the first or the last recorded epoch, where it is smaller. The claim holds where
-    the share is at least HEALTHY in every seed and the network as deep as those that degrade, doesn't where it is below
+    the share is at least HEALTHY in every seed of networks as deep as those that degrade, doesn't where it is below
     VANISHED in any, and can't be told otherwise.
     """
     statement = "Gradients don't vanish on their way through a plain network, so that isn't why it degrades."
@@ -102,36 +102,43 @@ def gradients(case: Case) -> Claim:
             missing="diagnostics of a plain network",
             command=case.command(["plain"], [deepest], extra=_ENABLED),
         )
-    layers = case.diagnostics("plain", depths[-1])
-    epochs = sorted({int(layers["epoch"].min()), int(layers["epoch"].max())})
-    shares = {
-        (int(str(seed)), epoch): _share(part[part["epoch"] == epoch])
-        for seed, part in layers.groupby("seed")
-        for epoch in epochs
-        if (part["epoch"] == epoch).any()
-    }
-    worst = {seed: min(share for (of, _), share in shares.items() if of == seed) for seed, _ in shares}
-    deep = depths[-1] >= DEGRADES
-    signs = [int(deep) if share >= HEALTHY else -1 if share < VANISHED else 0 for share in worst.values()]
+    deep = [depth for depth in depths if depth >= DEGRADES]
+    signs, sentences = [], []
+    for depth in deep or depths[-1:]:
+        shares = _shares(case.diagnostics("plain", depth))
+        for seed in {seed for seed, _ in shares}:
+            worst = min(share for (of, _), share in shares.items() if of == seed)
+            signs.append(int(bool(deep)) if worst >= HEALTHY else -1 if worst < VANISHED else 0)
+        sentences.append(_say_shares(depth, shares))
     verdict, missing, command = combine(signs), "", ""
     if not deep and verdict != FAILS:
         missing = f"diagnostics of a plain network deep enough to degrade, of {DEGRADES} layers"
         command = case.command(["plain"], [DEGRADES], extra=_ENABLED)
-    return Claim(6, "gradients", statement, verdict, _say_shares(depths[-1], epochs, shares), missing, command)
+    return Claim(6, "gradients", statement, verdict, " ".join(sentences), missing, command)
+
+
+def _shares(layers: pd.DataFrame) -> dict[tuple[int, int], float]:
+    """The share of each seed and epoch, of the first and the last epoch that were recorded."""
+    ends = layers[layers["epoch"].isin([layers["epoch"].min(), layers["epoch"].max()])]
+    return {
+        (int(str(seed)), int(str(epoch))): _share(part)
+        for seed, of in ends.groupby("seed")
+        for epoch, part in of.groupby("epoch")
+    }
 
 
 def _share(layers: pd.DataFrame) -> float:
     """Gradients near the input as a share of those near the output: geometric means over a quarter of the layers."""
     norms = layers.sort_values("layer")["output_grad_norm"].to_numpy(float)
     quarter = max(1, len(norms) // 4)
-    # A norm of exactly zero has vanished, and has no logarithm.
-    logs = np.log(np.maximum(norms, np.finfo(float).tiny))
-    return float(np.exp(logs[:quarter].mean() - logs[-quarter:].mean()))
+    # A norm of exactly zero, which has no logarithm, makes the mean zero: nothing arrives there.
+    near, far = (np.exp(np.log(part).mean()) if part.all() else 0.0 for part in (norms[:quarter], norms[-quarter:]))
+    return float(near / far) if near and far else 0.0
 
 
-def _say_shares(depth: int, epochs: list[int], shares: dict[tuple[int, int], float]) -> str:
+def _say_shares(depth: int, shares: dict[tuple[int, int], float]) -> str:
     parts, exploded, vanished = [], [], []
-    for epoch in epochs:
+    for epoch in sorted({epoch for _, epoch in shares}):
         when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
         found = sorted(share for (_, of), share in shares.items() if of == epoch)
         text = f"{found[0]:.3g}" if len(found) == 1 else f"{found[0]:.3g} to {found[-1]:.3g} ({len(found)} seeds)"
