@@ -156,6 +156,7 @@ def _say_shares(depth: int, shares: dict[tuple[int, int], float]) -> str:
         )
     elif exploded:
         evidence += (
-            " It doesn't vanish but grows towards the input, by orders of magnitude, which isn't healthy either."
+            f" It doesn't vanish but grows towards the input by orders of magnitude {' and '.join(exploded)}, which "
+            "isn't healthy either."
         )
     return evidence
