@@ -18,6 +18,7 @@ CONFIG = {
     "init_from": None,
     "model": {"name": "resnet", "shortcut": "A", "width": 16},
     "optim": {
+        "schedule": "step",
         "epochs": 2,
         "iterations": None,
         "batch_size": 128,

@@ -137,6 +137,13 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
         ({"model__shortcut": "B"}, "option B"),
         ({"data__kind": "cifar10"}, "CIFAR-10: colour images"),
         ({"optim__lr": 0.05}, "The learning rate begins at 0.05"),
+        (
+            {"optim__schedule": "onecycle", "optim__lr": 0.2, "optim__peak": 0.25},
+            "rises linearly to 0.2 over the first 25 % of the steps and falls linearly to zero over the rest.",
+        ),
+        ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps go by a tenth of it."),
+        ({"optim__nesterov": True}, "with Nesterov's momentum of 0.9"),
+        ({"optim__label_smoothing": 0.1}, "cross-entropy with a label smoothing of 0.1 by stochastic"),
     ],
 )
 def test_the_text_follows_the_config(make_run, report, keys, said):
