@@ -30,10 +30,12 @@ def list_classes(root: Path) -> tuple[str, ...]:
         )
     if not train:
         raise DataError(f"data.root={root}: {splits[0]} has no class folders; expected train/<class>/* images")
-    for folder in (split / name for split in splits for name in sorted(train)):
-        if not any(is_image(file.name) for file in folder.iterdir()):
-            raise DataError(f"{folder} has no images; expected .jpg or .png files, or remove the class")
-    return tuple(sorted(train))
+    classes = tuple(sorted(train))
+    for folder in (split / name for split in splits for name in classes):
+        with os.scandir(folder) as items:  # up to the first image; whoever needs all of them lists them
+            if not any(is_image(item.name) for item in items):
+                raise DataError(f"{folder} has no images; expected .jpg or .png files, or remove the class")
+    return classes
 
 
 def is_image(name: str) -> bool:

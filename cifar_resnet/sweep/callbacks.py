@@ -156,10 +156,14 @@ class Plan(Callback):
 
 def _check_images(configs: dict[RunDir, Config]) -> None:
     """Raises DataError where a run that is to be trained has no folder of images; finished ones do without."""
-    for run, config in configs.items():
-        in_folder = config.data.kind == "image_folder"
-        if in_folder and launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None:
-            list_classes(Path(str(config.data.root)).expanduser())
+    roots = {
+        str(config.data.root)
+        for run, config in configs.items()
+        if config.data.kind == "image_folder"
+        and launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None
+    }
+    for root in sorted(roots):
+        list_classes(Path(root).expanduser())
 
 
 def _runs_at_a_time(config: DictConfig) -> int:

@@ -141,6 +141,10 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
             {"optim__schedule": "onecycle", "optim__lr": 0.2, "optim__peak": 0.25},
             "rises linearly to 0.2 over the first 25 % of the steps and falls linearly to zero over the rest.",
         ),
+        (
+            {"optim__schedule": "onecycle", "optim__peak": 0.5, "optim__warmup": 5},
+            "zero over the rest; the first 5 steps go by a tenth of it.",
+        ),
         ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs go by one cycle"),
         ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps go by a tenth of it."),
         ({"optim__nesterov": True}, "with Nesterov's momentum of 0.9"),

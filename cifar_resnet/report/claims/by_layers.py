@@ -106,8 +106,7 @@ def gradients(case: Case) -> Claim:
     signs, sentences = [], []
     for depth in deep or depths[-1:]:
         shares = _shares(case.diagnostics("plain", depth))
-        for seed in {seed for seed, _ in shares}:
-            worst = min(share for (of, _), share in shares.items() if of == seed)
+        for worst in shares.groupby("seed").min():
             signs.append(int(bool(deep)) if worst >= HEALTHY else -1 if worst < VANISHED else 0)
         sentences.append(_say_shares(depth, shares))
     verdict, missing, command = combine(signs), "", ""
@@ -117,14 +116,10 @@ def gradients(case: Case) -> Claim:
     return Claim(6, "gradients", statement, verdict, " ".join(sentences), missing, command)
 
 
-def _shares(layers: pd.DataFrame) -> dict[tuple[int, int], float]:
+def _shares(layers: pd.DataFrame) -> pd.Series[float]:
     """The share of each seed and epoch, of the first and the last epoch that were recorded."""
     ends = layers[layers["epoch"].isin([layers["epoch"].min(), layers["epoch"].max()])]
-    return {
-        (int(str(seed)), int(str(epoch))): _share(part)
-        for seed, of in ends.groupby("seed")
-        for epoch, part in of.groupby("epoch")
-    }
+    return ends.groupby(["seed", "epoch"])[["layer", "output_grad_norm"]].apply(_share)
 
 
 def _share(layers: pd.DataFrame) -> float:
@@ -136,15 +131,17 @@ def _share(layers: pd.DataFrame) -> float:
     return float(near / far) if near and far else 0.0
 
 
-def _say_shares(depth: int, shares: dict[tuple[int, int], float]) -> str:
+def _say_shares(depth: int, shares: pd.Series[float]) -> str:
     parts, exploded, vanished = [], [], []
-    for epoch in sorted({epoch for _, epoch in shares}):
+    for epoch, found in shares.groupby("epoch"):
         when = "at initialisation" if epoch == 0 else f"after epoch {epoch}"
-        found = sorted(share for (_, of), share in shares.items() if of == epoch)
-        text = f"{found[0]:.3g}" if len(found) == 1 else f"{found[0]:.3g} to {found[-1]:.3g} ({len(found)} seeds)"
+        low, high = found.min(), found.max()
+        text = f"{low:.3g}" if len(found) == 1 else f"{low:.3g} to {high:.3g} ({len(found)} seeds)"
         parts.append(f"{text} {when}")
-        exploded += [when] * (found[-1] > 1 / VANISHED)
-        vanished += [when] * (found[0] < VANISHED)
+        if high > 1 / VANISHED:
+            exploded.append(when)
+        if low < VANISHED:
+            vanished.append(when)
     evidence = (
         f"In plain-{depth}, the gradient's norm over the quarter of the layers next to the input is, as a multiple of "
         f"that over the quarter next to the output, {' and '.join(parts)}."
