@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cifar_resnet.report import figures, load
@@ -425,3 +426,10 @@ def test_an_axis_of_nothing_but_zeros_stays_plain():
     assert style.scale([axes], pd.Series([0.0, 0.0])) == ""
     assert axes.get_yscale() == "linear"
     assert figure.get_figwidth() == style.COLUMN
+
+
+@pytest.mark.parametrize(("other", "limits"), [(0.99999, (0.499995, 1.5)), (0.9, (0.0, 1.0))])
+def test_values_that_differ_by_rounding_are_a_flat_line(other, limits):
+    axes = Figure().add_subplot()
+    assert style.scale([axes], pd.Series([1.0, other])) == ""
+    assert axes.get_ylim() == pytest.approx(limits)

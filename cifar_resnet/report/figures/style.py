@@ -55,6 +55,8 @@ NEUTRAL = ("#9a9a9a", "#606060", "#202020")
 
 # Beyond this ratio of largest to smallest, curves at the bottom would be flattened by those at the top.
 LOG_RATIO = 10.0
+# Values closer than this ratio are equal to the eye.
+FLAT_RATIO = 1.001
 # Of more lines than this in a panel, the best are drawn and the rest are a band.
 MAX_LINES = 8
 
@@ -188,12 +190,18 @@ def band_handle(label: str, colour: str = NEUTRAL[0], alpha: float = 0.3) -> Pat
 def scale(panels: Sequence[Axes], values: pd.Series[float], axis: str = "y") -> str:
     """Makes the axis logarithmic where values span more than a decade, so that none flattens the others.
 
+    Values that are all but equal are drawn as a flat line.
+
     Returns:
         What the axis label must add: "", ", log scale" or ", log scale, 0 at the edge".
     """
     values = values[np.isfinite(values)]
     positive = values[values > 0]
     if positive.empty or positive.max() / positive.min() < LOG_RATIO:
+        if len(positive) == len(values) > 1 and positive.max() / positive.min() < FLAT_RATIO:
+            # Rounding errors would be drawn as large as the panel.
+            for axes in panels:
+                axes.set(**{f"{axis}lim": (float(positive.min()) / 2, float(positive.max()) * 1.5)})
         return ""
     low, high = float(positive.min()) / 1.4, float(positive.max()) * 1.3
     for axes in panels:
