@@ -76,6 +76,8 @@ class Warmup:
     steps_left: int
     until_error: float | None = None
     error: Tensor = field(default_factory=lambda: torch.tensor(100.0, dtype=torch.float64))  # (), percent
+    # What `factor` can be, on the device of `error`, to where a number would have to be copied at each step.
+    factors: Tensor = field(default_factory=lambda: torch.tensor([1.0, WARMUP_FACTOR]))
 
     @classmethod
     def of(cls, warmup: int | str, depth: int, steps_per_epoch: int) -> Warmup:
@@ -91,19 +93,26 @@ class Warmup:
             return 1.0
         if self.until_error is None:
             return WARMUP_FACTOR
-        return torch.where(self.error < self.until_error, 1.0, WARMUP_FACTOR)
+        return torch.where(self.error < self.until_error, self.factors[0], self.factors[1])
+
+    def to(self, device: torch.device) -> None:
+        """Moves the tensors to a device."""
+        self.error, self.factors = self.error.to(device), self.factors.to(device)
 
     @property
     def watches_error(self) -> bool:
-        """Whether `advance` needs the batch's training error."""
+        """Whether the warm-up may end by the training error, which `observe` then needs."""
         return self.steps_left > 0 and self.until_error is not None
 
-    def advance(self, batch_error: Tensor | None = None) -> None:
-        """Counts one finished step; `batch_error` in percent, (), where `watches_error`."""
-        if self.steps_left > 0 and self.until_error is not None and batch_error is not None:
+    def observe(self, batch_error: Tensor) -> None:
+        """Takes in a batch's training error, (), in percent; in place, as a CUDA graph needs it."""
+        if self.steps_left > 0 and self.until_error is not None:
             # Once below, it stays there: the warm-up doesn't come back.
             running = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
-            self.error = torch.where(self.error < self.until_error, self.error, running)
+            self.error.copy_(torch.where(self.error < self.until_error, self.error, running))
+
+    def advance(self) -> None:
+        """Counts one finished step."""
         self.steps_left = max(0, self.steps_left - 1)
 
     def state(self) -> dict[str, Any]:
@@ -112,4 +121,5 @@ class Warmup:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes up where `state` left off."""
-        self.steps_left, self.error = int(state["steps_left"]), state["error"]
+        self.steps_left = int(state["steps_left"])
+        self.error.copy_(state["error"])

@@ -17,12 +17,10 @@ FIFTY_STEPS = ["data.train_size=80", "data.augment=false", "optim.epochs=5", "op
 
 
 def losses_of_ours(run: Training) -> list[float]:
-    losses = []
-    add = run.sums.add
+    losses, add = [], run.sums.add
+    run.sums.add = lambda logits, labels, loss: losses.append(loss.item()) or add(logits, labels, loss)
     while not run.finished:
-        run.sums.add = lambda logits, labels, loss, add=add: losses.append(loss.item()) or add(logits, labels, loss)
         run.train_epoch(lambda: False)
-        add = run.sums.add
     return losses
 
 
