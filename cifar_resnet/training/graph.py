@@ -47,7 +47,7 @@ class StepGraphs:
 
     def _capture(self, size: int) -> torch.cuda.CUDAGraph:
         before = [tensor.clone() for tensor in self._state]
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with self._uncounted(), torch.cuda.stream(stream):
             for _ in range(_WARMUP_STEPS):

