@@ -24,8 +24,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
 
 # No test depends on time: on a busy machine any example may be slow.

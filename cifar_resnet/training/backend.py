@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.run.config import Config
 from cifar_resnet.training.models import Network
 
 # Of a network, with and without gradients, for each of the batch sizes that an epoch has.

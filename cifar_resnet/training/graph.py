@@ -8,12 +8,48 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from cifar_resnet.training.data import Draws
+
 # cuDNN looks for its algorithms and the allocator for its memory before a capture, in which neither may happen.
 _WARMUP_STEPS = 3
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """What a step reads off the device: the epoch's draws, where its batch begins in them, its learning rate."""
+
+    draws: Draws
+    numbers: Tensor  # (N,) int64: 0, 1, 2, …
+    begin: Tensor  # () int64
+    base_lr: Tensor  # () float32, before a warm-up that watches the error
+    lr: Tensor  # () float32, what the optimizer takes
+
+    @classmethod
+    def of(cls, images: int, device: torch.device) -> StepInputs:
+        """Room for a data set of so many images."""
+        return cls(
+            draws=Draws(
+                torch.zeros(images, dtype=torch.int64, device=device),
+                torch.zeros(images, 2, dtype=torch.int64, device=device),
+                torch.zeros(images, dtype=torch.bool, device=device),
+            ),
+            numbers=torch.arange(images, device=device),
+            begin=torch.zeros((), dtype=torch.int64, device=device),
+            base_lr=torch.zeros((), device=device),
+            lr=torch.zeros((), device=device),
+        )
+
+    def take(self, draws: Draws) -> Draws:
+        """Puts an epoch's draws in their place."""
+        self.draws.permutation.copy_(draws.permutation)
+        self.draws.offsets.copy_(draws.offsets)
+        self.draws.flips.copy_(draws.flips)
+        return self.draws
 
 
 class StepGraphs:
@@ -46,7 +82,7 @@ class StepGraphs:
         self._replayed = 0
 
     def _capture(self, size: int) -> torch.cuda.CUDAGraph:
-        before = [tensor.clone() for tensor in self._state]
+        before, random = [tensor.clone() for tensor in self._state], torch.cuda.get_rng_state()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with self._uncounted(), torch.cuda.stream(stream):
@@ -60,6 +96,7 @@ class StepGraphs:
         torch.cuda.current_stream().wait_stream(stream)
         for tensor, value in zip(self._state, before, strict=True):
             tensor.copy_(value)
+        torch.cuda.set_rng_state(random)
         return graph
 
     @contextlib.contextmanager

@@ -5,64 +5,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cifar_resnet.config import Config
 from cifar_resnet.errors import RunError
+from cifar_resnet.run.config import Config
+from cifar_resnet.training import random_state
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
-from cifar_resnet.training.graph import StepGraphs
+from cifar_resnet.training.graph import StepGraphs, StepInputs
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
 from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
+from cifar_resnet.training.sums import Sums
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
 
 class Diverged(RunError):
     """The training loss is no longer a finite number."""
-
-
-@dataclass
-class Sums:
-    """The running sums of one epoch: loss × images, wrong predictions (both on the device), images, seconds."""
-
-    loss: Tensor
-    wrong: Tensor
-    images: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> Sums:
-        """Nothing summed yet."""
-        return cls(
-            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.int64, device=device)
-        )
-
-    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
-        """Adds a batch, without waiting for the device; returns its number of wrong predictions."""
-        wrong = (logits.argmax(1) != labels).sum()
-        self.loss += loss.detach().double() * len(labels)
-        self.wrong += wrong
-        self.images += len(labels)
-        return wrong
-
-    def set(self, other: Sums) -> None:
-        """Takes the values of `other`; the tensors stay where they are, as a CUDA graph knows them by their place."""
-        self.loss.copy_(other.loss)
-        self.wrong.copy_(other.wrong)
-        self.images, self.seconds = other.images, other.seconds
-
-    def means(self) -> tuple[float, float]:
-        """Mean loss and error in percent."""
-        return self.loss.item() / self.images, 100.0 * self.wrong.item() / self.images
 
 
 def network_of(config: Config, channels: int, classes: int) -> Network:
@@ -79,39 +45,6 @@ def network_of(config: Config, channels: int, classes: int) -> Network:
         init_linear=model.init_linear,
         zero_init_residual=model.zero_init_residual,
     )
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What a step reads off the device: the epoch's draws, where its batch begins in them, its learning rate."""
-
-    draws: Draws
-    numbers: Tensor  # (N,) int64: 0, 1, 2, …
-    begin: Tensor  # () int64
-    base_lr: Tensor  # () float32, before a warm-up that watches the error
-    lr: Tensor  # () float32, what the optimizer takes
-
-    @classmethod
-    def of(cls, images: int, device: torch.device) -> _Place:
-        """Room for a data set of so many images."""
-        return cls(
-            draws=Draws(
-                torch.zeros(images, dtype=torch.int64, device=device),
-                torch.zeros(images, 2, dtype=torch.int64, device=device),
-                torch.zeros(images, dtype=torch.bool, device=device),
-            ),
-            numbers=torch.arange(images, device=device),
-            begin=torch.zeros((), dtype=torch.int64, device=device),
-            base_lr=torch.zeros((), device=device),
-            lr=torch.zeros((), device=device),
-        )
-
-    def take(self, draws: Draws) -> Draws:
-        """Puts an epoch's draws in their place."""
-        self.draws.permutation.copy_(draws.permutation)
-        self.draws.offsets.copy_(draws.offsets)
-        self.draws.flips.copy_(draws.flips)
-        return self.draws
 
 
 class Training:
@@ -148,7 +81,7 @@ class Training:
         self.history: list[Row] = []
         self.diagnostics: list[Row] = []
         self._clock = time.perf_counter()
-        self._place = _Place.of(len(self.train.labels), device)
+        self._inputs = StepInputs.of(len(self.train.labels), device)
         self._graphs: StepGraphs | None = None
 
     @property
@@ -178,7 +111,7 @@ class Training:
         Raises:
             Diverged: the loss is not finite.
         """
-        draws = self._place.take(
+        draws = self._inputs.take(
             draw_epoch(len(self.train.labels), self.config.seed, self.epoch, self.config.data.augment)
         )
         end = self.schedule.epoch_end(self.step)
@@ -238,14 +171,14 @@ class Training:
             if self.device.type == "cpu":
                 group["lr"] = lr
             else:
-                group["lr"] = self._place.lr.copy_(lr) if isinstance(lr, Tensor) else self._place.lr.fill_(lr)
+                group["lr"] = self._inputs.lr.copy_(lr) if isinstance(lr, Tensor) else self._inputs.lr.fill_(lr)
 
     def _replay(self, position: int, size: int, factor: float | Tensor) -> None:
         """One step as a CUDA graph."""
         if self._graphs is None:
             self._graphs = StepGraphs(self._learn_in_place, self._changing(), self.network)
-        self._place.begin.fill_(position)
-        self._place.base_lr.fill_(self.schedule.lr_at(self.step) * (factor if isinstance(factor, float) else 1.0))
+        self._inputs.begin.fill_(position)
+        self._inputs.base_lr.fill_(self.schedule.lr_at(self.step) * (factor if isinstance(factor, float) else 1.0))
         images = self.sums.images
         # A step of the warm-up that watches the error is another one.
         self._graphs.replay(size, self.warmup.watches_error)
@@ -254,9 +187,9 @@ class Training:
 
     def _learn_in_place(self, size: int) -> None:
         """A step that reads all that changes from one to the next off tensors that stay in place."""
-        place, factor = self._place, self.warmup.factor
-        self._set_lr(place.base_lr * factor if isinstance(factor, Tensor) else place.base_lr)
-        self._learn(place.draws.at(place.begin + place.numbers[:size]))
+        inputs, factor = self._inputs, self.warmup.factor
+        self._set_lr(inputs.base_lr * factor if isinstance(factor, Tensor) else inputs.base_lr)
+        self._learn(inputs.draws.at(inputs.begin + inputs.numbers[:size]))
 
     def _changing(self) -> list[Tensor]:
         """All tensors that a step changes and that outlast it."""
@@ -267,7 +200,7 @@ class Training:
         buffers = [buffer for name, buffer in self.network.named_buffers() if not name.endswith("num_batches_tracked")]
         momenta = [value for state in self.optimizer.state.values() for value in state.values() if value is not None]
         parameters = [parameter.detach() for parameter in self.network.parameters()]
-        return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._place.lr]
+        return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._inputs.lr]
 
     def _autocast(self) -> torch.autocast:
         # Each weight is used once a pass, so that a cache of cast weights brings nothing, and a graph must have none.
@@ -305,7 +238,8 @@ class Training:
         due = (epoch % wanted.every == 0 or self.finished) and self.sums.images == 0
         if wanted.enabled and due and not measured:
             images, labels = choose_batch(self.train)
-            rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
+            with random_state.unchanged(self.device):
+                rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
             self.diagnostics += [{"epoch": epoch, "step": self.step, **row} for row in rows]
 
     @torch.inference_mode()
@@ -357,6 +291,7 @@ class Training:
             "sums": vars(self.sums),
             "history": self.history,
             "diagnostics": self.diagnostics,
+            "random": random_state.capture(self.device),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -372,6 +307,8 @@ class Training:
             self.warmup.load(state["warmup"])
             self.sums.set(Sums(**state["sums"]))
             self.step, self.history = int(state["step"]), list(state["history"])
+            # Checkpoints made before networks could draw random numbers have none.
+            random_state.restore(self.device, state.get("random", {}))
             # Without any in the checkpoint, those of the initialisation, measured just now, are kept.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -1,15 +1,15 @@
-"""The learning rate of every step: milestones, and the warm-up of deep networks."""
+"""The learning rate of every step: a schedule out of the registry, and the warm-up of deep networks."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cifar_resnet.config import OptimConfig
+from cifar_resnet.run.config import OptimConfig
+from cifar_resnet.schedules import SCHEDULES, Course
 
 WARMUP_FACTOR = 0.1
 WARMUP_ERROR = 80.0
@@ -27,12 +27,9 @@ def count_steps(images: int, batch_size: int) -> int:
 class Schedule:
     """Steps of the whole run, of an epoch, and the learning rate after warm-up."""
 
+    kind: str
     steps_per_epoch: int
-    total_steps: int
-    lr: float
-    gamma: float
-    milestones: tuple[int, ...]
-    peak_steps: int | None = None  # of one cycle: the steps on the way up; None: the rate goes by milestones
+    course: Course
 
     @classmethod
     def of(cls, optim: OptimConfig, steps_per_epoch: int) -> Schedule:
@@ -41,9 +38,13 @@ class Schedule:
         length = optim.iterations if optim.epochs is None else optim.epochs
         assert length is not None
         milestones = tuple(milestone * unit for milestone in optim.milestones)
-        total = length * unit
-        peak_steps = round(optim.peak * total) if optim.schedule == "onecycle" else None
-        return cls(steps_per_epoch, total, optim.lr, optim.gamma, milestones, peak_steps)
+        course = Course(optim.lr, length * unit, milestones, optim.gamma, optim.peak)
+        return cls(optim.schedule, steps_per_epoch, course)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.course.total
 
     @property
     def epochs(self) -> int:
@@ -52,12 +53,7 @@ class Schedule:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""
-        if self.peak_steps is not None:
-            # No step is wasted at a rate of 0, neither the first nor the last.
-            if step < self.peak_steps:
-                return self.lr * (step + 1) / self.peak_steps
-            return self.lr * (self.total_steps - step) / (self.total_steps - self.peak_steps)
-        return self.lr * self.gamma ** bisect_right(self.milestones, step)
+        return SCHEDULES[self.kind].lr_at(self.course, step)
 
     def epoch_end(self, step: int) -> int:
         """The step at which the epoch that `step` lies in ends."""

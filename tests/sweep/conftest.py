@@ -2,9 +2,9 @@
 
 import pytest
 
-from cifar_resnet.defaults import overridden
-from cifar_resnet.identity import run_name
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import run_name
 from tests.conftest import TINY, compose_run, work
 
 

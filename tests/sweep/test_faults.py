@@ -11,8 +11,8 @@ from functools import partial
 import psutil
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, find_runs
 from tests.conftest import TINY, wait_for
 
 LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
@@ -54,7 +54,7 @@ def trained(folder, count) -> list[RunDir]:
 
 
 def states(folder) -> list[str]:
-    return sorted(run.state().value for run in find_runs([folder / "outputs"]))
+    return sorted(run.verified_state().value for run in find_runs([folder / "outputs"]))
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch
 
 
@@ -57,7 +57,7 @@ def test_a_worker_that_dies_leaves_the_state_that_its_run_deserves(tmp_path, bef
     # No process has this id: the kernel gives none beyond 2**22.
     run.update_status(state=before, pid=2**22 + 1, host=socket.gethostname())
     assert launch._note_death(run, code, None) == returned
-    assert run.state() is after
+    assert run.verified_state() is after
 
 
 def test_a_run_that_finds_no_gpu_free_says_so(values, monkeypatch, tmp_path, capsys):

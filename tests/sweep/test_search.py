@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from cifar_resnet import locks
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run_dir import RunDir, State, digest, find_runs
+from cifar_resnet.run import locks
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.sweep import search
 from cifar_resnet.sweep.launch import objective
 from tests.conftest import TINY, tree, wait_for
@@ -85,7 +86,10 @@ class TestWithTheExtra:
         first = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
         assert first.returncode == 0, first.stdout + first.stderr
         assert first.stderr == ""
-        assert sorted(run.state() for run in find_runs([tmp_path / "outputs"])) == [State.DIVERGED, State.FINISHED]
+        assert sorted(run.verified_state() for run in find_runs([tmp_path / "outputs"])) == [
+            State.DIVERGED,
+            State.FINISHED,
+        ]
         before = trials(tmp_path)
         assert {state for state, _ in before} == {"COMPLETE"}
         assert max(value for _, value in before) == 100
@@ -119,7 +123,7 @@ class TestWithTheExtra:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "search: 0 of 2 trials done before, 2 to try again, 0 new" in done.stdout
-        assert [run.state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
+        assert [run.verified_state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
         assert [state for state, _ in trials(tmp_path)] == ["FAIL"] * 2 + ["COMPLETE"] * 2
 
     def test_what_failed_was_stopped_or_waited_is_queued_once(self):

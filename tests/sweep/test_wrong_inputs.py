@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from cifar_resnet import status
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.folder import RunDir, find_runs
 from tests.conftest import TINY, called, tree, work
 
 VALUES = [

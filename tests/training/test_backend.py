@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cifar_resnet.config import from_container
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.run.config import from_container
 from cifar_resnet.training import backend
 from cifar_resnet.training.models import build_network
 from tests.conftest import TINY

@@ -6,14 +6,15 @@ import os
 import pytest
 import torch
 
-from cifar_resnet.config import MODELS, from_container
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.run.config import from_container
 from cifar_resnet.training import graph
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
 from tests.conftest import TINY
 
 SMALL = ["optim.batch_size=8", "optim.lr=0.01", "data.train_size=61", "optim.milestones=[1]"]
-SCENES = [[f"model={model}"] for model in MODELS]
+SCENES = [[f"model={model}"] for model in ARCHITECTURES]
 SCENES += [
     ["precision=bf16"],
     ["optim.warmup=5"],
@@ -137,7 +138,7 @@ def test_on_a_gpu_a_run_continues_bit_for_bit(composed, exactly, kernels, step):
 
 @pytest.mark.cuda
 @needs_gpu
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
     # At so low a rate, rounding isn't blown up from step to step.
     overrides = [f"model={model}", "depth=20", "data.image_size=32", "data.train_size=160", "optim.epochs=1"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.training.data import draw_epoch, normalise
 from cifar_resnet.training.loop import Training
 

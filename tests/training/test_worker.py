@@ -10,9 +10,9 @@ import sys
 
 import torch
 
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import describe, worker
 from tests.conftest import work
 from tests.training.conftest import finish

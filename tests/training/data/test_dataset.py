@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.errors import DataError
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced
 
