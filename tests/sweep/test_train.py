@@ -231,11 +231,19 @@ def test_a_stopped_sweep_starts_no_more_runs(run, values, started, sweep):
 
 
 @pytest.fixture
-def job(sweep, monkeypatch):
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal; afterwards signals are handled as before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def job(sweep, interruptible):
     """The sweep as one of its job processes sees it: another process, this one's parent, is the main one."""
-    before = signal.getsignal(signal.SIGINT)
-    yield Control(sweep.folder, os.getppid(), sweep.size, sweep.live)
-    signal.signal(signal.SIGINT, before)
+    return Control(sweep.folder, os.getppid(), sweep.size, sweep.live)
 
 
 def test_a_job_leaves_ctrl_c_to_the_main_process(run, values, started, job):
@@ -243,10 +251,9 @@ def test_a_job_leaves_ctrl_c_to_the_main_process(run, values, started, job):
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_the_main_process_keeps_its_handler_of_ctrl_c(run, values, started, sweep):
-    before = signal.getsignal(signal.SIGINT)
+def test_the_main_process_still_hears_ctrl_c(run, values, started, sweep, interruptible):
     launch.train(run, values, sweep, 0)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Exited(BaseException):
@@ -305,14 +312,10 @@ def test_the_first_ctrl_c_asks_the_worker_once_to_end(sweep):
     assert worker.heard == ["terminate"]
 
 
-def test_the_second_ctrl_c_kills_a_worker_that_ignores_the_first(sweep):
+def test_the_second_ctrl_c_kills_a_worker_that_ignores_the_first(sweep, interruptible):
     sweep.listen()
-    try:
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
     worker = Stubborn()
     assert launch._wait(worker, sweep) == -signal.SIGKILL
     assert worker.heard == ["terminate", "kill"]
