@@ -161,6 +161,11 @@ class TestWithTheExtra:
         assert done.stderr.count("\n") == 1
         assert not list(tmp_path.rglob("run.json"))
 
+    def test_matplotlib_does_not_announce_its_font_cache(self, without_font_cache):
+        done = without_font_cache(*SEARCH, "seed=0,1")
+        assert "a search would choose the luckiest" in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+
     def test_a_plan_shows_what_one_trial_costs(self, program, tmp_path):
         done = program(*SEARCH, "runtime.dry_run=true")
         assert done.returncode == 0, done.stderr
