@@ -35,6 +35,9 @@ def placed(monkeypatch):
         synced[found.st_ino] = found.st_size
 
     def put(source, target, **options):
+        # Beside the target, so that it is on the same disk, and hidden from whoever lists the folder.
+        assert Path(source).parent == Path(target).parent
+        assert Path(source).name.startswith(".")
         found = Path(source).stat()
         files[Path(target)] = synced.get(found.st_ino) == found.st_size
         replace(source, target, **options)

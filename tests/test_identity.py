@@ -41,6 +41,11 @@ def test_a_later_key_is_of_the_schema_and_nested_as_a_config_is(key):
     assert flatten(later_keys.nested())[key] == later_keys.AS_BEFORE[key]
 
 
+@pytest.mark.parametrize("key", later_keys.AS_BEFORE)
+def test_the_default_of_a_later_key_is_as_before(composed, key):
+    assert flatten(composed())[key] == later_keys.AS_BEFORE[key]
+
+
 def test_a_run_of_other_seeds_and_settings_is_told_by_its_name(composed):
     config = composed("data=digits", "seed=3", "depth=56", "model=plain")
     overridden = {"optim.milestones": [2, 4], "optim.epochs": None, "data.augment": True, "model.width": 8}

@@ -67,6 +67,7 @@ def test_a_finished_run_with_another_table_is_to_be_rebuilt(finished, name, dama
 @pytest.mark.parametrize("name", TABLES[1:])
 def test_a_run_from_before_there_was_a_table_needs_none(finished, name):
     finished.update_status(**{f"{name}_digest": None})
+    assert finished.mended_state() is State.FINISHED  # it may have one all the same
     getattr(finished, name).unlink()
     assert finished.mended_state() is State.FINISHED
 
@@ -78,6 +79,7 @@ def test_a_finished_run_without_a_digest_of_its_metrics_is_to_be_rebuilt(finishe
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.FINISHED, State.RUNNING)])
 def test_no_other_state_hangs_on_the_tables(run, state):
+    run.metrics.write_text("another one than any digest is of")
     run.update_status(state=state)
     assert run.mended_state() is state
     assert not run.has_results()
@@ -179,6 +181,7 @@ def test_a_lock_that_is_freed_within_the_patience_is_had(run, monkeypatch, kind,
     monkeypatch.setenv(locks.VARIABLE, kind)
     holder = run.lock()
     holder.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits unless told to"))
     assert run.is_locked()
     monkeypatch.setattr(time, "sleep", lambda seconds: holder.__exit__(None, None, None))
     assert run.is_locked(patience) == (not patience)
@@ -188,6 +191,21 @@ def test_a_lock_that_is_freed_within_the_patience_is_had(run, monkeypatch, kind,
         holder.__exit__(None, None, None)
     with run.lock():
         pass
+
+
+@pytest.mark.parametrize(("kind", "name", "stays"), [("flock", "run.lock", True), ("soft", "run.softlock", False)])
+def test_a_soft_lock_is_a_file_that_exists_while_it_is_held(run, monkeypatch, kind, name, stays):
+    monkeypatch.setenv(locks.VARIABLE, kind)
+    with run.lock():
+        assert (run.path / name).exists()
+    assert stays or not (run.path / name).exists()
+
+
+def test_records_are_readable_by_people(run):
+    run.write_config({"seed": 0, "data": {"root": "größte"}, "a": 1})
+    assert run.config.read_text(encoding="utf-8") == "seed: 0\ndata:\n  root: größte\na: 1\n"
+    run.update_status(state=State.FAILED, reason="größte")
+    assert run.status.read_text(encoding="utf-8").startswith('{\n  "state": "failed",\n  "reason": "größte",\n')
 
 
 def test_a_lock_is_free_after_a_fault_of_its_holder(run):
