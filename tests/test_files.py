@@ -35,9 +35,6 @@ def placed(monkeypatch):
         synced[found.st_ino] = found.st_size
 
     def put(source, target, **options):
-        # Beside the target, so that it is on the same disk, and hidden from whoever lists the folder.
-        assert Path(source).parent == Path(target).parent
-        assert Path(source).name.startswith(".")
         found = Path(source).stat()
         files[Path(target)] = synced.get(found.st_ino) == found.st_size
         replace(source, target, **options)
@@ -57,7 +54,13 @@ def check(folder, placed, umask, others=()):
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077], indirect=True, ids=oct)
 def test_a_file_is_on_disk_before_it_has_its_name_and_umask_says_who_may_read_it(tmp_path, placed, umask):
-    write_atomically(tmp_path / "a", lambda file: file.write(b"text"))
+    def write(file):
+        # Until then it lies beside its place, so on the same disk, and hidden from whoever lists the folder.
+        (meanwhile,) = tmp_path.iterdir()
+        assert meanwhile.name.startswith(".a.")
+        file.write(b"text")
+
+    write_atomically(tmp_path / "a", write)
     assert (tmp_path / "a").read_bytes() == b"text"
     check(tmp_path, placed, umask)
     assert os.umask(umask) == umask  # it is as it was
