@@ -163,6 +163,24 @@ def test_a_narrow_terminal_has_short_heads():
     assert cells(narrow) == ["run", "state", "epoch", "loss", "err", "%", "img/s", "left"]
 
 
+def test_names_are_aligned_to_the_left_and_numbers_to_the_right():
+    head, short, long = printed(make_table([row(step=5, error=1.0), row(State.INTERRUPTED, 1)], 200, None))[:3]
+    for name in ("run", "state"):
+        assert short[head.index(name)] != " " and long[head.index(name)] != " "
+    for name in ("epoch", "test err %", "left"):
+        end = head.index(name) + len(name)
+        assert short[end - 1] != " " and long[end - 1] != " "
+
+
+def test_a_long_name_is_cut_where_the_terminal_is_narrow_and_no_number_is():
+    long = run_of("d/resnet-110/seed0-" + ",".join(f"key{number}=value" for number in range(9)) + "-1a")
+    lines = printed(make_table([Row(long, State.RUNNING, step=25, steps=95, pace=2.0), row(seed=1)], 80, None), 80)
+    assert max(map(len, lines)) <= 80
+    name, _, rest = lines[1].partition("…")
+    assert len(name) == 80 - 60 - 1
+    assert cells(rest) == ["running", "26/95", "2:20", "min"]
+
+
 def test_where_there_is_no_room_the_runs_that_matter_now_are_shown_in_their_order():
     states = [State.FINISHED, State.PENDING, State.RUNNING, State.QUEUED, State.FAILED, State.RUNNING]
     rows = [row(state, seed) for seed, state in enumerate(states)]
