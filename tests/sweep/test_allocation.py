@@ -183,6 +183,14 @@ def test_a_job_that_slurm_may_not_queue_again_leaves_its_runs_interrupted_and_sa
     assert reason == "timed out too often (hydra.launcher.max_num_timeout)"
 
 
+def test_a_job_leaves_nothing_of_its_sweep(assignments, trained):
+    folders = []
+    trained.then = lambda control: folders.append(control.folder)
+    Allocation()(assignments[:1])
+    assert Control.current() is None
+    assert not folders[0].exists()
+
+
 def test_a_job_that_is_queued_again_does_the_same_again(assignments):
     again = Allocation().checkpoint(assignments)
     assert (type(again.function), again.args) == (Allocation, (assignments,))
