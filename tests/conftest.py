@@ -64,6 +64,35 @@ def program(tmp_path):
     return functools.partial(run_program, tmp_path)
 
 
+# Matplotlib announces that it builds its font cache if that takes five seconds; here it does so at once.
+SLOW_FONTS = """
+import threading
+class Timer(threading.Timer):
+    def __init__(self, seconds, call):
+        super().__init__(0, call)
+    def start(self):
+        self.function()
+    def cancel(self):
+        pass
+threading.Timer = Timer
+"""
+
+
+@pytest.fixture
+def without_font_cache(program, tmp_path):
+    """Runs a script as `program` does, where Matplotlib has no font cache yet and takes long to build it."""
+
+    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "slow").mkdir()
+        (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW_FONTS)
+        path = os.pathsep.join([str(tmp_path / "slow"), str(REPO_ROOT)])
+        done = program(script, *arguments, PYTHONPATH=path, MPLCONFIGDIR=str(tmp_path / "matplotlib"))
+        assert list((tmp_path / "matplotlib").glob("fontlist-*")), "Matplotlib built no font cache"
+        return done
+
+    return run
+
+
 def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
     """What a program that runs in this process prints and ends with."""
     out, err = io.StringIO(), io.StringIO()

@@ -149,7 +149,6 @@ class TestWithTheExtra:
         ("arguments", "message"),
         [
             (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected an integer of 1 or more"),
-            (["hydra.sweeper.storage=file"], "hydra.sweeper.storage=file: "),
             (["data.holdout=0"], "expected data.holdout=<images>"),
             (["optim.lr=0.1"], "expected a key to search"),
             (["optim.lr=tag(log,interval(0,1))"], "Optuna can't search this: "),
@@ -158,12 +157,22 @@ class TestWithTheExtra:
             (["optim.lr=choice(-1,-2)"], "expected a number above 0"),
         ],
     )
-    def test_a_mistake_is_one_line(self, program, tmp_path, arguments, message):
-        done = program(*SEARCH, *arguments)
+    def test_a_mistake_is_one_line(self, train_py, tmp_path, arguments, message):
+        self.check(train_py(*SEARCH[1:], *arguments), message, tmp_path)
+
+    def test_so_is_one_of_the_storage_which_is_noticed_as_the_search_begins(self, program, tmp_path):
+        self.check(program(*SEARCH, "hydra.sweeper.storage=file"), "hydra.sweeper.storage=file: ", tmp_path)
+
+    def check(self, done, message, folder):
         assert done.returncode == 2, done.stdout + done.stderr
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
-        assert not list(tmp_path.rglob("run.json"))
+        assert not list(folder.rglob("run.json"))
+
+    def test_matplotlib_does_not_announce_its_font_cache(self, without_font_cache):
+        done = without_font_cache(*SEARCH, "seed=0,1")
+        assert "a search would choose the luckiest" in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
 
     def test_a_plan_shows_what_one_trial_costs(self, program, tmp_path):
         done = program(*SEARCH, "runtime.dry_run=true")
