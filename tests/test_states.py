@@ -6,9 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from cifar_resnet import run_dir
 from cifar_resnet.errors import BusyError, RunError
-from cifar_resnet.run import locks
+from cifar_resnet.run import folder, locks
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State, find_runs, now
 
@@ -61,8 +60,10 @@ def test_a_finished_run_with_the_tables_that_it_finished_with_is_finished(finish
 def test_a_finished_run_with_another_table_is_to_be_rebuilt(finished, name, damage):
     path = getattr(finished, name)
     path.unlink() if damage == "absent" else path.write_text("half")
-    assert finished.verified_state() is State.FINISHED
+    assert finished.recorded_state() is State.FINISHED
     assert finished.verified_state() is State.INTERRUPTED
+    reason = finished.verify()[1]
+    assert reason is not None and path.name in reason
     assert not finished.has_results()
 
 
@@ -138,10 +139,10 @@ def disk(monkeypatch):
     """A disk that answers each atomic write with this error."""
 
     def fail(number):
-        def refuse(path, write):
+        def refuse(path, text):
             raise OSError(number, "refused", str(path))
 
-        monkeypatch.setattr(run_dir, "write_atomically", refuse)
+        monkeypatch.setattr(folder, "write_text", refuse)
 
     return fail
 
