@@ -55,8 +55,9 @@ class FinishedRun:
         known = self.status["data"]["fingerprint"]
         if dataset.fingerprint != known:
             raise DataError(
-                f"the images of data={self.config.data.name} are not those of {self.run.path} (fingerprint {known}, "
-                f"now {dataset.fingerprint}); give the folder that has them as data.root=<folder>"
+                f"the images of data={self.config.data.name} are not those of {self.run.path} "
+                f"{data.other_images(self.config.data, known, dataset.fingerprint)}; give the folder that has them as "
+                "data.root=<folder>"
             )
         return dataset
 

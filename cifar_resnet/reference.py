@@ -1,6 +1,6 @@
 """Published results on CIFAR-10, with their sources, and the lab's marks; measures nothing.
 
-All errors are percent of the test set's 10,000 images. They are held against runs on the real CIFAR-10 alone: see
+All errors are percent of the test set's 10,000 images. Only runs on CIFAR-10 are compared with them: see
 `is_comparable`.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TRAIN_IMAGES, TEST_IMAGES = 50_000, 10_000
+from cifar_resnet.cifar10 import TEST_IMAGES, TRAIN_IMAGES
+
 # What the paper kept aside for validation while developing (section 4.2).
 PAPER_HOLDOUT = 5_000
 CHANCE_ACCURACY = 10.0
@@ -76,11 +77,15 @@ def published(model: str, depth: int, who: str) -> list[Published]:
     return [one for one in PUBLISHED if (one.model, one.depth, one.who) == (model, depth, who)]
 
 
-def is_comparable(kind: str, train_images: float | None, test_images: float | None) -> bool:
-    """Whether results may stand beside published ones: the real CIFAR-10, all test images, at most 5,000 held out."""
-    return (
-        kind == "cifar10" and (train_images or 0) >= TRAIN_IMAGES - PAPER_HOLDOUT and (test_images or 0) == TEST_IMAGES
-    )
+def is_comparable(is_cifar10: bool, train_images: float | None, test_images: float | None) -> bool:
+    """Whether results may stand beside published ones: CIFAR-10, all test images, at most 5,000 held out.
+
+    Args:
+        is_cifar10: as `cifar10.is_cifar10` decides.
+        train_images: those trained on.
+        test_images: those tested on.
+    """
+    return is_cifar10 and (train_images or 0) >= TRAIN_IMAGES - PAPER_HOLDOUT and test_images == TEST_IMAGES
 
 
 def lab_mark(accuracy: float) -> int:

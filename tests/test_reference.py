@@ -6,18 +6,18 @@ from cifar_resnet import reference
 
 
 @pytest.mark.parametrize(
-    ("kind", "train", "test", "comparable"),
+    ("is_cifar10", "train", "test", "comparable"),
     [
-        ("cifar10", 50_000, 10_000, True),
-        ("cifar10", 45_000, 10_000, True),
-        ("cifar10", 10_000, 10_000, False),
-        ("cifar10", 50_000, 1_000, False),
-        ("cifar10", None, None, False),
-        ("image_folder", 50_000, 10_000, False),
+        (True, 50_000, 10_000, True),
+        (True, 45_000, 10_000, True),
+        (True, 44_999, 10_000, False),
+        (True, 50_000, 1_000, False),
+        (True, None, None, False),
+        (False, 50_000, 10_000, False),
     ],
 )
-def test_only_the_real_and_whole_cifar10_is_comparable(kind, train, test, comparable):
-    assert reference.is_comparable(kind, train, test) is comparable
+def test_only_the_real_and_whole_cifar10_is_comparable(is_cifar10, train, test, comparable):
+    assert reference.is_comparable(is_cifar10, train, test) is comparable
 
 
 @pytest.mark.parametrize(

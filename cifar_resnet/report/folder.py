@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.cifar10 import is_cifar10
 from cifar_resnet.report import factors, texts
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
@@ -75,6 +76,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
     return {
         "data": str(config["data"]["name"]),
         "kind": str(config["data"]["kind"]),
+        "is_cifar10": is_cifar10(config["data"], data),
         "model": str(config["model"]["name"]),
         "depth": int(config["depth"]),
         "setting": "",

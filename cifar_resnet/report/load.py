@@ -89,6 +89,18 @@ class Runs:
         """The data sets' names, in order."""
         return list(self.runs["data"].unique())
 
+    def title(self, data: str) -> str:
+        """The data set's name in titles and text: CIFAR-10 where all of its runs are on that, else as it is."""
+        if not self.on_cifar10(data):
+            return data
+        return "CIFAR-10" if data == "cifar10" else f"CIFAR-10 ({data})"
+
+    def on_cifar10(self, data: str) -> bool:
+        """Whether all runs that set-ups are described by had the images of CIFAR-10."""
+        part = self.runs[self.runs["data"] == data]
+        finished = part[part["state"] == State.FINISHED.value]
+        return bool((part if finished.empty else finished)["is_cifar10"].all())
+
     def of(self, data: str) -> Runs:
         """The runs of one data set. What couldn't be read belongs to none, and stays with each."""
         if self.datasets == [data]:
@@ -212,7 +224,7 @@ def _tell_apart(records: list[Record]) -> None:
     names = [name for name, _ in kinds]
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        # A name is the user's label: a folder of images may be called cifar10, too.
+        # A name is the user's label: a folder of other images may be called cifar10, too.
         if names.count(record.row["data"]) > 1:
             record.row["data"] += f"-{record.row['kind']}"
         groups[record.row["data"]].append(record)

@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
+from cifar_resnet import cifar10
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
 from cifar_resnet.image_classes import list_classes
@@ -28,6 +29,8 @@ from cifar_resnet.sweep.table import Row, count_runs, labels, make_summary, make
 from cifar_resnet.terminal import make_console
 
 _WAIT_SECONDS = 1.0
+# Kind of data → what raises DataError where `data.root` can't be that, by listing files.
+_CHECKS: dict[str, Callable[[Path], object]] = {"cifar10": cifar10.is_folder, "image_folder": list_classes}
 # A thread and a terminal can't be pickled into joblib's processes, as this callback is; so it is kept here.
 _live: LiveTable | None = None
 
@@ -155,15 +158,15 @@ class Plan(Callback):
 
 
 def _check_images(configs: dict[RunDir, Config]) -> None:
-    """Raises DataError where a run that is to be trained has no folder of images; finished ones do without."""
-    roots = {
-        str(config.data.root)
+    """Raises DataError where the images of a run that is to be trained are wrong; finished ones do without."""
+    needed = {
+        (config.data.kind, str(config.data.root))
         for run, config in configs.items()
-        if config.data.kind == "image_folder"
+        if config.data.kind in _CHECKS
         and launch.why_left(run, run.verified_state(), config.runtime.retry_failed) is None
     }
-    for root in sorted(roots):
-        list_classes(Path(root).expanduser())
+    for kind, root in sorted(needed):
+        _CHECKS[kind](Path(root).expanduser())
 
 
 def _runs_at_a_time(config: DictConfig) -> int:

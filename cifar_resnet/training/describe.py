@@ -79,6 +79,8 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
             "test_images": len(dataset.test.labels),
             "classes": len(dataset.classes),
             "class_names": list(dataset.classes),
+            "image_shape": list(dataset.train.images.shape[1:]),
+            "is_cifar10": dataset.is_cifar10,
             "mean": list(dataset.mean),
             "std": list(dataset.std),
         },

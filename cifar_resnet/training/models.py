@@ -55,7 +55,11 @@ def make_norm(norm: str, channels: int) -> nn.Module:
 
 
 class ShortcutA(nn.Module):
-    """Option A: every second pixel, and zeros for the new channels; no parameters."""
+    """Option A: every second pixel, and zeros for the new channels; no parameters.
+
+    The new channels are appended behind the old ones, as in fb.resnet.torch. Some public code pads half of them before
+    and half behind the old ones, which is the same network up to the order of its channels.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, no
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
-from cifar_resnet.training.data import Dataset, load
+from cifar_resnet.training.data import Dataset, load, other_images
 from cifar_resnet.training.describe import describe_run, earlier
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
@@ -143,8 +143,9 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
     known = state.pop("fingerprint", None)
     if known != dataset.fingerprint:
         raise DataError(
-            f"the images of data={config.data.name} have changed since the run began (fingerprint {known}, now "
-            f"{dataset.fingerprint}): bring the old ones back, or delete {run.path} to train on the new ones"
+            f"the images of data={config.data.name} have changed since the run began "
+            f"{other_images(config.data, known, dataset.fingerprint)}: bring the old ones back, or delete {run.path} "
+            "to train on the new ones"
         )
     if not state.get("diagnostics") and config.init_from is None:
         # Asked for only now: the network is as it was when the run began.

@@ -7,6 +7,7 @@ import functools
 
 import pytest
 
+from cifar_resnet.cifar10 import CLASSES
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 
@@ -44,6 +45,17 @@ CONFIG = {
     },
 }
 SIZES = {"digits": (1437, 360), "cifar10": (50_000, 10_000)}
+CIFAR10_FOLDER = {
+    "fingerprint": "images-in-a-folder",
+    "train_images": 50_000,
+    "val_images": 0,
+    "test_images": 10_000,
+    "classes": 10,
+    "class_names": list(CLASSES),
+    "mean": [0.4914, 0.4822, 0.4465],
+    "std": [0.2470, 0.2435, 0.2616],
+}
+"""What run.json records under `data` of a run on CIFAR-10 as a folder of images."""
 
 
 def write_run(

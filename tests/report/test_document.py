@@ -9,7 +9,7 @@ from cifar_resnet.report import claims, document, figures, load, tables
 from cifar_resnet.report.document import html, latex
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
-from tests.report.conftest import write_run
+from tests.report.conftest import CIFAR10_FOLDER, write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
 
@@ -156,6 +156,27 @@ def test_the_text_follows_the_config(make_run, report, keys, said):
     assert said not in report()
     make_run("a", [50.0, 6.0], **keys)
     assert said in report()
+
+
+OTHER = "**Not the papers' data.**"
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "said"),
+    [
+        (CIFAR10_FOLDER, {}, ["networks on CIFAR-10\n", "pixels in 10 classes, read from a folder", "32×32"]),
+        (CIFAR10_FOLDER | {"std": [0.2458, 0.2421, 0.2604]}, {}, ["networks on cifar10\n", OTHER]),
+        (CIFAR10_FOLDER | {"is_cifar10": False, "image_shape": [16, 16, 3]}, {}, [OTHER, "16×16"]),
+        ({}, {"data__kind": "cifar10"}, ["networks on CIFAR-10\n", "32×32 pixels in 10 classes."]),
+        ({}, {"data__kind": "cifar10", "data__image_size": 16}, ["CIFAR-10, resized.", OTHER]),
+    ],
+)
+def test_cifar10_is_called_so_where_the_images_are_that(make_run, report, status, config, said):
+    status = {"data": status} if status else {}
+    make_run("a", [50.0, 6.0], status=status, **{"data__kind": "image_folder", "data__name": "cifar10"} | config)
+    text = report()
+    assert [part for part in said if part not in text] == []
+    assert (OTHER in text) is (OTHER in said)
 
 
 def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cifar_resnet.report import figures, load
 from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+from tests.report.conftest import CIFAR10_FOLDER
 
 
 @pytest.fixture
@@ -167,6 +168,13 @@ def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_
     assert seeds.get_ydata().tolist() == [8.0, 9.0, 8.0, 9.0]
     assert [mark.get_ydata()[0] for mark in hollow] == [8.75, 6.61]
     assert {mark.get_markerfacecolor() for mark in hollow} == {"none"}
+
+
+@pytest.mark.parametrize(("deviation", "beside"), [(0.2470, [8.75]), (0.2458, [])])
+def test_published_values_stand_beside_cifar10_as_a_folder(make_run, finished, deviation, beside):
+    data = CIFAR10_FOLDER | {"std": [deviation, 0.2435, 0.2616]}
+    make_run("a", [8.0], status={"data": data}, data__kind="image_folder")
+    assert [item.error for item in figures._published(finished())] == beside
 
 
 def test_published_values_stand_beside_no_other_data(make_run, finished):

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from cifar_resnet.report import load, tables
 from cifar_resnet.report.tables import escape
 from cifar_resnet.report.tables.table import Table
+from tests.report.conftest import CIFAR10_FOLDER
 
 REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
 
@@ -63,12 +64,31 @@ def test_a_part_of_cifar10_has_none(make_run, tmp_path, sizes):
     assert "these runs used fewer" in table.note
 
 
-def test_jpeg_copies_called_cifar10_have_none(make_run, tmp_path):
-    sizes = {"test_images": 10_000, "train_images": 50_000}
-    make_run("a", [7.0], depth=110, data__kind="image_folder", data__name="cifar10", status={"data": sizes})
+FOLDER = {"depth": 110, "data__kind": "image_folder", "data__name": "mine"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"is_cifar10": True, "train_images": 45_000, "mean": [0.5, 0.5, 0.5]}])
+def test_published_values_stand_beside_a_folder_of_the_same_images(make_run, tmp_path, changes):
+    make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER)
+    table = tables.main(load.load([tmp_path]), "mine")
+    (row,) = rows(table)
+    assert (row["paper (%)"], row["from the paper (points)"], row["lab's mark"]) == ("6.61 ± 0.16", "+0.39", "90")
+    assert table.title == "Results on CIFAR-10 (mine)"
+    assert ("trained on all 50,000 images, some or all of these on 45,000" in table.note) is bool(changes)
+
+
+@pytest.mark.parametrize("changes", [{"std": [0.2458, 0.2421, 0.2604]}, {"is_cifar10": False}])
+def test_jpeg_copies_called_cifar10_have_none(make_run, tmp_path, changes):
+    make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER | {"data__name": "cifar10"})
     table = tables.main(load.load([tmp_path]), "cifar10")
     assert not any("paper" in head or "mark" in head for head in table.frame)
     assert "lossless" in table.note
+    assert table.title == "Results on cifar10"
+
+
+def test_resized_images_of_cifar10_have_none(make_run, tmp_path):
+    make_run("a", [7.0], depth=110, data__image_size=16, **REAL)
+    assert not any("paper" in head for head in tables.main(load.load([tmp_path]), "cifar10").frame)
 
 
 def test_unfinished_runs_are_named_and_not_mixed_in(make_run, tmp_path):

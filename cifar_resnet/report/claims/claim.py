@@ -63,7 +63,6 @@ class Case:
         }
         in_setting = runs.runs[(runs.runs["data"] == data) & (runs.runs["setting"] == self.setting)]
         self.config: dict[str, Any] = runs.configs[in_setting["folder"].iloc[0]]
-        self.kind = str(in_setting["kind"].iloc[0])
         self._epochs, self._diagnostics = runs.epochs, runs.diagnostics
         self._data = data
 

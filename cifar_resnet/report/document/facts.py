@@ -9,12 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet import cifar10
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.folder import makers
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
 from cifar_resnet.run.identity import flatten
 
+# For runs made before the size was recorded.
 _IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
 # What a claim is about; one about networks that weren't trained isn't mentioned.
 _NEEDS = {
@@ -83,7 +85,12 @@ class Facts:
     @property
     def all_cifar10(self) -> bool:
         """Whether the images are those of the papers."""
-        return self.every("data.kind") == ["cifar10"]
+        return self.runs.on_cifar10(self.data)
+
+    @property
+    def title(self) -> str:
+        """The data set's name in the text."""
+        return self.runs.title(self.data)
 
     @property
     def holds_out(self) -> bool:
@@ -124,11 +131,6 @@ class Facts:
         return next((claim for claim in self.judged if claim.key == key), None)
 
     @property
-    def published(self) -> bool:
-        """Whether published values may stand beside these."""
-        return self.all_cifar10 and {"resnet", "preact"} & set(self.models) != set()
-
-    @property
     def statistics(self) -> list[str]:
         """Mean and standard deviation of the training images' channels, for each different data set."""
         said = []
@@ -139,9 +141,18 @@ class Facts:
                 said.append(f"mean ({mean}), standard deviation ({std})")
         return list(dict.fromkeys(said))
 
+    def _image_size(self) -> int | None:
+        """Height and width of the images; None where it isn't known, or not the same for all."""
+        if self.only("data.image_size"):
+            return int(self.only("data.image_size"))
+        recorded = [self.runs.statuses[folder].get("data", {}).get("image_shape") for folder in self.finished["folder"]]
+        if recorded and all(shape and shape == recorded[0] and shape[0] == shape[1] for shape in recorded):
+            return int(recorded[0][0])
+        return cifar10.SIZE if self.all_cifar10 else _IMAGE_SIZES.get(self.only("data.kind"))
+
     def architecture(self) -> Table:
         """The layers of each depth: a row a stage, a column a depth."""
-        size, width = self.only("data.image_size") or _IMAGE_SIZES.get(self.only("data.kind")), self.only("model.width")
+        size, width = self._image_size(), self.only("model.width")
         maps = ["full size", "half size", "quarter size"]
         if size:
             sides = [size, (size + 1) // 2, (size + 3) // 4]

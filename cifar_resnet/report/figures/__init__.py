@@ -242,7 +242,8 @@ def _settings_caption(finished: pd.DataFrame) -> str:
 def _published(runs: pd.DataFrame) -> list[reference.Published]:
     """The papers' values for these networks, where the images are the same."""
     if runs.empty or not all(
-        reference.is_comparable(row["kind"], row["train_images"], row["test_images"]) for row in runs.to_dict("records")
+        reference.is_comparable(row["is_cifar10"], row["train_images"], row["test_images"])
+        for row in runs.to_dict("records")
     ):
         return []
     pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)

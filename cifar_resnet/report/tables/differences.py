@@ -66,7 +66,7 @@ def comparison(runs: Runs, data: str) -> Table | None:
                 numbers.append({"measure": measure, **labels, **_numbers(one)})
     if not rows:
         return None
-    title = f"From model to model and from depth to depth on {data}"
+    title = f"From model to model and from depth to depth on {runs.title(data)}"
     return Table("comparison", title, _without_empty(rows), _NOTE, pd.DataFrame(numbers))
 
 
@@ -110,7 +110,7 @@ def ablation(runs: Runs, data: str) -> Table | None:
     if not rows:
         return None
     note = f"{words.capitalize()} of each setting against the default one{' of its length' * several}. {_NOTE}"
-    return Table("ablation", f"Ablations on {data}", _without_empty(rows), note, pd.DataFrame(numbers))
+    return Table("ablation", f"Ablations on {runs.title(data)}", _without_empty(rows), note, pd.DataFrame(numbers))
 
 
 def _changed(group: Group, other: Group) -> str:

@@ -48,7 +48,8 @@ def runs_table(runs: Runs, data: str) -> Table:
     )
     if "earlier sittings" not in empty:
         note = note.removesuffix(".") + "; earlier sittings: what was another one then."
-    return Table("runs", f"Runs on {data}", frame.drop(columns=empty), note, part.drop(columns="off_default"))
+    title = f"Runs on {runs.title(data)}"
+    return Table("runs", title, frame.drop(columns=empty), note, part.drop(columns="off_default"))
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, str]:
@@ -78,7 +79,7 @@ def hyperparameters(runs: Runs, data: str) -> Table:
             {"key": key, "value": ", ".join(ordered), "in these runs": "the same" if len(ordered) == 1 else "differs"}
         )
     rows.sort(key=lambda row: row["in these runs"])
-    title = f"Hyper-parameters of the runs on {data}"
+    title = f"Hyper-parameters of the runs on {runs.title(data)}"
     note = "Keys as on the command line of train.py; milestones are in the unit that the length is given in."
     return Table("hyperparameters", title, pd.DataFrame(rows), note)
 

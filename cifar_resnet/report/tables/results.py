@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import reference
+from cifar_resnet import cifar10, reference
 from cifar_resnet.report.groups import Group, fewest
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import decimals, mean_and_std
@@ -32,7 +32,7 @@ _SEEDS = "Mean ± sample standard deviation over seeds; one seed has no ±."
 def main(runs: Runs, data: str) -> Table | None:
     """All measures, a row a model, setting and depth; None where no run has finished.
 
-    Published values stand beside them for the real CIFAR-10 with all its test images alone.
+    Published values stand beside runs on CIFAR-10, as `reference.is_comparable` decides.
     """
     groups = list(runs.groups[data].values())
     if not groups:
@@ -42,7 +42,7 @@ def main(runs: Runs, data: str) -> Table | None:
     rows = [_main_row(group, unit, seconds) | (_published(group) if comparable else {}) for group in groups]
     numbers = [_numbers(group) | (_published_numbers(group) if comparable else {}) for group in groups]
     notes = [_SEEDS, *_notes_on_digits(groups), *_notes_on_published(groups, comparable)]
-    return Table("main", f"Results on {data}", _frame(rows), " ".join(notes), pd.DataFrame(numbers))
+    return Table("main", f"Results on {runs.title(data)}", _frame(rows), " ".join(notes), pd.DataFrame(numbers))
 
 
 def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
@@ -91,8 +91,12 @@ def _unit_of_time(groups: Iterable[Group]) -> tuple[str, float]:
 
 
 def _is_comparable(group: Group) -> bool:
-    row = group.rows[0]
-    return reference.is_comparable(row["kind"], *(group.smallest(name) for name in ("train_images", "test_images")))
+    counts = (group.smallest(name) for name in ("train_images", "test_images"))
+    return reference.is_comparable(_is_cifar10(group), *counts)
+
+
+def _is_cifar10(group: Group) -> bool:
+    return all(row["is_cifar10"] for row in group.rows)
 
 
 def _published(group: Group) -> dict[str, str]:
@@ -152,10 +156,20 @@ def _notes_on_published(groups: list[Group], comparable: bool) -> list[str]:
             for who in ("paper", "lab", "others")
             for one in reference.published(group.model, group.depth, who)
         )
-        return ["Published: " + "; ".join(sources) + "."] if sources else []
-    if any(group.rows[0]["kind"] == "cifar10" for group in groups):
+        return ["Published: " + "; ".join(sources) + ".", *_notes_on_holdout(groups)] if sources else []
+    if any(_is_cifar10(group) for group in groups):
         return ["Published values are for all 50,000 and 10,000 images of CIFAR-10, and these runs used fewer."]
     return ["Published values are for the lossless CIFAR-10 test set, so none stand beside these."]
+
+
+def _notes_on_holdout(groups: list[Group]) -> list[str]:
+    fewest_images = fewest(*(group for group in groups if _is_comparable(group)), column="train_images")
+    if fewest_images is None or fewest_images == cifar10.TRAIN_IMAGES:
+        return []
+    return [
+        f"Published networks were trained on all {cifar10.TRAIN_IMAGES:,} images, some or all of these on "
+        f"{fewest_images:,.0f}."
+    ]
 
 
 def grid(runs: Runs, data: str, measure: str) -> Table | None:

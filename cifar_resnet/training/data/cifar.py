@@ -1,15 +1,18 @@
-"""CIFAR-10 and CIFAR-100 through torchvision: downloaded once, under a lock, with torchvision's checksums."""
+"""CIFAR-10 and CIFAR-100 from torchvision's archives, downloaded once and checked, and CIFAR-10 from PNG files."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 
+from cifar_resnet import cifar10
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
+from cifar_resnet.training.data import image_folder
 from cifar_resnet.training.data.dataset import Source, make_source
 
 
@@ -42,8 +45,23 @@ def import_torchvision() -> Any:
     return torchvision
 
 
+def read_cifar10(config: DataConfig, progress: bool) -> Source:
+    """CIFAR-10 in `data.root`: the archive, or a folder of PNG files, whose images are sorted by class and name.
+
+    Raises:
+        DataError: it is neither there nor can it be downloaded, it is damaged, or the folder's images aren't CIFAR-10.
+    """
+    root = Path(config.root or ".")
+    if not cifar10.is_folder(root):
+        return read(config, progress)
+    # Not resized here: `load` resizes the images of both forms in the same way.
+    source = image_folder.read(dataclasses.replace(config, image_size=None), progress)
+    cifar10.check_statistics(root, *source.statistics_of_train())
+    return source
+
+
 def read(config: DataConfig, progress: bool) -> Source:
-    """The data set in `data.root`, downloaded if it isn't there.
+    """The archive in `data.root`, downloaded if it isn't there.
 
     Raises:
         DataError: it is neither there nor to be had, or damaged.

@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cifar_resnet import cifar10
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
 
-# The lab's constants for CIFAR-10, per channel over its 50,000 training images.
+# What the lab normalizes CIFAR-10 with; the exact values, in cifar10.py, differ by up to 0.0002.
 CIFAR10_MEAN = (0.4914, 0.4824, 0.4467)
 CIFAR10_STD = (0.2471, 0.2435, 0.2616)
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel, for pixels of 0 to 1."""
 
 # Streams of random numbers beside those of the epochs, which count from 0.
 _TRAIN_STREAM, _HOLDOUT_STREAM, _TEST_STREAM = 2**32 - 1, 2**32 - 2, 2**32 - 3
@@ -43,6 +47,11 @@ class Source:
     test: Split
     classes: tuple[str, ...]
     fingerprint: str
+    statistics: Statistics | None = None  # of all training images, where the source keeps them
+
+    def statistics_of_train(self) -> Statistics:
+        """Mean and standard deviation of each channel of all training images."""
+        return self.statistics or channel_statistics(self.train.images)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Dataset:
     mean: tuple[float, ...]  # per channel, for pixels of 0 to 1
     std: tuple[float, ...]
     fingerprint: str  # 16 hexadecimal digits over pixels and labels of the whole data set
+    is_cifar10: bool = False  # whether the images are CIFAR-10's, at their own size
 
 
 def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
@@ -77,8 +87,32 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
         chosen = choose_balanced(train.labels.numpy(), config.holdout, [seed, _HOLDOUT_STREAM])
         rest = np.setdiff1d(np.arange(count), chosen)
         train, val = train.pick(rest), train.pick(chosen)
-    mean, std = (CIFAR10_MEAN, CIFAR10_STD) if config.kind == "cifar10" else channel_statistics(train.images)
-    return Dataset(train, val, test, source.classes, mean, std, source.fingerprint)
+    mean, std = _normalization(config, source, train)
+    return Dataset(train, val, test, source.classes, mean, std, source.fingerprint, _is_cifar10(config, source))
+
+
+def _normalization(config: DataConfig, source: Source, train: Split) -> Statistics:
+    if config.kind == "cifar10":
+        return CIFAR10_MEAN, CIFAR10_STD
+    return source.statistics_of_train() if train is source.train else channel_statistics(train.images)
+
+
+def _is_cifar10(config: DataConfig, source: Source) -> bool:
+    """Whether the images are CIFAR-10's; those of the kind cifar10 were checked when they were read."""
+    if config.kind == "cifar10":
+        return config.image_size in (None, cifar10.SIZE)
+    return (
+        config.kind == "image_folder"
+        and source.train.images.shape[1:] == (cifar10.SIZE, cifar10.SIZE, 3)
+        and cifar10.has_layout(source.classes, len(source.train.labels), len(source.test.labels))
+        and cifar10.has_statistics(*source.statistics_of_train())
+    )
+
+
+def other_images(config: DataConfig, known: str | None, found: str) -> str:
+    """The fingerprints of images that aren't the ones a run knows, for an error's line, and a likely reason."""
+    hint = "; the archive and a folder of images differ in their order" if config.kind == "cifar10" else ""
+    return f"(fingerprint {known}, now {found}{hint})"
 
 
 def _readers() -> dict[str, Callable[[DataConfig, bool], Source]]:
@@ -86,7 +120,7 @@ def _readers() -> dict[str, Callable[[DataConfig, bool], Source]]:
     from cifar_resnet.training.data import cifar, embedded, image_folder
 
     return {
-        "cifar10": cifar.read,
+        "cifar10": cifar.read_cifar10,
         "cifar100": cifar.read,
         "image_folder": image_folder.read,
         "digits": embedded.read_digits,
@@ -148,7 +182,7 @@ def choose_balanced(labels: np.ndarray, size: int, stream: list[int]) -> np.ndar
     return np.sort(order[np.argsort(rank, kind="stable")[:size]])
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Tensor) -> Statistics:
     """Mean and standard deviation of each channel of uint8 (N, H, W, C) on a scale of 0 to 1; exact, by counting."""
     values = np.arange(256) / 255
     means, deviations = [], []

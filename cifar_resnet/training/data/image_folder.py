@@ -24,7 +24,7 @@ from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import DataError
 from cifar_resnet.image_classes import is_image, list_classes
 from cifar_resnet.run.config import DataConfig
-from cifar_resnet.training.data.dataset import Source, Split, fingerprint
+from cifar_resnet.training.data.dataset import Source, Split, channel_statistics, fingerprint
 
 _CACHE_FORMAT = 1
 _CHUNK = 250
@@ -117,7 +117,8 @@ def _fill(
         labels = np.array(listing.labels, dtype=np.int64)
         np.save(folder / f"{name}-labels.npy", labels)
         arrays += [images, labels]
-    meta = {"classes": classes, "fingerprint": fingerprint(*arrays)}
+    mean, std = channel_statistics(torch.from_numpy(arrays[0]))
+    meta = {"classes": classes, "fingerprint": fingerprint(*arrays), "mean": mean, "std": std}
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
@@ -158,7 +159,7 @@ def decode(files: tuple[str, ...], expected: tuple[int, int], resize: bool) -> n
             if not resize:
                 raise DataError(
                     f"{file} is {pixels.width}×{pixels.height} pixels, the first image {expected[0]}×{expected[1]}; "
-                    "expected one size, or data.image_size=<pixels> to resize all"
+                    "expected one size, or data=image_folder data.image_size=<pixels> to resize all"
                 )
             pixels = pixels.resize(expected, Image.Resampling.BILINEAR)
         images[index] = pixels
@@ -176,4 +177,6 @@ def _open(folder: Path) -> Source:
         )
         for name in ("train", "test")
     ]
-    return Source(splits[0], splits[1], tuple(meta["classes"]), meta["fingerprint"])
+    # Caches made by earlier versions have no statistics.
+    statistics = (tuple(meta["mean"]), tuple(meta["std"])) if "mean" in meta else None
+    return Source(splits[0], splits[1], tuple(meta["classes"]), meta["fingerprint"], statistics)
