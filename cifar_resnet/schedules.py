@@ -56,13 +56,18 @@ def step_lr(course: Course, step: int) -> float:
 def describe_step(optim: dict[str, Any]) -> str:
     """The step schedule in words."""
     milestones = optim["milestones"]
+    begins = f"begins at {_shown(optim['lr'], 'value')}"
+    if milestones is None:
+        return (
+            f"{begins} and is multiplied by {_shown(optim['gamma'], 'factor')} at milestones that differ between runs"
+        )
     if not milestones:
-        return f"begins at {optim['lr']}"
+        return begins
     unit = "epoch" if optim["iterations"] is None else "step"
     plural = "" if milestones == [1] else "s"
     listed = [str(milestone) for milestone in milestones]
     joined = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
-    return f"begins at {optim['lr']} and is multiplied by {optim['gamma']} after {joined} {unit}{plural}"
+    return f"{begins} and is multiplied by {_shown(optim['gamma'], 'factor')} after {joined} {unit}{plural}"
 
 
 def onecycle_lr(course: Course, step: int) -> float:
@@ -76,10 +81,16 @@ def onecycle_lr(course: Course, step: int) -> float:
 
 def describe_onecycle(optim: dict[str, Any]) -> str:
     """One cycle in words."""
+    highest = _shown(optim["lr"], "value")
     if optim["peak"] is None:
-        return f"rises linearly to {optim['lr']} and falls linearly to zero"
-    rise = f"rises linearly to {optim['lr']} over the first {100 * optim['peak']:g} % of the steps"
+        return f"rises linearly to {highest} and falls linearly to zero"
+    rise = f"rises linearly to {highest} over the first {100 * optim['peak']:g} % of the steps"
     return f"{rise} and falls linearly to zero over the rest"
+
+
+def _shown(value: Any, noun: str) -> str:
+    """A value of `optim`, or in its place that there are several."""
+    return f"a {noun} that differs between runs" if value is None else str(value)
 
 
 SCHEDULES: dict[str, ScheduleKind] = {

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import factors, folder, predictions, texts
 from cifar_resnet.report.folder import Record
@@ -24,7 +25,7 @@ from cifar_resnet.run.folder import RunDir, State, find_runs
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
 NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
-_MODELS = {"plain": 0, "resnet": 1, "preact": 2}
+_MODELS = list(ARCHITECTURES)
 
 
 @dataclass(frozen=True)
@@ -241,10 +242,12 @@ def _tell_apart(records: list[Record]) -> None:
 
 
 def _order(record: Record) -> tuple[Any, ...]:
-    """Runs as readers look for them: by data set, then plain, resnet, preact, then shallow to deep."""
+    """Runs as readers look for them: by data set, then by model as in `ARCHITECTURES`, then shallow to deep."""
     row = record.row
+    model = row["model"]
+    place = _MODELS.index(model) if model in _MODELS else len(_MODELS)
     values = tuple(factors.sort_key(record.flat.get(key)) for key in row["factors"])
-    return row["data"], _MODELS.get(row["model"], 3), row["model"], row["depth"], values, row["setting"], row["seed"]
+    return row["data"], place, model, row["depth"], values, row["setting"], row["seed"]
 
 
 def _results(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.errors import RunError
 from cifar_resnet.report import claims, document, figures, load, tables
 from cifar_resnet.report.document import html, latex
 from cifar_resnet.report.document.facts import Facts
@@ -69,7 +71,7 @@ def report(tmp_path, monkeypatch):
 def nine(tmp_path_factory):
     """A folder of the nine runs in small; plain-110 is stuck."""
     folder = tmp_path_factory.mktemp("nine")
-    for model in ("plain", "resnet", "preact"):
+    for model in ARCHITECTURES:
         for depth in (20, 56, 110):
             final = 88.0 if (model, depth) == ("plain", 110) else 5.0 + depth / 100
             errors = [90.0, final], [90.0, final - 2]
@@ -135,7 +137,7 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
         ({"precision": "bf16"}, "**Lower precision.**"),
         ({"data__augment": True}, "mirrored with a probability of one half"),
         ({"model__shortcut": "B"}, "option B"),
-        ({"data__kind": "cifar10"}, "CIFAR-10: colour images"),
+        ({"data__kind": "cifar10"}, "CIFAR-10: color images"),
         ({"optim__lr": 0.05}, "The learning rate begins at 0.05"),
         (
             {"optim__schedule": "onecycle", "optim__lr": 0.2, "optim__peak": 0.25},
@@ -145,7 +147,7 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
             {"optim__schedule": "onecycle", "optim__peak": 0.5, "optim__warmup": 5},
             "zero over the rest; the first 5 steps go by a tenth of it.",
         ),
-        ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs go by one cycle"),
+        ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs use one cycle of the learning rate;"),
         ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps go by a tenth of it."),
         ({"optim__nesterov": True}, "with Nesterov's momentum of 0.9"),
         ({"optim__label_smoothing": 0.1}, "cross-entropy with a label smoothing of 0.1 by stochastic"),
@@ -156,6 +158,49 @@ def test_the_text_follows_the_config(make_run, report, keys, said):
     assert said not in report()
     make_run("a", [50.0, 6.0], **keys)
     assert said in report()
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_every_model_is_described_by_its_entry(make_run, report, model):
+    make_run("a", [50.0, 6.0], model=model)
+    text = report()
+    known = ARCHITECTURES[model]
+    assert f"- **{model}**: in a {known.title} block, {known.description}" in text
+    assert f"# {known.title.capitalize()} networks on digits" in text
+    assert ("Why a shortcut helps" in text) is known.has_shortcuts
+
+
+def test_a_model_that_the_registry_has_not_is_called_by_its_name(make_run, report):
+    make_run("a", [50.0, 6.0], model="wide")
+    text = report()
+    assert "# Wide networks on digits" in text
+    assert "- **wide**: this version of the project doesn't have that model" in text
+    assert "Why a shortcut helps" not in text and "plain stacks" not in text
+
+
+def test_a_schedule_that_the_registry_has_not_is_called_by_its_name(make_run, report):
+    make_run("a", [50.0, 6.0], optim__schedule="sawtooth")
+    text = report()
+    assert "The learning rate follows the schedule sawtooth" in text and "rises linearly" not in text
+    assert "The runs use the schedule sawtooth; the papers" in text
+
+
+def test_several_schedules_are_each_described(make_run, report):
+    make_run("a", [50.0, 6.0], optim__lr=0.1)
+    make_run("b", [50.0, 6.0], optim__lr=0.05)
+    make_run("c", [50.0, 6.0], optim__schedule="onecycle", optim__lr=0.2, optim__peak=0.25)
+    text = report()
+    assert (
+        "with the schedule step it begins at a value that differs between runs and is multiplied by 0.1 after" in text
+    )
+    assert "with the schedule onecycle it rises linearly to 0.2 over the first 25 % of the steps" in text
+    assert "**Another recipe.** Some runs use one cycle of the learning rate;" in text
+
+
+def test_a_value_that_the_templates_have_no_words_for_is_an_error(make_run, report):
+    make_run("a", [50.0, 6.0], model__shortcut="C")
+    with pytest.raises(RunError, match=r"no words for model\.shortcut=C"):
+        report()
 
 
 OTHER = "**Not the papers' data.**"

@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import figures, load
 from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
 from tests.report.conftest import CIFAR10_FOLDER
@@ -70,10 +71,10 @@ def test_a_run_of_one_epoch_is_a_point(make_run, epochs):
 
 
 def test_models_are_panels_and_depths_are_shades_from_light_to_dark(make_run, epochs):
-    for model, depth in itertools.product(("preact", "plain", "resnet"), (110, 20, 56)):
+    for model, depth in itertools.product(reversed(ARCHITECTURES), (110, 20, 56)):
         make_run(f"{model}{depth}", [50.0, 6.0], model=model, depth=depth)
     figure = curves.draw(epochs(), "test_error", "{}")
-    assert [axes.get_title() for axes in figure.axes] == ["plain", "resnet", "preact"]
+    assert [axes.get_title() for axes in figure.axes] == list(ARCHITECTURES)
     for axes in figure.axes:
         brightness = [np.dot(to_rgb(line.get_color()), (0.299, 0.587, 0.114)) for line in axes.lines]
         assert brightness == sorted(brightness, reverse=True)
@@ -317,7 +318,7 @@ def test_a_hold_out_split_is_drawn_in_place_of_the_test_set(make_run, drawn):
 
 
 def test_files_are_of_200_dots_an_inch_and_the_same_bytes_again(make_run, drawn):
-    for model in ("plain", "resnet", "preact"):
+    for model in ARCHITECTURES:
         make_run(model, [50.0, 6.0], model=model)
     names, folder = drawn()
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -341,7 +342,7 @@ def test_small_numbers_keep_their_digits_in_svg(make_run, drawn):
 
 @pytest.mark.parametrize("rows", [1, 9, 45])
 def test_no_letters_overlap_and_none_is_too_small(make_run, tmp_path, rows):
-    runs = list(itertools.product(("plain", "resnet", "preact"), (20, 56, 110), range(5)))[:: 45 // rows]
+    runs = list(itertools.product(ARCHITECTURES, (20, 56, 110), range(5)))[:: 45 // rows]
     for index, (model, depth, seed) in enumerate(runs):
         make_run(f"r{index}", [90.0, 50.0, 2.0 + index % 7], model=model, depth=depth, seed=seed)
     loaded = load.load([tmp_path / "runs"]).of("digits")
@@ -405,7 +406,7 @@ def lab(colour, blindness="none"):
 
 @pytest.mark.parametrize("blindness", _BLIND)
 def test_models_are_told_apart_by_the_colour_blind(blindness):
-    seen = [lab(style.colour(model), blindness) for model in ("plain", "resnet", "preact")]
+    seen = [lab(style.colour(model), blindness) for model in ARCHITECTURES]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 
@@ -417,7 +418,7 @@ def test_settings_are_told_apart_by_the_colour_blind_and_seen_on_white_paper(bli
     assert max(lightness for lightness, _, _ in seen) < 75
 
 
-@pytest.mark.parametrize("model", ["plain", "resnet", "preact", None])
+@pytest.mark.parametrize("model", [*ARCHITECTURES, None])
 def test_three_depths_are_told_apart_in_grey_print(model):
     lightness = [lab(shade)[0] for shade in style.shades(model, 3)]
     assert min(a - b for a, b in itertools.pairwise(lightness)) > 15
@@ -426,7 +427,15 @@ def test_three_depths_are_told_apart_in_grey_print(model):
 
 
 def test_models_have_marks_of_their_own():
-    assert len({style.model_mark(model) for model in ("plain", "resnet", "preact")}) == 3
+    assert len({style.model_mark(model) for model in ARCHITECTURES}) == len(ARCHITECTURES)
+
+
+def test_a_model_that_the_registry_has_not_is_gray(make_run, epochs):
+    make_run("a", [50.0, 6.0], model="wide")
+    make_run("b", [50.0, 6.0])
+    known, other = curves.draw(epochs(), "test_error", "{}").axes
+    assert (known.get_title(), other.get_title()) == ("resnet", "wide")
+    assert other.lines[0].get_color() == style.NEUTRAL[1]
 
 
 def test_an_axis_of_nothing_but_zeros_stays_plain():

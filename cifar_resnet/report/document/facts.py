@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10
+from cifar_resnet import cifar10, reference
+from cifar_resnet.architectures import ARCHITECTURES, Architecture
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.folder import makers
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
 from cifar_resnet.run.identity import flatten
+from cifar_resnet.schedules import SCHEDULES
 
 # For runs made before the size was recorded.
 _IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
@@ -53,6 +56,32 @@ class Facts:
         return [str(model) for model in self.finished["model"].unique()]
 
     @cached_property
+    def _known(self) -> dict[str, Architecture]:
+        """The models that the registry still has."""
+        return {model: ARCHITECTURES[model] for model in self.models if model in ARCHITECTURES}
+
+    @property
+    def without_shortcuts(self) -> list[str]:
+        """The models whose blocks have no shortcut."""
+        return [model for model, known in self._known.items() if not known.has_shortcuts]
+
+    @property
+    def with_shortcuts(self) -> list[str]:
+        """The models whose blocks have one."""
+        return [model for model, known in self._known.items() if known.has_shortcuts]
+
+    @property
+    def with_identity_path(self) -> list[str]:
+        """The models with nothing on the path of their shortcuts, not even an activation function."""
+        return [model for model in self.with_shortcuts if self._known[model].identity_path]
+
+    def describe_model(self, model: str) -> str:
+        """A sentence on the model's blocks."""
+        if model not in self._known:
+            return "this version of the project doesn't have that model, so its blocks aren't described here."
+        return f"in a {self._known[model].title} block, {self._known[model].description}"
+
+    @cached_property
     def depths(self) -> list[int]:
         """From shallow to deep."""
         return sorted(int(depth) for depth in self.finished["depth"].unique())
@@ -72,6 +101,32 @@ class Facts:
         """The key's value where all finished runs agree, else None."""
         values = self.every(key)
         return values[0] if len(values) == 1 else None
+
+    @property
+    def learning_rate(self) -> str:
+        """How the learning rate changes; completes "The learning rate …"."""
+        described = {name: self._describe_schedule(name) for name in self.every("optim.schedule")}
+        if len(described) < 2:
+            return "".join(described.values())
+        return "differs: " + "; ".join(f"with the schedule {name} it {words}" for name, words in described.items())
+
+    def _describe_schedule(self, name: str) -> str:
+        if name not in SCHEDULES:
+            return f"follows the schedule {name}, which this version of the project doesn't have"
+        flats = [flat for flat in self._flat if flat.get("optim.schedule") == name]
+        # None stands for a key that older configs don't have, and for values that differ.
+        optim: dict[str, Any] = defaultdict(lambda: None)
+        for key in dict.fromkeys(key for flat in flats for key in flat if key.startswith("optim.")):
+            values = [flat.get(key) for flat in flats]
+            if all(value == values[0] for value in values):
+                optim[key.removeprefix("optim.")] = values[0]
+        return SCHEDULES[name].describe(optim)
+
+    @property
+    def other_schedules(self) -> list[str]:
+        """The titles of the schedules that the papers don't use."""
+        others = [name for name in self.every("optim.schedule") if name != reference.PAPER_SCHEDULE]
+        return [SCHEDULES[name].title if name in SCHEDULES else f"the schedule {name}" for name in others]
 
     def measured(self, column: str) -> list[Any]:
         """The different values of a column of the finished runs, also of their earlier sittings; no missing ones."""
@@ -109,8 +164,8 @@ class Facts:
 
     @property
     def is_short(self) -> bool:
-        """Whether a run saw fewer epochs than the lab's 164."""
-        return bool((self.finished["epochs"] < 164).any())
+        """Whether a run saw fewer epochs than the lab's recipe has."""
+        return bool((self.finished["epochs"] < reference.LAB_EPOCHS).any())
 
     def about(self, claim: Claim) -> bool:
         """Whether there are runs of the networks that the claim is about."""
@@ -171,6 +226,15 @@ class Facts:
             frame,
             "All convolutions of the stages are 3×3; the first one of stages 2 and 3 has stride 2.",
         )
+
+
+def title(model: str) -> str:
+    """A model as running text calls it; its name where the registry doesn't have it.
+
+    >>> title("resnet"), title("unheard-of")
+    ('residual', 'unheard-of')
+    """
+    return ARCHITECTURES[model].title if model in ARCHITECTURES else model
 
 
 def words(values: Iterable[Any], show: Callable[[Any], str] = str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from cifar_resnet import reference
+from cifar_resnet.errors import RunError
 from cifar_resnet.report import reproduce
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.document import facts as said
@@ -21,7 +23,6 @@ from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table, escape
 
 _SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
-_NAMES = {"plain": "plain", "resnet": "residual", "preact": "pre-activation"}
 
 
 class Text:
@@ -63,6 +64,7 @@ class Text:
             "words": lambda values, show=lambda value: escape.markdown(str(value)): said.words(values, show),
             "count": said.count,
             "number": said.number,
+            "title_of": said.title,
             "sentence": lambda text: text[:1].upper() + text[1:],
         }
         rendered = environment.get_template("report.md.j2").render(self._names())
@@ -72,11 +74,13 @@ class Text:
         """What the templates can call and read."""
         finished = self.facts.finished
         configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
-        names = said.words(_NAMES.get(model, model) for model in self.facts.models)
+        names = said.words(map(said.title, self.facts.models))
         commits = [str(commit) for commit in self.facts.measured("commit")]
         return {
             "facts": self.facts,
+            "fail": _fail,
             "number": said.number,
+            "lab_epochs": reference.LAB_EPOCHS,
             "names": escape.markdown(f"{names} networks".strip().capitalize()),
             "table": self._table,
             "has": lambda name: name in self._made,
@@ -131,6 +135,15 @@ def code(text: object) -> str:
     fence = _fence(line, 1)
     space = " " if line[:1] == "`" or line[-1:] == "`" else ""
     return f"{fence}{space}{line}{space}{fence}"
+
+
+def _fail(key: str, value: object) -> NoReturn:
+    """Ends a template's chain of conditions.
+
+    Raises:
+        RunError: always.
+    """
+    raise RunError(f"the report has no words for {key}={value}; add them to cifar_resnet/report/templates")
 
 
 def block(text: object) -> str:

@@ -1,7 +1,7 @@
 """How every figure looks: colours, dashes, marks, sizes, axes; draws no data.
 
-- A model has one colour and one mark wherever it appears: plain vermilion circles, resnet blue squares, preact green
-  triangles (after Okabe and Ito's colours, which stay apart for the colour-blind).
+- A model has one colour and one mark wherever it appears, those of its entry in `ARCHITECTURES`; a model that isn't
+  there, out of an old folder, is grey.
 - Depth is the shade: shallow is light and thin, deep is dark and thick, so that grey print keeps the order.
 - Where lines are an ablation's settings, titles say the model and the depth, and a setting has a colour and a mark.
 - Training is dashed; test, or the split watched in its place, is solid.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.files import write_atomically
 
 COLUMN, PAGE = 3.4, 7.0
@@ -38,17 +39,10 @@ COLUMN, PAGE = 3.4, 7.0
 PANEL_HEIGHT = 2.1
 DPI = 200
 
-# light, middle and dark of each model
-_SHADES: Mapping[str, tuple[str, str, str]] = {
-    "plain": ("#ee8f4d", "#c44e00", "#6b2a00"),
-    "resnet": ("#5ca6da", "#006099", "#002f54"),
-    "preact": ("#59bf9e", "#1f956a", "#004630"),
-}
-_OTHERS = (("#cf8fc0", "#a3498b", "#54204a"), ("#a3a3a3", "#707070", "#303030"))
 # Of settings, which have no order: Okabe and Ito's and Tol's, chosen to stay apart for the colour-blind.
 _SETTINGS_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#aa4499", "#332288", "#117733", "#882255", "#d55e00")
 REST_COLOUR = "#bbbbbb"
-_MODEL_MARKS = {"plain": "o", "resnet": "s", "preact": "^"}
+_UNKNOWN_MARK = "D"
 _LINE_MARKS = ("", "D", "v", "P", "X", "<", "p", "*")
 TRAINING_DASHES = (3.2, 1.4)
 NEUTRAL = ("#9a9a9a", "#606060", "#202020")
@@ -96,7 +90,7 @@ def applied() -> Iterator[None]:
 
 def shades(model: str | None, count: int) -> list[str]:
     """`count` colours of a model from light to dark; its middle one where there is one line. None: neutral grey."""
-    triple = NEUTRAL if model is None else _SHADES.get(model) or _OTHERS[sum(map(ord, model)) % len(_OTHERS)]
+    triple = ARCHITECTURES[model].shades if model in ARCHITECTURES else NEUTRAL
     if count == 1:
         return [triple[1]]
     return [to_hex(colour) for colour in sns.blend_palette(triple, count)]
@@ -109,7 +103,7 @@ def colour(model: str) -> str:
 
 def model_mark(model: str) -> str:
     """The model's mark among points."""
-    return _MODEL_MARKS.get(model, "D")
+    return ARCHITECTURES[model].marker if model in ARCHITECTURES else _UNKNOWN_MARK
 
 
 def setting_colours(count: int) -> list[str]:
