@@ -102,14 +102,17 @@ def measure(folder: Path) -> dict[str, list[float]]:
         return result
 
     def imports() -> None:
-        from cifar_resnet.report import claims, document, epochs, figures, load, tables  # noqa: F401
+        from cifar_resnet.report import claims, document, epochs, figures, tables  # noqa: F401
+        from cifar_resnet.report.runs import load  # noqa: F401
 
     timed("imports", imports)
-    from cifar_resnet.report import claims, document, figures, load, tables
+    from cifar_resnet.report import claims, document, figures, tables
     from cifar_resnet.report.command import write_tables
+    from cifar_resnet.report.runs import load
+    from cifar_resnet.report.runs.collection import Runs
 
     runs = timed("reading", lambda: load.load([folder]))
-    assert isinstance(runs, load.Runs)
+    assert isinstance(runs, Runs)
     (data,) = runs.datasets
     out = folder / "report"
     made = timed("tables", lambda: write_tables(runs, data, out, ("md", "tex", "csv")))

@@ -80,7 +80,7 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
     import torch
 
-    from cifar_resnet.report import factors
+    from cifar_resnet.report.runs import factors
     from cifar_resnet.run.config import from_container
     from cifar_resnet.training import data
     from cifar_resnet.training.backend import set_up
@@ -113,8 +113,8 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _write(measured: pd.DataFrame, out: Path) -> None:
-    from cifar_resnet.report.document.facts import count
     from cifar_resnet.report.figures import diagnostics, style
+    from cifar_resnet.report.wording import count
 
     table, picture = out / "initialisation.csv", out / "initialisation.png"
     try:

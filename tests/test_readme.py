@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cifar_resnet.reference import PUBLISHED
+from cifar_resnet.report.published import PUBLISHED
 from cifar_resnet.run.defaults import REPO_ROOT
 
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")

@@ -13,7 +13,7 @@ from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run.files import write_text
 
 if TYPE_CHECKING:
-    from cifar_resnet.report.load import Runs
+    from cifar_resnet.report.runs.collection import Runs
     from cifar_resnet.report.tables import Table
 
 FORMATS = ("md", "html", "tex", "csv")
@@ -67,7 +67,8 @@ def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), forma
         ConfigError: a filter is of no key, or `out` can't be written to.
     """
     # Imported here so that --help and a mistyped path answer at once.
-    from cifar_resnet.report import load, overview
+    from cifar_resnet.report import overview
+    from cifar_resnet.report.runs import load
 
     with _progress() as step:
         runs = load.load(paths, where, lambda done, count: step("reading runs", done, count))
@@ -111,7 +112,7 @@ def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> li
     for table in made:
         for kind in ("csv", "md", "tex"):
             if kind in formats:
-                _write(out / "tables" / f"{table.name}.{kind}", _render(table, kind))
+                write_text(out / "tables" / f"{table.name}.{kind}", _render(table, kind))
     for name in set(tables.NAMES) - {table.name for table in made}:
         for kind in ("csv", "md", "tex"):
             # What an earlier report had and this one hasn't would be taken for a part of it.
@@ -129,14 +130,10 @@ def _render(table: Table, name: str) -> str:
     return f"# {table.title}\n\n{table.to_markdown()}" + (f"\n{table.note}\n" if table.note else "")
 
 
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)
-
-
 def _progress() -> AbstractContextManager[Step]:
     """A bar on a terminal's standard error, for what takes over a second; nothing elsewhere."""
     if not sys.stderr.isatty():
         return nullcontext(lambda words, done, count: None)
-    from cifar_resnet.report.progress import Bar
+    from cifar_resnet.report.progress_bar import Bar
 
     return Bar()

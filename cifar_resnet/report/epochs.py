@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from cifar_resnet.report import texts
-from cifar_resnet.report.load import NAMES, Runs
+from cifar_resnet.report.runs import csv_files
+from cifar_resnet.report.runs.collection import NAMES, Runs
 from cifar_resnet.run.files import write_atomically
 from cifar_resnet.run.folder import RunDir
 
@@ -25,7 +25,7 @@ def write(runs: Runs, path: Path) -> None:
 def _lines(runs: Runs, columns: list[str]) -> Iterator[bytes]:
     yield _row([*NAMES, *columns]).encode()
     for row in runs.runs[list(NAMES)].itertuples(index=False, name=None):
-        head, _, body = texts.read_lines(RunDir(Path(row[-1])).metrics).partition("\n")
+        head, _, body = csv_files.read_lines(RunDir(Path(row[-1])).metrics).partition("\n")
         if head.split(",") != columns:
             body = _rearranged(head, body, columns)
         if body:

@@ -10,10 +10,10 @@ from pathlib import Path
 import rich.markup
 import rich.table
 
-from cifar_resnet.report import tables
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report import escaping, tables
+from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
-from cifar_resnet.report.tables import escape as escapes
+from cifar_resnet.report.wording import count
 from cifar_resnet.run.files import write_text
 from cifar_resnet.terminal import make_console
 
@@ -37,7 +37,7 @@ def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
         console.print()
     counts = Counter(runs.unfinished["state"])
     counts |= Counter({"copied": len(runs.copies), "unreadable": len(runs.unreadable)})
-    left_out = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    left_out = ", ".join(f"{amount} {state}" for state, amount in counts.items() if amount)
     if left_out:
         console.print(f"not in these numbers: {left_out}; tables/left-out says which and why", markup=False)
     for data, folder in folders.items():
@@ -45,8 +45,7 @@ def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
 
 
 def _count(runs: Runs, data: str) -> str:
-    count = int((runs.finished["data"] == data).sum())
-    return f"{count} finished run{'' if count == 1 else 's'}"
+    return count(int((runs.finished["data"] == data).sum()), "finished run")
 
 
 def _rich(table: Table) -> rich.table.Table:
@@ -62,8 +61,8 @@ def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Seq
     """Writes index.md and index.html, which lead to each data set's report."""
     names = {data: folder.relative_to(out).as_posix() for data, folder in folders.items()}
     if "md" in formats:
-        lines = [f"- [{escapes.markdown(data)}]({names[data]}/report.md): {_count(runs, data)}" for data in folders]
-        _write(out / "index.md", "\n".join(["# Reports", "", *lines, ""]))
+        lines = [f"- [{escaping.markdown(data)}]({names[data]}/report.md): {_count(runs, data)}" for data in folders]
+        write_text(out / "index.md", "\n".join(["# Reports", "", *lines, ""]))
     if "html" in formats:
         items = [
             f'<li><a href="{escape(names[data])}/report.html">{escape(data)}</a>: {_count(runs, data)}</li>'
@@ -71,8 +70,6 @@ def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Seq
         ]
         head = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Reports</title>'
         style = "<style>:root { color-scheme: light dark } body { font: 16px sans-serif; margin: 2em }</style>"
-        _write(out / "index.html", "\n".join([head + style, "<h1>Reports</h1>", "<ul>", *items, "</ul></html>", ""]))
-
-
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)
+        write_text(
+            out / "index.html", "\n".join([head + style, "<h1>Reports</h1>", "<ul>", *items, "</ul></html>", ""])
+        )

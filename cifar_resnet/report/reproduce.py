@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cifar_resnet.report.factors import in_words
+from cifar_resnet.report.runs.factors import as_override
 from cifar_resnet.run.defaults import folder_name, overridden, recipe
 from cifar_resnet.run.identity import flatten
 
@@ -91,7 +91,7 @@ def _merge(choices: list[dict[str, Any]]) -> list[dict[str, list[Any]]]:
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
-    return list({in_words(value): value for value in values}.values())
+    return list({as_override(value): value for value in values}.values())
 
 
 def _command(values: Mapping[str, Sequence[Any]]) -> str:
@@ -108,7 +108,7 @@ def _shell(word: str) -> str:
 
 def _value(value: Any) -> str:
     """A value in Hydra's grammar."""
-    text = in_words(value)
+    text = as_override(value)
     if not isinstance(value, str) or _BARE.fullmatch(text):
         return text
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from cifar_resnet.report import claims, load
+from cifar_resnet.report import claims
 from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
+from cifar_resnet.report.runs import load
 from cifar_resnet.run.folder import State
 
 REAL = {"data__kind": "cifar10", "data__name": "cifar10"}

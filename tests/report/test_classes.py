@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.report import load, tables
+from cifar_resnet.report import tables
 from cifar_resnet.report.figures import classes, mistakes, style
+from cifar_resnet.report.runs import load
 
 # Of 4 cats 1 is taken for a dog, of 2 dogs both for ships, of 4 ships none.
 ONE = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 2), (1, 2), *[(2, 2)] * 4]

@@ -7,10 +7,11 @@ import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import claims, document, figures, load, tables
-from cifar_resnet.report.document import html, latex
+from cifar_resnet.report import claims, document, figures, tables
+from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
+from cifar_resnet.report.runs import load
 from tests.report.conftest import CIFAR10_FOLDER, write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
@@ -275,15 +276,15 @@ def test_figures_and_tables_are_numbered_in_order(nine_report):
 
 
 def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine_report):
-    page = Elements()
-    page.feed((nine_report / "report.html").read_text())
-    page.close()
-    assert page.open == []
-    assert len(page.ids) == len(set(page.ids))
-    assert set(page.references) <= set(page.ids)
-    assert page.tags.count("svg") == 7
-    assert page.tags.count("math") == 2
-    assert page.tags.count("nav") == 1
+    elements = Elements()
+    elements.feed((nine_report / "report.html").read_text())
+    elements.close()
+    assert elements.open == []
+    assert len(elements.ids) == len(set(elements.ids))
+    assert set(elements.references) <= set(elements.ids)
+    assert elements.tags.count("svg") == 7
+    assert elements.tags.count("math") == 2
+    assert elements.tags.count("nav") == 1
 
 
 def test_the_page_names_no_address_to_fetch(nine_report):
@@ -307,10 +308,10 @@ def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
     make_run("c", [50.0, 6.0], seed=2, status={"device": HOSTILE})
     write_report(tmp_path / "runs", tmp_path)
     markdown, text, source = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html", "tex"))
-    page = Elements()
-    page.feed(text)
-    assert page.tags.count("script") == 1
-    assert page.open == []
+    elements = Elements()
+    elements.feed(text)
+    assert elements.tags.count("script") == 1
+    assert elements.open == []
     assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$\\%&amp;#{}~^" in text
     assert_latex(source)
     assert "<script>" not in re.sub(r"\\<", "", markdown)
@@ -370,7 +371,7 @@ def test_an_svg_gets_ids_of_its_own():
     svg = (
         '<?xml version="1.0"?>\n<svg><defs><path id="a"/></defs><g clip-path="url(#a)"><use xlink:href="#a"/></g></svg>'
     )
-    inlined = html.inline_svg(svg, "loss", 'a "caption"')
+    inlined = page.inline_svg(svg, "loss", 'a "caption"')
     assert inlined == (
         '<svg role="img" aria-label="a &quot;caption&quot;"><defs><path id="loss-a"/></defs>'
         '<g clip-path="url(#loss-a)"><use xlink:href="#loss-a"/></g></svg>'

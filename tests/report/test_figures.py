@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.report import figures, load
+from cifar_resnet.report import figures
 from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+from cifar_resnet.report.runs import load
 from tests.report.conftest import CIFAR10_FOLDER
 
 

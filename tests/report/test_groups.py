@@ -5,8 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from cifar_resnet.report import claims, load, tables
-from cifar_resnet.report.groups import Group, collect, compared, fewest
+from cifar_resnet.report import claims, tables
+from cifar_resnet.report.runs import load
+from cifar_resnet.report.runs.groups import Group, collect, compared, fewest
 
 
 def group(*rows, model="resnet", depth=20):

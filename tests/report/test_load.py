@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.errors import ConfigError, RunError
-from cifar_resnet.report import load
+from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import find_runs
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from cifar_resnet.report import load, tables
-from cifar_resnet.report.tables import escape
+from cifar_resnet.report import escaping, tables
+from cifar_resnet.report.runs import load
 from cifar_resnet.report.tables.table import Table
 from tests.report.conftest import CIFAR10_FOLDER
 
@@ -97,7 +97,7 @@ def test_unfinished_runs_are_named_and_not_mixed_in(make_run, tmp_path):
     runs = load.load([tmp_path])
     assert rows(tables.main(runs, "digits"))[0]["final test error (%)"] == "6.0"
     (left,) = rows(tables.left_out(runs, "digits"))
-    assert (left["state"], left["reason"]) == ("diverged", "after 1 epoch: the loss is not finite")
+    assert (left["state"], left["reason"]) == ("diverged", "after one epoch: the loss is not finite")
     assert left["folder"].endswith("runs/b")
 
 
@@ -250,7 +250,7 @@ def test_latex_is_a_booktabs_tabular_with_everything_escaped():
         "50 \\% \\& \\{x\\} \\$y\\$ \\#1 \\textasciicircum{} \\textasciitilde{} \\textbackslash{}z & "
         "$-$1.2 $\\pm$ 0.1 \\\\\n\\bottomrule\n\\end{tabular}\n"
     )
-    assert escape.latex("字 é\n→") == "? é $\\to$"
+    assert escaping.latex("字 é\n→") == "? é $\\to$"
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cifar_resnet.report.claims import by_errors, by_layers
 from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.runs.collection import Runs
 
 __all__ = ["FAILS", "HOLDS", "OPEN", "Claim", "judge"]
 

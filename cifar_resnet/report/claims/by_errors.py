@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cifar_resnet.report.claims.claim import OPEN, Case, Claim, combine, errors, name, with_interval
-from cifar_resnet.report.groups import Group, fewest
-from cifar_resnet.report.statistics import Difference, compare, decimals
+from cifar_resnet.report.intervals import Difference, compare, decimals
+from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.differences import difference
 
 # Errors at most this many points apart are called similar. The paper calls its plain and residual networks of 18 layers

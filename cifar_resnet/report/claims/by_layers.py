@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.report.claims.claim import FAILS, OPEN, Case, Claim, combine
-from cifar_resnet.report.statistics import ONE_SEED, compare
+from cifar_resnet.report.intervals import ONE_SEED, compare
 
 # Gradients at the input's quarter of the layers that are this share of those at the output's quarter have vanished, and
 # from that share on they have not; between the two the verdict is left open. Ours: the papers give no number.

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report import reproduce
-from cifar_resnet.report.groups import Group, fewest
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, decimals
+from cifar_resnet.report.intervals import ONE_SEED, PAIRED, Difference, decimals
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import plus
 from cifar_resnet.run.folder import State
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cifar_resnet.report.claims import Claim
-from cifar_resnet.report.document import html, latex
+from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.figures import Drawn
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
 from cifar_resnet.run.files import write_text
 
@@ -33,14 +33,10 @@ def write(
     text = Text(runs, data, tables, claims, drawn)
     renders: dict[str, Callable[[], str]] = {
         "md": lambda: text.markdown,
-        "html": lambda: html.render(text, out),
+        "html": lambda: page.render(text, out),
         "tex": lambda: latex.render(text),
     }
     written = [kind for kind in renders if kind in formats]
     for kind in written:
-        _write(out / f"report.{kind}", renders[kind]())
+        write_text(out / f"report.{kind}", renders[kind]())
     return [f"report.{kind}" for kind in written]
-
-
-def _write(path: Path, content: str) -> None:
-    write_text(path, content)

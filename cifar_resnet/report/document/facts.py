@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10, reference
+from cifar_resnet import cifar10
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
+from cifar_resnet.report import published
 from cifar_resnet.report.claims import Claim
-from cifar_resnet.report.folder import makers
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.record import makers
 from cifar_resnet.report.tables import Table
+from cifar_resnet.report.wording import join
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
 
@@ -125,7 +126,7 @@ class Facts:
     @property
     def other_schedules(self) -> list[str]:
         """The titles of the schedules that the papers don't use."""
-        others = [name for name in self.every("optim.schedule") if name != reference.PAPER_SCHEDULE]
+        others = [name for name in self.every("optim.schedule") if name != published.PAPER_SCHEDULE]
         return [SCHEDULES[name].title if name in SCHEDULES else f"the schedule {name}" for name in others]
 
     def measured(self, column: str) -> list[Any]:
@@ -160,12 +161,12 @@ class Facts:
     @property
     def epochs(self) -> str:
         """How long the runs were."""
-        return words(sorted(int(count) for count in self.finished["epochs"].unique()))
+        return join(sorted(int(count) for count in self.finished["epochs"].unique()))
 
     @property
     def is_short(self) -> bool:
         """Whether a run saw fewer epochs than the lab's recipe has."""
-        return bool((self.finished["epochs"] < reference.LAB_EPOCHS).any())
+        return bool((self.finished["epochs"] < published.LAB_EPOCHS).any())
 
     def about(self, claim: Claim) -> bool:
         """Whether there are runs of the networks that the claim is about."""
@@ -216,7 +217,7 @@ class Facts:
         rows = [["first convolution", maps[0], filters[0], *("1" for _ in self.depths)]]
         for stage, (side, count) in enumerate(zip(maps, filters, strict=True), 1):
             rows.append([f"stage {stage}", side, count, *(str((depth - 2) // 3) for depth in self.depths)])
-        classes = words(int(count) for count in self.measured("classes"))
+        classes = join(int(count) for count in self.measured("classes"))
         rows.append(["average pooling, linear layer", "1×1", classes, *("1" for _ in self.depths)])
         heads = ["part", "map (pixels)", "filters", *(f"{depth} layers" for depth in self.depths)]
         frame = pd.DataFrame(rows, columns=heads)
@@ -235,31 +236,3 @@ def title(model: str) -> str:
     ('residual', 'unheard-of')
     """
     return ARCHITECTURES[model].title if model in ARCHITECTURES else model
-
-
-def words(values: Iterable[Any], show: Callable[[Any], str] = str) -> str:
-    """A list as in a sentence.
-
-    >>> words([20, 56, 110]), words(["plain"]), words([])
-    ('20, 56 and 110', 'plain', '')
-    """
-    shown = [show(value) for value in values]
-    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
-
-
-def number(value: float) -> str:
-    """A count with its thousands, or a number as it is.
-
-    >>> number(50000), number(0.1)
-    ('50,000', '0.1')
-    """
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
-
-
-def count(amount: int, noun: str) -> str:
-    """So many of something.
-
-    >>> count(1, "run"), count(9, "run")
-    ('one run', '9 runs')
-    """
-    return f"one {noun}" if amount == 1 else f"{amount:,} {noun}s"

@@ -10,8 +10,9 @@ import jinja2
 import pandas as pd
 from markdown_it.token import Token
 
+from cifar_resnet.report import escaping
 from cifar_resnet.report.document.text import Text
-from cifar_resnet.report.tables import Table, escape
+from cifar_resnet.report.tables import Table
 
 # Characters of 8 and 7 points that fit on a line of 17 cm.
 _FOOTNOTESIZE, _SCRIPTSIZE = 112, 136
@@ -86,7 +87,7 @@ def _inline(tokens: Sequence[Token]) -> str:
 
 def _text(text: str) -> str:
     """Escaped text with the spaces at its ends, which stand between it and its neighbours."""
-    body = escape.latex(text)
+    body = escaping.latex(text)
     if not body:
         return " " if text else ""
     return (" " if text[0].isspace() else "") + body + (" " if text[-1].isspace() else "")
@@ -94,7 +95,7 @@ def _text(text: str) -> str:
 
 def _breakable(text: str) -> str:
     """Escaped text of paths and keys, which may be broken behind their punctuation."""
-    return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escape.latex(text))
+    return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escaping.latex(text))
 
 
 def _figure(image: Token) -> str:
@@ -102,7 +103,7 @@ def _figure(image: Token) -> str:
     return (
         "\\begin{figure}[htbp]\n\\centering\n"
         f"\\includegraphics{{{image.attrs['src']}}}\n"
-        f"\\caption{{{escape.latex(caption)}}}\n\\end{{figure}}\n\n"
+        f"\\caption{{{escaping.latex(caption)}}}\n\\end{{figure}}\n\n"
     )
 
 
@@ -160,14 +161,14 @@ def _longtable(frame: pd.DataFrame, right: list[bool], widths: list[int], captio
     body = "\n".join(" & ".join(map(_breakable_if_long, row)) + r" \\" for row in rows)
     return (
         f"{{\\{size}\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{longtable}}{{{form}}}\n"
-        f"\\caption{{{escape.latex(caption)}}}\\\\\n\\toprule\n{head} \\\\\n\\midrule\n\\endfirsthead\n"
+        f"\\caption{{{escaping.latex(caption)}}}\\\\\n\\toprule\n{head} \\\\\n\\midrule\n\\endfirsthead\n"
         f"\\toprule\n{head} \\\\\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n{body}\n\\end{{longtable}}}}\n\n"
     )
 
 
 def _head(words: str, numbers: bool) -> str:
     """A head on several lines, the last of which stands above the cells."""
-    lines = [escape.latex(line) for line in textwrap.wrap(words, _HEAD_WIDTH, break_long_words=False)]
+    lines = [escaping.latex(line) for line in textwrap.wrap(words, _HEAD_WIDTH, break_long_words=False)]
     if len(lines) < 2:
         return "".join(lines)
     stacked = r"\\".join(lines)
@@ -175,4 +176,4 @@ def _head(words: str, numbers: bool) -> str:
 
 
 def _breakable_if_long(cell: str) -> str:
-    return escape.latex(cell) if len(cell) < _LONGEST_CELL else _breakable(cell)
+    return escaping.latex(cell) if len(cell) < _LONGEST_CELL else _breakable(cell)

@@ -11,16 +11,14 @@ import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cifar_resnet import reference
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import reproduce
+from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import Claim
-from cifar_resnet.report.document import facts as said
-from cifar_resnet.report.document.facts import Facts
+from cifar_resnet.report.document.facts import Facts, title
 from cifar_resnet.report.document.formulas import FORMULAS
 from cifar_resnet.report.figures import Drawn
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.tables import Table, escape
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.tables import Table
 
 _SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
 
@@ -57,14 +55,14 @@ class Text:
             autoescape=False,
         )
         environment.filters |= {
-            "text": escape.markdown,
+            "text": escaping.markdown,
             "code": code,
-            "codes": lambda values: said.words(values, code),
+            "codes": lambda values: wording.join(values, code),
             "block": block,
-            "words": lambda values, show=lambda value: escape.markdown(str(value)): said.words(values, show),
-            "count": said.count,
-            "number": said.number,
-            "title_of": said.title,
+            "words": lambda values, show=lambda value: escaping.markdown(str(value)): wording.join(values, show),
+            "count": wording.count,
+            "number": wording.number,
+            "title_of": title,
             "sentence": lambda text: text[:1].upper() + text[1:],
         }
         rendered = environment.get_template("report.md.j2").render(self._names())
@@ -74,14 +72,15 @@ class Text:
         """What the templates can call and read."""
         finished = self.facts.finished
         configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
-        names = said.words(map(said.title, self.facts.models))
+        names = wording.join(map(title, self.facts.models))
         commits = [str(commit) for commit in self.facts.measured("commit")]
         return {
             "facts": self.facts,
             "fail": _fail,
-            "number": said.number,
-            "lab_epochs": reference.LAB_EPOCHS,
-            "names": escape.markdown(f"{names} networks".strip().capitalize()),
+            "number": wording.number,
+            "count_range": wording.count_range,
+            "lab_epochs": published.LAB_EPOCHS,
+            "names": escaping.markdown(f"{names} networks".strip().capitalize()),
             "table": self._table,
             "has": lambda name: name in self._made,
             "figure": self._figure,
@@ -91,7 +90,7 @@ class Text:
             "ref": lambda name: f"Figure {self._number(name)}",
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
-            "folders": said.words(dict.fromkeys(config.get("out", "outputs") for config in configs)).replace(
+            "folders": wording.join(dict.fromkeys(config.get("out", "outputs") for config in configs)).replace(
                 " and ", " "
             ),
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
@@ -110,7 +109,7 @@ class Text:
         figure = next((figure for figure in self.figures if figure.name == name), None)
         if figure is None:
             return ""
-        caption = escape.markdown(f"Figure {self._number(name)}. {figure.caption}")
+        caption = escaping.markdown(f"Figure {self._number(name)}. {figure.caption}")
         return f"![{caption}]({figure.png})\n\n*{caption}*"
 
     def _table(self, table: Table | str) -> str:
@@ -120,8 +119,8 @@ class Text:
                 return ""
             table = self._made[table]
         self.tables.append(table)
-        head = f"**Table {len(self.tables)}.** {escape.markdown(table.title)}."
-        note = f"\n*{escape.markdown(table.note)}*\n" if table.note else ""
+        head = f"**Table {len(self.tables)}.** {escaping.markdown(table.title)}."
+        note = f"\n*{escaping.markdown(table.note)}*\n" if table.note else ""
         return f"{head}\n\n{table.to_markdown()}{note}"
 
 

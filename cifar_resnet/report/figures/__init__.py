@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cifar_resnet import reference
+from cifar_resnet.report import published
 from cifar_resnet.report.figures import classes, curves, diagnostics, paper, style, summary
-from cifar_resnet.report.groups import compared
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.groups import compared
 from cifar_resnet.run.files import write_atomically
 from cifar_resnet.run.folder import State
 
@@ -131,16 +131,16 @@ def _figures(runs: Runs, data: str) -> Iterator[tuple[Drawn, Callable[[], Figure
         ),
         lambda: paper.draw_train_and_test(main_epochs),
     )
-    published = _published(main_runs)
+    beside = _published(main_runs)
     yield (
         Drawn(
             "error_against_depth",
             "Final test error against depth"
-            + ("; hollow marks are the values published by He et al. (2015, 2016)." if published else ".")
+            + ("; hollow marks are the values published by He et al. (2015, 2016)." if beside else ".")
             + of_setting,
             "comparison",
         ),
-        lambda: summary.draw_error_against_depth(main_runs, published),
+        lambda: summary.draw_error_against_depth(main_runs, beside),
     )
     yield (
         Drawn("settings", _settings_caption(finished), "ablation"),
@@ -239,12 +239,12 @@ def _settings_caption(finished: pd.DataFrame) -> str:
     return f"Final {paper.SIDES[compared(finished)]} of {which}, the best at the top."
 
 
-def _published(runs: pd.DataFrame) -> list[reference.Published]:
+def _published(runs: pd.DataFrame) -> list[published.Published]:
     """The papers' values for these networks, where the images are the same."""
     if runs.empty or not all(
-        reference.is_comparable(row["is_cifar10"], row["train_images"], row["test_images"])
+        published.is_comparable(row["is_cifar10"], row["train_images"], row["test_images"])
         for row in runs.to_dict("records")
     ):
         return []
     pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)
-    return [item for model, depth in pairs for item in reference.published(str(model), int(depth), "paper")]
+    return [item for model, depth in pairs for item in published.published(str(model), int(depth), "paper")]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from cifar_resnet.report.figures import style
-from cifar_resnet.report.predictions import Confusion
+from cifar_resnet.report.runs.confusion import Confusion
 
 # Numbers in the cells, and names at the sides, where there is room for them.
 _MOST_NUMBERS, _MOST_NAMES = 10, 20

@@ -38,7 +38,7 @@ def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure 
     figure, grid = style.figure_of(len(moments), len(models), height=1.85)
     suffix = style.scale(list(chain.from_iterable(grid)), pd.concat([means["low"], means["high"]]))
     for row, moment in zip(grid, moments, strict=True):
-        row[0].set_ylabel(label.format(_in_words(suffix)))
+        row[0].set_ylabel(label.format(_on_its_own_line(suffix)))
         for axes, model in zip(row, models, strict=True):
             part = means[(means["model"].astype(str) == model) & (means["moment"] == moment)]
             _draw_depths(axes, part, model, depths)
@@ -72,7 +72,7 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
         ("layer, from the images on", "rank, largest first"),
         strict=True,
     ):
-        row[0].set_ylabel("std of responses" + _in_words(suffix))
+        row[0].set_ylabel("std of responses" + _on_its_own_line(suffix))
         for axes, model in zip(row, models, strict=True):
             part = frame[frame["model"].astype(str) == model]
             _draw_depths(axes, part, model, depths)
@@ -97,7 +97,7 @@ def draw_initialisation(measured: pd.DataFrame) -> Figure:
     ):
         means = over_seeds(measured, column, ["layer"])
         suffix = style.scale(row, pd.concat([means["low"], means["high"]]))
-        row[0].set_ylabel(label + _in_words(suffix))
+        row[0].set_ylabel(label + _on_its_own_line(suffix))
         for axes, (model, setting) in zip(row, pairs, strict=True):
             part = means[(means["model"].astype(str) == model) & (means["setting"].astype(str) == setting)]
             _draw_depths(axes, part, model, depths)
@@ -117,7 +117,7 @@ def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]
     style.integer_ticks(axes)
 
 
-def _in_words(suffix: str) -> str:
+def _on_its_own_line(suffix: str) -> str:
     """The scale of an axis on a line of its label's own."""
     return f"\n({suffix.removeprefix(', ')})" if suffix else ""
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from cifar_resnet.report.wording import count_range
+
 GROUP = ["model", "depth", "setting"]
 
 
@@ -30,5 +32,4 @@ def band_label(frame: pd.DataFrame) -> str | None:
     counts = frame.groupby(GROUP, sort=False, observed=True)["seed"].nunique()
     if counts.empty or counts.max() == 1:
         return None
-    seeds = str(counts.max()) if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
-    return f"mean of {seeds} seeds; band: lowest to highest"
+    return f"mean of {count_range(int(counts.min()), int(counts.max()), 'seed')}; band: lowest to highest"

@@ -12,14 +12,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cifar_resnet.reference import Published
-from cifar_resnet.report.factors import split_length
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.curves import rank
 from cifar_resnet.report.figures.layout import DEFAULT_SETTING, Layout
 from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
-from cifar_resnet.report.groups import compared
+from cifar_resnet.report.published import Published
+from cifar_resnet.report.runs.factors import split_length
+from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.report.wording import time_unit
 
 # Of more settings than this, a figure shows the best.
 MAX_SETTINGS = 30
@@ -104,9 +105,9 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     runs = runs[runs["seconds"] > 0]
     if len(runs) < 2:
         return None
-    divisor, unit = _time_unit(float(runs["seconds"].max()))
+    unit = time_unit(float(runs["seconds"].max()))
     figure, ((axes,),) = style.figure_of(1, 1)
-    times = runs["seconds"] / divisor
+    times = runs["seconds"] / unit.seconds
     y_suffix, x_suffix = style.scale([axes], runs["test_error"]), style.scale([axes], times, "x")
     depths = sorted(int(depth) for depth in runs["depth"].unique())
     sizes = dict(zip(depths, np.linspace(3.5, 6.5, len(depths)) if len(depths) > 1 else [5.0], strict=True))
@@ -155,16 +156,9 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
         ]
         if others := len(layout.settings) - len(layout.named):
             handles.append(style.line_handle(f"the other {others} settings", color=style.REST_COLOUR, **marks))
-    axes.set(xlabel=f"training and evaluation time ({unit}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
+    axes.set(xlabel=f"training and evaluation time ({unit.name}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
     style.legend(figure, handles, columns=3)
     return figure
-
-
-def _time_unit(seconds: float) -> tuple[float, str]:
-    """Seconds in a unit, and its name, in which the longest run has few digits."""
-    if seconds < 180:
-        return 1.0, "seconds"
-    return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")
 
 
 def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
@@ -189,7 +183,7 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
     if not lines:
         return None
     shown = pd.concat(lines.values())
-    divisor, unit = _time_unit(float(shown["seconds"].max()))
+    unit = time_unit(float(shown["seconds"].max()))
     figure, (panels,) = style.figure_of(1, 2)
     suffix = style.scale(panels, pd.concat([shown["low"], shown["high"]]))
     handles: list[Artist] = []
@@ -203,11 +197,11 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
                 (errors - style.on_axis(points["low"], panels[0])),
                 style.on_axis(points["high"], panels[0]) - errors,
             ]
-            for axes, x in zip(panels, (points["epochs"], points["seconds"] / divisor), strict=True):
+            for axes, x in zip(panels, (points["epochs"], points["seconds"] / unit.seconds), strict=True):
                 axes.errorbar(x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, **look)
             handles.append(style.line_handle(f"{model}-{key[1]}" + (f", {key[2]}" if key[2] else ""), **look))
     panels[0].set(xlabel="epochs of training", ylabel=f"final test error (%{suffix})")
-    panels[1].set(xlabel=f"training and evaluation ({unit})")
+    panels[1].set(xlabel=f"training and evaluation ({unit.name})")
     style.depth_ticks(panels[0], sorted(int(epochs) for epochs in shown["epochs"].unique()))
     if (shown["n"] > 1).any():
         handles.append(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cifar_resnet.report.load import Runs
+from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables.classes import class_errors
 from cifar_resnet.report.tables.differences import ablation, comparison
-from cifar_resnet.report.tables.records import hyperparameters, left_out, runs_table
+from cifar_resnet.report.tables.provenance import hyperparameters, left_out, runs_table
 from cifar_resnet.report.tables.results import GRIDS, grid, main
 from cifar_resnet.report.tables.table import MISSING, Table
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.predictions import Confusion
-from cifar_resnet.report.statistics import decimals, mean_and_std
+from cifar_resnet.report.intervals import decimals, mean_and_std
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.tables.table import Table, with_std
+from cifar_resnet.report.wording import count_range
 
 # Of more classes than this, the table has the hardest; its CSV file has all.
 MOST_CLASSES = 20
@@ -48,12 +49,5 @@ def _cell(one: Confusion, number: int, images: int) -> str:
 
 
 def _seeds(found: list[Confusion]) -> str:
-    counts = sorted({len(one.matrices) for one in found})
-    seeds = (
-        "one seed"
-        if counts == [1]
-        else f"{counts[0]} seeds"
-        if len(counts) == 1
-        else f"{counts[0]} to {counts[-1]} seeds"
-    )
-    return f"{seeds} each"
+    counts = [len(one.matrices) for one in found]
+    return f"{count_range(min(counts), max(counts), 'seed')} each"

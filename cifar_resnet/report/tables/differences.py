@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.report.factors import split_length
-from cifar_resnet.report.groups import Group, Key, compared, fewest
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, compare, decimals
+from cifar_resnet.report.intervals import ONE_SEED, PAIRED, Difference, compare, decimals
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.factors import split_length
+from cifar_resnet.report.runs.groups import Group, Key, compared, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, plus
 
 # measure → its words, and the split whose images it is of

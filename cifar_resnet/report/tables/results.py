@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10, reference
-from cifar_resnet.report.groups import Group, fewest
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.statistics import decimals, mean_and_std
+from cifar_resnet import cifar10
+from cifar_resnet.report import published
+from cifar_resnet.report.intervals import decimals, mean_and_std
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, plus, with_std
+from cifar_resnet.report.wording import TimeUnit, count, time_unit
 
 # measure → name and title of its grid, and the split whose images it is of
 GRIDS = {
@@ -32,14 +33,14 @@ _SEEDS = "Mean ± sample standard deviation over seeds; one seed has no ±."
 def main(runs: Runs, data: str) -> Table | None:
     """All measures, a row a model, setting and depth; None where no run has finished.
 
-    Published values stand beside runs on CIFAR-10, as `reference.is_comparable` decides.
+    Published values stand beside runs on CIFAR-10, as `published.is_comparable` decides.
     """
     groups = list(runs.groups[data].values())
     if not groups:
         return None
     comparable = any(_is_comparable(group) for group in groups)
-    unit, seconds = _unit_of_time(groups)
-    rows = [_main_row(group, unit, seconds) | (_published(group) if comparable else {}) for group in groups]
+    unit = time_unit(max((time for group in groups for time in group.values("seconds").values()), default=0.0))
+    rows = [_main_row(group, unit) | (_published(group) if comparable else {}) for group in groups]
     numbers = [_numbers(group) | (_published_numbers(group) if comparable else {}) for group in groups]
     notes = [_SEEDS, *_notes_on_digits(groups), *_notes_on_published(groups, comparable)]
     return Table("main", f"Results on {runs.title(data)}", _frame(rows), " ".join(notes), pd.DataFrame(numbers))
@@ -52,7 +53,7 @@ def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
     return frame.drop(columns=empty)
 
 
-def _main_row(group: Group, unit: str, seconds: float) -> dict[str, str]:
+def _main_row(group: Group, unit: TimeUnit) -> dict[str, str]:
     values, test = group.values("test_error"), decimals(group.smallest("test_images"))
     train, val = decimals(group.smallest("train_images")), decimals(group.smallest("val_images"))
     times, parameters = mean_and_std(list(group.values("seconds").values()))[0], group.smallest("parameters")
@@ -70,7 +71,7 @@ def _main_row(group: Group, unit: str, seconds: float) -> dict[str, str]:
         "final training error (%)": _mean(group, "train_error", train),
         "final training loss": MISSING if math.isnan(loss) else f"{loss:.3g}",
         "parameters": MISSING if parameters is None else f"{parameters:,.0f}",
-        f"time ({unit})": MISSING if math.isnan(times) else _three_digits(times / seconds),
+        f"time ({unit.symbol})": MISSING if math.isnan(times) else _three_digits(times / unit.seconds),
         "images/s": MISSING if math.isnan(speed) else _three_digits(speed),
     }
 
@@ -84,15 +85,9 @@ def _three_digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
 
 
-def _unit_of_time(groups: Iterable[Group]) -> tuple[str, float]:
-    """The unit that the longest run is best told in, and its seconds."""
-    longest = max((value for group in groups for value in group.values("seconds").values()), default=0.0)
-    return ("s", 1.0) if longest < 600 else ("min", 60.0) if longest < 3 * 3600 else ("h", 3600.0)
-
-
 def _is_comparable(group: Group) -> bool:
     counts = (group.smallest(name) for name in ("train_images", "test_images"))
-    return reference.is_comparable(_is_cifar10(group), *counts)
+    return published.is_comparable(_is_cifar10(group), *counts)
 
 
 def _is_cifar10(group: Group) -> bool:
@@ -106,12 +101,12 @@ def _published(group: Group) -> dict[str, str]:
     error = mean_and_std(list(group.values("test_error").values()))[0]
     cells = {}
     for who, head in (("paper", "paper (%)"), ("lab", "lab (%)"), ("others", "others (%)")):
-        found = reference.published(group.model, group.depth, who)
+        found = published.published(group.model, group.depth, who)
         cells[head] = "; ".join(one.text for one in found) or MISSING
         if who != "others":
             cells[f"from the {who} (points)"] = plus(error - found[0].error, 2) if found else MISSING
-    if (group.model, group.depth) == reference.MARKED:
-        cells["lab's mark"] = str(reference.lab_mark(100 - error))
+    if (group.model, group.depth) == published.MARKED:
+        cells["lab's mark"] = str(published.lab_mark(100 - error))
     return cells
 
 
@@ -121,10 +116,10 @@ def _published_numbers(group: Group) -> dict[str, Any]:
     error = mean_and_std(list(group.values("test_error").values()))[0]
     numbers: dict[str, Any] = {}
     for who in ("paper", "lab"):
-        for one in reference.published(group.model, group.depth, who):
+        for one in published.published(group.model, group.depth, who):
             numbers |= {f"{who}_error": one.error, f"{who}_difference": error - one.error}
-    if (group.model, group.depth) == reference.MARKED:
-        numbers["lab_mark"] = reference.lab_mark(100 - error)
+    if (group.model, group.depth) == published.MARKED:
+        numbers["lab_mark"] = published.lab_mark(100 - error)
     return numbers
 
 
@@ -154,7 +149,7 @@ def _notes_on_published(groups: list[Group], comparable: bool) -> list[str]:
             f"{one.text} % is {one.source}{f' ({one.note})' if one.note else ''}"
             for group in groups
             for who in ("paper", "lab", "others")
-            for one in reference.published(group.model, group.depth, who)
+            for one in published.published(group.model, group.depth, who)
         )
         return ["Published: " + "; ".join(sources) + ".", *_notes_on_holdout(groups)] if sources else []
     if any(_is_cifar10(group) for group in groups):
@@ -188,5 +183,5 @@ def grid(runs: Runs, data: str, measure: str) -> Table | None:
         cell = _mean(group, measure, decimals(group.smallest(split)))
         row[f"{depth} layers"] = cell if len(seeds) == 1 else f"{cell} (n={len(group.values(measure))})"
     frame = _frame(list(rows.values()))
-    count = f"{max(seeds)} seed{'s' if max(seeds) > 1 else ''} each." if len(seeds) == 1 else "n: seeds."
-    return Table(name, title, frame, f"{_SEEDS} {count}")
+    repeats = f"{count(max(seeds), 'seed').capitalize()} each." if len(seeds) == 1 else "n: number of seeds."
+    return Table(name, title, frame, f"{_SEEDS} {repeats}")

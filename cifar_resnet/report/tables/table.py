@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cifar_resnet.report.tables import escape
+from cifar_resnet.report import escaping
 
 MISSING = "–"
 # What a cell of a column of numbers looks like: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674.
@@ -48,14 +48,14 @@ class Table:
 
     def to_markdown(self) -> str:
         """The table alone, without title and note."""
-        heads, *rows = [[escape.markdown(cell) for cell in row] for row in self._lines]
+        heads, *rows = [[escaping.markdown(cell) for cell in row] for row in self._lines]
         rules = ["---:" if right else "---" for right in self.right_aligned]
         return "".join(f"| {' | '.join(row)} |\n" for row in (heads, rules, *rows))
 
     def to_latex(self) -> str:
         """A booktabs tabular, without title and note."""
         form = "".join("r" if right else "l" for right in self.right_aligned)
-        heads, *rows = [" & ".join(map(escape.latex, row)) + r" \\" for row in self._lines]
+        heads, *rows = [" & ".join(map(escaping.latex, row)) + r" \\" for row in self._lines]
         body = "\n".join([r"\toprule", heads, r"\midrule", *rows, r"\bottomrule"])
         return f"\\begin{{tabular}}{{{form}}}\n{body}\n\\end{{tabular}}\n"
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 
-from cifar_resnet.report.statistics import ONE_SEED, PAIRED, WELCH, Difference, compare, decimals, mean_and_std
+from cifar_resnet.report.intervals import ONE_SEED, PAIRED, WELCH, Difference, compare, decimals, mean_and_std
 
 A = {0: 8.7, 1: 8.9, 2: 9.3, 3: 8.8}
 B = {0: 8.1, 1: 8.5, 2: 8.6, 3: 8.6}

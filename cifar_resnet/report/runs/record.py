@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifar_resnet.cifar10 import is_cifar10
-from cifar_resnet.report import factors, texts
+from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
 
@@ -24,7 +24,7 @@ class Record:
     diagnostics: str
 
 
-def read(run: RunDir) -> Record:
+def read_record(run: RunDir) -> Record:
     """What the folder holds.
 
     Raises:
@@ -38,8 +38,8 @@ def read(run: RunDir) -> Record:
         status,
         _describe(run, config, status),
         factors.describe(config),
-        texts.read_lines(run.metrics),
-        texts.read_lines(run.diagnostics),
+        csv_files.read_lines(run.metrics),
+        csv_files.read_lines(run.diagnostics),
     )
 
 

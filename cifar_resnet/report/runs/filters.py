@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 
 from cifar_resnet.errors import ConfigError, RunError
-from cifar_resnet.report.factors import in_words, sort_key
+from cifar_resnet.report.runs.factors import as_override, sort_key
 from cifar_resnet.run.config import FIELDS, unknown_key
 from cifar_resnet.run.defaults import with_defaults
 
@@ -52,8 +52,8 @@ class Where:
                     {flat.get(key) for _, flat in left if not isinstance(flat.get(key), list)}, key=sort_key
                 )
                 raise RunError(
-                    f"--where {key}={','.join(in_words(value) for value in values)}: no run has it; "
-                    f"the runs have {', '.join(in_words(value) for value in present[:10])}"
+                    f"--where {key}={','.join(as_override(value) for value in values)}: no run has it; "
+                    f"the runs have {', '.join(as_override(value) for value in present[:10])}"
                 )
             left = fitting
         return [item for item, _ in left]

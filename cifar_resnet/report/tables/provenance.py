@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.report.factors import describe, in_words, sort_key
-from cifar_resnet.report.folder import short_commit
-from cifar_resnet.report.load import Runs
-from cifar_resnet.report.statistics import decimals
+from cifar_resnet.report.intervals import decimals
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.factors import as_override, describe, sort_key
+from cifar_resnet.report.runs.record import short_commit
 from cifar_resnet.report.tables.table import MISSING, Table
+from cifar_resnet.report.wording import count
 
 # Label and column, in the order of the table of runs.
 _COLUMNS = {
@@ -71,7 +72,7 @@ def hyperparameters(runs: Runs, data: str) -> Table:
     values: dict[str, dict[str, Any]] = {}
     for flat in flats:
         for key, value in flat.items():
-            values.setdefault(key, {})[in_words(value)] = value
+            values.setdefault(key, {})[as_override(value)] = value
     rows = []
     for key, found in values.items():
         ordered = sorted(found, key=lambda words: sort_key(found[words]))
@@ -91,7 +92,7 @@ def left_out(runs: Runs, data: str) -> Table | None:
         {
             "folder": str(run["folder"]),
             "state": str(run["state"]),
-            "reason": f"{_after(run['epochs'])}{f': {reason}' if isinstance(reason := run['reason'], str) else ''}",
+            "reason": f"after {count(run['epochs'], 'epoch')}{_with_colon(run['reason'])}",
         }
         for run in unfinished[unfinished["data"] == data].to_dict("records")
     ]
@@ -103,5 +104,5 @@ def left_out(runs: Runs, data: str) -> Table | None:
     return Table("left-out", "Not in these numbers", pd.DataFrame(rows)) if rows else None
 
 
-def _after(epochs: int) -> str:
-    return f"after {epochs} epoch{'' if epochs == 1 else 's'}"
+def _with_colon(reason: object) -> str:
+    return f": {reason}" if isinstance(reason, str) else ""

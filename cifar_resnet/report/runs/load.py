@@ -1,11 +1,9 @@
-"""Reads run folders into tables, a row a run and a row an epoch; judges nothing."""
+"""Reads run folders into tables: one row per run, one row per epoch, one row per layer."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,111 +12,16 @@ import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import factors, folder, predictions, texts
-from cifar_resnet.report.folder import Record
-from cifar_resnet.report.groups import Group, Key, collect
-from cifar_resnet.report.predictions import Confusion
-from cifar_resnet.report.where import Where
+from cifar_resnet.report.runs import csv_files, factors
+from cifar_resnet.report.runs.collection import NAMES, Runs
+from cifar_resnet.report.runs.filters import Where
+from cifar_resnet.report.runs.record import Record, read_record
 from cifar_resnet.run import columns, defaults
 from cifar_resnet.run.folder import RunDir, State, find_runs
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")
-NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
 _MODELS = list(ARCHITECTURES)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """All runs that were found.
-
-    runs: a row a run, whatever its state; errors in percent, of the last epoch; seconds of training and evaluation;
-        images_per_second is the median over epochs; `off_default` counts the factors that aren't as in conf/.
-    epochs: a row a run and epoch, with the run's data, model, depth, setting, seed, state and folder.
-    diagnostics: a row a run, epoch and 3×3 layer, named like `epochs`; no rows where no run recorded any.
-    configs, statuses: folder → resolved config.yaml, run.json.
-    factors: data set → the keys that differ between its runs beside model, depth and seed; `setting` names them.
-    main_settings: data set → the setting that claims are judged on.
-    unreadable: folder → reason, for what couldn't be read.
-    copies: folder → folder of the same run, config, seed and images, which is the one that counts.
-    """
-
-    runs: pd.DataFrame
-    epochs: pd.DataFrame
-    diagnostics: pd.DataFrame
-    configs: dict[str, dict[str, Any]]
-    statuses: dict[str, dict[str, Any]]
-    factors: dict[str, list[str]]
-    main_settings: dict[str, str]
-    unreadable: dict[str, str]
-    copies: dict[str, str]
-
-    @property
-    def finished(self) -> pd.DataFrame:
-        """The runs that numbers are made of."""
-        return self.runs[self.runs["state"] == State.FINISHED.value]
-
-    @property
-    def unfinished(self) -> pd.DataFrame:
-        """The runs that are named and left out."""
-        return self.runs[self.runs["state"] != State.FINISHED.value]
-
-    @property
-    def shown(self) -> pd.DataFrame:
-        """The runs that set-ups are described by: the finished ones, or all where none has finished."""
-        finished = self.finished
-        return self.runs if finished.empty else finished
-
-    @cached_property
-    def groups(self) -> dict[str, dict[Key, Group]]:
-        """Data set → (model, setting, depth) → the finished runs that are repetitions of one another."""
-        return collect(self.finished)
-
-    @cached_property
-    def confusions(self) -> dict[str, list[Confusion]]:
-        """Data set → which class the final networks of its main setting take for which; read when first asked for."""
-        finished = self.finished
-        return {
-            data: predictions.collect(
-                finished[(finished["data"] == data) & (finished["setting"] == setting)], self.statuses
-            )
-            for data, setting in self.main_settings.items()
-        }
-
-    @property
-    def datasets(self) -> list[str]:
-        """The data sets' names, in order."""
-        return list(self.runs["data"].unique())
-
-    def title(self, data: str) -> str:
-        """The data set's name in titles and text: CIFAR-10 where all of its runs are on that, else as it is."""
-        if not self.on_cifar10(data):
-            return data
-        return "CIFAR-10" if data == "cifar10" else f"CIFAR-10 ({data})"
-
-    def on_cifar10(self, data: str) -> bool:
-        """Whether all runs that set-ups are described by had the images of CIFAR-10."""
-        part = self.runs[self.runs["data"] == data]
-        finished = part[part["state"] == State.FINISHED.value]
-        return bool((part if finished.empty else finished)["is_cifar10"].all())
-
-    def of(self, data: str) -> Runs:
-        """The runs of one data set. What couldn't be read belongs to none, and stays with each."""
-        if self.datasets == [data]:
-            return self
-        runs = self.runs[self.runs["data"] == data].reset_index(drop=True)
-        folders = set(runs["folder"])
-        return replace(
-            self,
-            runs=runs,
-            epochs=self.epochs[self.epochs["data"] == data].reset_index(drop=True),
-            diagnostics=self.diagnostics[self.diagnostics["data"] == data].reset_index(drop=True),
-            configs={folder: config for folder, config in self.configs.items() if folder in folders},
-            statuses={folder: status for folder, status in self.statuses.items() if folder in folders},
-            factors={data: self.factors[data]},
-            main_settings={data: self.main_settings[data]},
-            copies={copy: folder for copy, folder in self.copies.items() if folder in folders},
-        )
 
 
 def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, int], None] | None = None) -> Runs:
@@ -126,12 +29,12 @@ def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, 
 
     Args:
         paths: folders, each a run folder or one with run folders under it.
-        where: `key=value` filters; a run is taken where all of them fit.
-        step: called with how many folders have been read, and of how many.
+        where: `key=value` filters; a run is included if it matches all of them.
+        step: called with the number of folders read so far and the number of all folders.
 
     Raises:
-        RunError: a path isn't a folder, no run could be read, or none fits `where`.
-        ConfigError: a filter is of no key.
+        RunError: a path isn't a folder, no run could be read, or none matches `where`.
+        ConfigError: a filter's key doesn't exist.
     """
     wanted, found, unreadable = Where(where), find_runs(list(paths)), dict[str, str]()
     records = []
@@ -139,7 +42,7 @@ def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, 
         if step is not None:
             step(index, len(found))
         try:
-            records.append(folder.read(run))
+            records.append(read_record(run))
         except RunError as error:
             unreadable[str(run.path)] = str(error)
         except (KeyError, TypeError, AttributeError, ValueError):
@@ -150,15 +53,15 @@ def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, 
 
 
 def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
-    """One table of runs and one of epochs, out of what the folders say."""
-    # Finished ones first: of a run and its unfinished copy, the finished one counts.
+    """Joins the records into tables."""
+    # Finished runs come first, so that of a run and its unfinished copy the finished one is kept.
     records.sort(key=lambda record: record.row["state"] != State.FINISHED.value)
     faults = _incomplete(records)
-    epochs, more = texts.parse(
+    epochs, more = csv_files.parse(
         {index: one.metrics for index, one in enumerate(records) if index not in faults}, ("epoch",)
     )
     faults |= more
-    diagnostics, strange = texts.parse(
+    diagnostics, strange = csv_files.parse(
         {index: one.diagnostics for index, one in enumerate(records)}, ("epoch", "layer"), ("name",)
     )
     for index, fault in faults.items():
@@ -169,7 +72,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
     kept, copies = _distinct(records, set(faults))
     if not kept:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
-    _tell_apart([records[index] for index in kept])
+    _label([records[index] for index in kept])
     kept.sort(key=lambda index: _order(records[index]))
     runs = pd.DataFrame([records[index].row for index in kept]).join(
         _results(epochs).reindex(kept).reset_index(drop=True)
@@ -191,7 +94,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
 
 
 def _incomplete(records: list[Record]) -> dict[int, str]:
-    """Place → what is missing, for metrics without one of the columns that every run has."""
+    """Index → what is missing, for metrics that lack a column that every run has."""
     faults = {}
     for index, record in enumerate(records):
         head = record.metrics.partition("\n")[0].split(",")
@@ -202,7 +105,7 @@ def _incomplete(records: list[Record]) -> dict[int, str]:
 
 
 def _distinct(records: list[Record], faulty: set[int]) -> tuple[list[int], dict[str, str]]:
-    """The places of the runs that count, and folder → folder of the run that stands for its copies."""
+    """The indices of the runs to keep, and folder of a copy → folder of the run that is kept."""
     known: dict[tuple[str, str | None], str] = {}
     kept, copies = [], {}
     for index, record in enumerate(records):
@@ -216,16 +119,16 @@ def _distinct(records: list[Record], faulty: set[int]) -> tuple[list[int], dict[
     return kept, copies
 
 
-def _tell_apart(records: list[Record]) -> None:
-    """Puts data set, setting and factors into the rows.
+def _label(records: list[Record]) -> None:
+    """Adds data set, setting and factors to the rows.
 
-    Runs that have not finished count as well, so that a run keeps its label when the last one of a sweep comes in.
+    Unfinished runs are included, so that a run keeps its label when the last run of the sweep finishes.
     """
     kinds = {(record.row["data"], record.row["kind"]) for record in records}
     names = [name for name, _ in kinds]
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        # A name is the user's label: a folder of other images may be called cifar10, too.
+        # The name is the user's label: a folder of other images may be called cifar10 as well.
         if names.count(record.row["data"]) > 1:
             record.row["data"] += f"-{record.row['kind']}"
         groups[record.row["data"]].append(record)
@@ -242,7 +145,7 @@ def _tell_apart(records: list[Record]) -> None:
 
 
 def _order(record: Record) -> tuple[Any, ...]:
-    """Runs as readers look for them: by data set, then by model as in `ARCHITECTURES`, then shallow to deep."""
+    """The order of all tables: by data set, by model as in `ARCHITECTURES`, from shallow to deep, then by setting."""
     row = record.row
     model = row["model"]
     place = _MODELS.index(model) if model in _MODELS else len(_MODELS)
@@ -251,7 +154,7 @@ def _order(record: Record) -> tuple[Any, ...]:
 
 
 def _results(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Each run's numbers so far: the last epoch's, and those of the best, chosen on the split watched each epoch."""
+    """The metrics of each run's last epoch, and of its best epoch on the split that is evaluated every epoch."""
     columns = ["test_error", "test_loss", "train_error", "train_loss"]
     if epochs.empty:
         return pd.DataFrame(columns=["epochs", *columns, "best_test_error", "best_epoch", "images_per_second"])
@@ -271,7 +174,7 @@ def _results(epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Sequence[str]) -> pd.DataFrame:
-    """The long table with its runs' names in front, as categories for their size, in the order of the runs."""
+    """A long table in the order of the runs, preceded by the columns NAMES, which are categories to save memory."""
     place = pd.Series(range(len(kept)), index=kept)
     frame = frame[frame["source"].isin(kept)]
     places = place.loc[frame["source"]].to_numpy()
@@ -291,7 +194,11 @@ def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Se
 
 
 def _main_settings(runs: pd.DataFrame) -> dict[str, str]:
-    """Of each data set, the setting with the most finished networks; then the nearest to conf/; most runs; longest."""
+    """The main setting of each data set.
+
+    It is the one with the most finished networks; among those the nearest to the defaults of conf/, then the one with
+    the most runs, then the longest.
+    """
     chosen = {}
     for data, part in runs.groupby("data", sort=False):
         ranks = {}

@@ -14,14 +14,14 @@ _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
 _LENGTHS = ("optim.epochs", "optim.iterations")
 
 
-def in_words(value: Any) -> str:
+def as_override(value: Any) -> str:
     """A value as it is written on the command line.
 
-    >>> [in_words(value) for value in (True, None, [81, 122], 0.1)]
+    >>> [as_override(value) for value in (True, None, [81, 122], 0.1)]
     ['true', 'null', '[81,122]', '0.1']
     """
     if isinstance(value, list):
-        return f"[{','.join(in_words(item) for item in value)}]"
+        return f"[{','.join(as_override(item) for item in value)}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -29,7 +29,7 @@ def sort_key(value: Any) -> tuple[Any, ...]:
     """Orders numbers by size, before everything else by its words."""
     if isinstance(value, int | float):
         return 0, float(value), ""
-    return 1, 0.0, in_words(value)
+    return 1, 0.0, as_override(value)
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _is_determined(key: str, by: Sequence[str], flats: Sequence[Mapping[str, Any
     """Whether the runs with equal values of `by` have equal values of `key`."""
     if not by:
         return False
-    pairs = {(tuple(in_words(flat.get(name)) for name in by), in_words(flat.get(key))) for flat in flats}
+    pairs = {(tuple(as_override(flat.get(name)) for name in by), as_override(flat.get(key))) for flat in flats}
     return len(pairs) == len({values for values, _ in pairs})
 
 
@@ -100,7 +100,7 @@ def _labels(keys: Iterable[str]) -> dict[str, str]:
 def _parts(flat: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     # Of a run's two ways to give its length one is null, and says nothing.
     return [
-        f"{label}={in_words(flat[key])}"
+        f"{label}={as_override(flat[key])}"
         for key, label in labels.items()
         if key in flat and not (key in _LENGTHS and flat[key] is None)
     ]

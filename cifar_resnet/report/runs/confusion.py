@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import texts
+from cifar_resnet.report.runs import csv_files
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 
@@ -90,7 +90,7 @@ def _read(folder: str, status: dict[str, Any], classes: int) -> Array | None:
     if known is not None and known != digest(path):
         return None
     try:
-        text = texts.read_lines(path)
+        text = csv_files.read_lines(path)
         frame = pd.read_csv(io.StringIO(text), usecols=["label", "prediction"], dtype=int)
     except (RunError, ValueError):
         return None
