@@ -282,7 +282,7 @@ def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine_report)
     assert elements.open == []
     assert len(elements.ids) == len(set(elements.ids))
     assert set(elements.references) <= set(elements.ids)
-    assert elements.tags.count("svg") == 7
+    assert elements.tags.count("svg") == len(list((nine_report / "figures").glob("*.svg"))) > 4
     assert elements.tags.count("math") == 2
     assert elements.tags.count("nav") == 1
 
@@ -321,8 +321,7 @@ def test_latex_is_well_formed_and_includes_every_figure(nine_report):
     source = (nine_report / "report.tex").read_text()
     assert_latex(source)
     included = re.findall(r"\\includegraphics\{([^}]+)\}", source)
-    assert len(included) == 7
-    assert all((nine_report / name).exists() for name in included)
+    assert set(included) == {f"figures/{path.name}" for path in (nine_report / "figures").glob("*.png")}
     assert source.count(r"\[") == 2
 
 

@@ -12,8 +12,10 @@ from PIL import Image
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import figures
-from cifar_resnet.report.figures import curves, diagnostics, paper, style, summary
+from cifar_resnet.report.figures import FIGURES, SECTIONS, curves, diagnostics, paper, style, summary
+from cifar_resnet.report.figures.subject import Subject, published_beside
 from cifar_resnet.report.runs import load
+from cifar_resnet.run.files import digest
 from tests.report.conftest import CIFAR10_FOLDER
 
 
@@ -162,7 +164,7 @@ def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_
     for depth, seed in itertools.product((20, 110), (0, 1)):
         make_run(f"{depth}-{seed}", [50.0, 8.0 + seed], depth=depth, seed=seed, data__kind="cifar10", data__name="c")
     finished = load.load([tmp_path / "runs"]).of("c").finished
-    published = figures._published(finished)
+    published = published_beside(finished)
     assert [(item.depth, item.error) for item in published] == [(20, 8.75), (110, 6.61)]
     (axes,) = summary.draw_error_against_depth(finished, published).axes
     mean, seeds, *hollow = axes.lines
@@ -176,13 +178,13 @@ def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_
 def test_published_values_stand_beside_cifar10_as_a_folder(make_run, finished, deviation, beside):
     data = CIFAR10_FOLDER | {"std": [deviation, 0.2435, 0.2616]}
     make_run("a", [8.0], status={"data": data}, data__kind="image_folder")
-    assert [item.error for item in figures._published(finished())] == beside
+    assert [item.error for item in published_beside(finished())] == beside
 
 
 def test_published_values_stand_beside_no_other_data(make_run, finished):
     make_run("a", [6.0])
     make_run("b", [7.0], depth=110)
-    assert figures._published(finished()) == []
+    assert published_beside(finished()) == []
 
 
 def test_error_against_time_has_each_run_in_a_fitting_unit(make_run, finished):
@@ -285,6 +287,20 @@ def test_nothing_is_drawn_of_what_is_not_there(make_run, drawn):
     assert {path.stem for path in folder.iterdir()} == set(names)
 
 
+def test_every_figure_has_a_name_of_its_own_and_a_section_of_the_report():
+    assert len({spec.name for spec in FIGURES}) == len(FIGURES)
+    assert {spec.section for spec in FIGURES} <= set(SECTIONS)
+
+
+@pytest.mark.parametrize("spec", FIGURES, ids=lambda spec: spec.name)
+def test_every_figure_has_a_caption_of_whole_sentences(spec, make_run, tmp_path):
+    for lr in (0.1, 0.05):
+        make_run(f"r{lr}", [50.0, 6.0], optim__lr=lr)
+    caption = spec.caption_of(Subject(load.load([tmp_path / "runs"]), "digits"))
+    assert caption[0].isupper() and caption.endswith(".")
+    assert not set("{}") & set(caption)
+
+
 def test_a_figure_of_an_earlier_report_does_not_stay(make_run, drawn):
     make_run("a", [50.0, 6.0])
     _, folder = drawn()
@@ -313,6 +329,7 @@ def test_a_hold_out_split_is_drawn_in_place_of_the_test_set(make_run, drawn):
         "train_seconds,test_seconds,images_per_second\n"
         "1,1,0.1,1.5,9,1,8,,,2,1,100\n2,2,0.1,1.5,7,1,6,1,5,2,1,100\n"
     )
+    run.update_status(metrics_digest=digest(run.metrics))
     names, _ = drawn()
     assert "validation_error" in names
     assert "test_error" not in names
@@ -336,6 +353,7 @@ def test_files_are_of_200_dots_an_inch_and_the_same_bytes_again(make_run, drawn)
 def test_small_numbers_keep_their_digits_in_svg(make_run, drawn):
     run = make_run("a", [50.0, 6.0, 5.0])
     run.metrics.write_text(run.metrics.read_text().replace("2,2,0.1", "2,2,0.01").replace("3,3,0.1", "3,3,0.0005"))
+    run.update_status(metrics_digest=digest(run.metrics))
     _, folder = drawn()
     texts = {element.text for element in ET.parse(folder / "learning_rate.svg").iter() if element.text}
     assert {"0.01", "0.001"} <= texts
@@ -348,9 +366,9 @@ def test_no_letters_overlap_and_none_is_too_small(make_run, tmp_path, rows):
         make_run(f"r{index}", [90.0, 50.0, 2.0 + index % 7], model=model, depth=depth, seed=seed)
     loaded = load.load([tmp_path / "runs"]).of("digits")
     with style.applied():
-        for name, make in figures._figures(loaded, "digits"):
-            if (figure := make()) is not None:
-                assert_legible(figure, name)
+        for spec in FIGURES:
+            if (figure := spec.draw(Subject(loaded, "digits"))) is not None:
+                assert_legible(figure, spec.name)
 
 
 def test_long_names_of_settings_do_not_overlap(make_run, tmp_path):
@@ -359,9 +377,9 @@ def test_long_names_of_settings_do_not_overlap(make_run, tmp_path):
         make_run(f"r{index}", [90.0, 50.0, 2.0 + index], **keys)
     loaded = load.load([tmp_path / "runs"]).of("digits")
     with style.applied():
-        for name, make in figures._figures(loaded, "digits"):
-            if (figure := make()) is not None:
-                assert_legible(figure, name)
+        for spec in FIGURES:
+            if (figure := spec.draw(Subject(loaded, "digits"))) is not None:
+                assert_legible(figure, spec.name)
 
 
 def assert_legible(figure, name):

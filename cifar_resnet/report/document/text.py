@@ -16,11 +16,9 @@ from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.document.facts import Facts, title
 from cifar_resnet.report.document.formulas import FORMULAS
-from cifar_resnet.report.figures import Drawn
+from cifar_resnet.report.figures import SECTIONS, Drawn
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
-
-_SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
 
 
 class Text:
@@ -33,7 +31,7 @@ class Text:
         self, runs: Runs, data: str, tables: Sequence[Table], claims: Sequence[Claim], drawn: Sequence[Drawn]
     ) -> None:
         self.facts = Facts(runs, data, list(claims))
-        self.figures = sorted(drawn, key=lambda figure: _SECTIONS.index(figure.section))
+        self.figures = sorted(drawn, key=lambda figure: SECTIONS.index(figure.section))
         self.tables: list[Table] = []
         self._made = {table.name: table for table in tables}
 

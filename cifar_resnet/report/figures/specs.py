@@ -1,0 +1,146 @@
+"""The table of all figures. To add one, write a function that draws it and add its entry to `FIGURES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from cifar_resnet.report.figures import classes, curves, diagnostics, paper, summary
+from cifar_resnet.report.figures.subject import Subject
+
+SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
+"""The parts of the report that show figures, in its order; the templates call them by these names."""
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure that the report may have.
+
+    Attributes:
+        name: stem of its files, <out>/figures/<name>.png and .svg.
+        section: the part of the report that shows it, one of SECTIONS.
+        caption: one or two sentences; `{of.…}` is replaced by a property of the `Subject`.
+        draw: makes the figure; returns None where the runs have nothing to show.
+        of_finished: whether it shows finished runs, and is skipped where there are none.
+    """
+
+    name: str
+    section: str
+    caption: str
+    draw: Callable[[Subject], Figure | None]
+    of_finished: bool = True
+
+    def caption_of(self, subject: Subject) -> str:
+        """The caption for the runs of a data set."""
+        return self.caption.format(of=subject)
+
+
+FIGURES = (
+    FigureSpec(
+        "left_out",
+        "left-out",
+        "Training error per epoch of the runs that haven't finished. These runs appear in no other figure, and only in "
+        "the tables that list runs.",
+        lambda of: curves.draw(of.unfinished_epochs, "train_error", "training error\n(%{})"),
+        of_finished=False,
+    ),
+    FigureSpec(
+        "training_loss",
+        "curves",
+        "Training loss per epoch (mean over its batches), {of.lines}.",
+        lambda of: curves.draw(of.epochs, "train_loss", "training loss\n(cross-entropy{})"),
+    ),
+    FigureSpec(
+        "test_error",
+        "curves",
+        "Test error per epoch, {of.lines}.",
+        lambda of: curves.draw(of.epochs_with("test_error"), "test_error", "test error\n(%{})"),
+    ),
+    FigureSpec(
+        "validation_error",
+        "curves",
+        "Error on the held-out training images per epoch, {of.lines}.",
+        lambda of: curves.draw(of.epochs_with("val_error"), "val_error", "validation error\n(%{})"),
+    ),
+    FigureSpec(
+        "degradation",
+        "comparison",
+        "Plain networks of two depths: training error (left) and {of.watched} (right), as in Figure 1 of He et al. "
+        "(2015).{of.in_setting}",
+        lambda of: paper.draw_degradation(of.main_epochs),
+    ),
+    FigureSpec(
+        "training_and_test_error",
+        "comparison",
+        "Training error (dashed) and {of.watched} (solid) per epoch, as in Figure 6 of He et al. (2015)."
+        "{of.in_setting}",
+        lambda of: paper.draw_train_and_test(of.main_epochs),
+    ),
+    FigureSpec(
+        "error_against_depth",
+        "comparison",
+        "Final test error against depth{of.published_marks}{of.in_setting}",
+        lambda of: summary.draw_error_against_depth(of.main_runs, of.published),
+    ),
+    FigureSpec(
+        "settings",
+        "ablation",
+        "Final {of.ranked_settings}, the best at the top.",
+        lambda of: summary.draw_settings(of.finished),
+    ),
+    FigureSpec(
+        "error_against_length",
+        "ablation",
+        "Final test error against the length of training, in epochs (left) and in time (right). Each point is the mean "
+        "over the seeds of one length; its time is that of the fastest of these runs.",
+        lambda of: summary.draw_error_against_length(of.finished),
+    ),
+    FigureSpec(
+        "error_against_time",
+        "comparison",
+        "Final test error against the time of training and evaluation, one mark per run{of.measured_on}",
+        lambda of: summary.draw_error_against_time(of.finished),
+    ),
+    FigureSpec(
+        "confusion",
+        "classes",
+        "Confusion matrices of the final networks: percentage of each class's test images, over all seeds. The "
+        "diagonal (correct predictions) is gray.{of.in_setting}",
+        lambda of: classes.draw_confusion(of.confusions),
+    ),
+    FigureSpec(
+        "learning_rate",
+        "setup",
+        "Learning rate at the end of each epoch.",
+        lambda of: curves.draw_learning_rate(of.epochs),
+    ),
+    FigureSpec(
+        "gradient_of_weights",
+        "discussion",
+        "Norm of the loss's gradient with respect to the weights of each 3×3 convolution.{of.in_setting}",
+        lambda of: diagnostics.draw_by_layer(of.main_layers, "weight_grad_norm", "norm of the weights'\ngradient{}"),
+    ),
+    FigureSpec(
+        "gradient_of_outputs",
+        "discussion",
+        "Norm of the loss's gradient with respect to the output of each 3×3 convolution: what is left of the backward "
+        "signal at that layer.{of.in_setting}",
+        lambda of: diagnostics.draw_by_layer(of.main_layers, "output_grad_norm", "norm of the outputs'\ngradient{}"),
+    ),
+    FigureSpec(
+        "responses",
+        "discussion",
+        "Standard deviation of each 3×3 convolution's response after training, measured after batch normalization "
+        "(where it follows the convolution: in a pre-activation block none follows the second one) and before "
+        "non-linearity and addition, as in Figure 7 of He et al. (2015).{of.in_setting}",
+        lambda of: diagnostics.draw_responses(of.main_layers),
+    ),
+    FigureSpec(
+        "branch_ratio",
+        "discussion",
+        "Magnitude of what a block's residual branch adds, relative to what its shortcut carries.{of.in_setting}",
+        lambda of: diagnostics.draw_by_layer(of.main_layers, "branch_ratio", "branch ÷ shortcut{}"),
+    ),
+)

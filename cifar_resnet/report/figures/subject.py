@@ -1,0 +1,140 @@
+"""What the figures of one data set show: its runs and their epochs, split as the figures need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from cifar_resnet.report import published
+from cifar_resnet.report.figures import paper, summary
+from cifar_resnet.report.published import Published
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.confusion import Confusion
+from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.run.folder import State
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The runs of one data set, for drawing them and for writing captions.
+
+    The main setting is the one that claims are judged on; in an ablation the other settings are left out of figures
+    that compare networks.
+    """
+
+    runs: Runs
+    data: str
+
+    @cached_property
+    def _has_ended(self) -> pd.Series[bool]:
+        return self.runs.epochs["state"].astype(str) == State.FINISHED.value
+
+    @cached_property
+    def finished(self) -> pd.DataFrame:
+        """One row per finished run."""
+        return self.runs.finished
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row per epoch of the finished runs."""
+        return self.runs.epochs[self._has_ended]
+
+    @cached_property
+    def unfinished_epochs(self) -> pd.DataFrame:
+        """One row per epoch of the other runs."""
+        return self.runs.epochs[~self._has_ended]
+
+    @property
+    def has_results(self) -> bool:
+        """Whether any run has finished."""
+        return not (self.finished.empty or self.epochs.empty)
+
+    @property
+    def _main(self) -> str:
+        return self.runs.main_settings[self.data]
+
+    @cached_property
+    def main_runs(self) -> pd.DataFrame:
+        """The finished runs of the main setting."""
+        return self.finished[self.finished["setting"] == self._main]
+
+    @cached_property
+    def main_epochs(self) -> pd.DataFrame:
+        """Their epochs."""
+        return self.epochs[self.epochs["setting"] == self._main]
+
+    @cached_property
+    def main_layers(self) -> pd.DataFrame:
+        """Their diagnostics; no rows where there are none."""
+        layers = self.runs.diagnostics
+        return layers[(layers["setting"] == self._main) & (layers["state"].astype(str) == State.FINISHED.value)]
+
+    @property
+    def confusions(self) -> list[Confusion]:
+        """The confusion matrices of the networks of the main setting."""
+        return self.runs.confusions[self.data]
+
+    def epochs_with(self, column: str) -> pd.DataFrame:
+        """The epochs of the runs that measured `column` (test_error or val_error) every epoch, not once at the end."""
+        epochs = self.epochs
+        has_val = epochs["val_error"].notna() if "val_error" in epochs else pd.Series(False, index=epochs.index)
+        held_out = epochs["folder"].isin(epochs["folder"][has_val].unique())
+        return epochs[held_out if column == "val_error" else ~held_out]
+
+    @cached_property
+    def published(self) -> list[Published]:
+        """The papers' values for the networks of the main setting."""
+        return published_beside(self.main_runs)
+
+    # What captions say of the runs.
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether there are several settings."""
+        return bool(self.finished["setting"].nunique() > 1)
+
+    @property
+    def lines(self) -> str:
+        """What a line of a figure over epochs stands for."""
+        return f"one line per {'setting' if self.is_ablation else 'depth'}"
+
+    @property
+    def in_setting(self) -> str:
+        """A sentence that names the main setting; empty where there is only one."""
+        return f" Setting: {self._main}." if self.is_ablation and self._main else ""
+
+    @property
+    def watched(self) -> str:
+        """The error that was measured every epoch beside the training error."""
+        return paper.SIDES[paper.watched(self.main_epochs)]
+
+    @property
+    def published_marks(self) -> str:
+        """The end of a sentence: what hollow marks stand for, where there are any."""
+        return "; hollow marks are the values published by He et al. (2015, 2016)." if self.published else "."
+
+    @property
+    def ranked_settings(self) -> str:
+        """Which error of which settings is shown."""
+        settings, most = self.finished["setting"].nunique(), summary.MAX_SETTINGS
+        which = f"the {most} best of {settings} settings" if settings > most else "each setting"
+        return f"{paper.SIDES[compared(self.finished)]} of {which}"
+
+    @property
+    def measured_on(self) -> str:
+        """The end of a sentence: the devices that trained the runs, where they are known."""
+        devices = ", ".join(sorted({str(device) for device in self.finished["device"].dropna()}))
+        return f"; measured on {devices}." if devices else "."
+
+
+def published_beside(runs: pd.DataFrame) -> list[Published]:
+    """The papers' values for the networks of these runs; none unless all runs can be compared with the papers."""
+    if runs.empty or not all(
+        published.is_comparable(row["is_cifar10"], row["train_images"], row["test_images"])
+        for row in runs.to_dict("records")
+    ):
+        return []
+    pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)
+    return [item for model, depth in pairs for item in published.published(str(model), int(depth), "paper")]
