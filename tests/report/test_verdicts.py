@@ -12,7 +12,7 @@ REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
 @pytest.fixture
 def judge(tmp_path):
     def run(number, data="cifar10"):
-        return claims.judge(load.load([tmp_path]), data)[number - 1]
+        return claims.judge(load.load([tmp_path]), data)[number - 1].finding
 
     return run
 
@@ -140,7 +140,8 @@ def test_the_faster_network_is_that_of_the_first_half(network, judge, epochs, ha
     errors = [[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0][:epochs]] * 3
     for model in ("plain", "resnet"):
         network(model, 20, errors)
-    assert f"Over the first {half} epochs the training error averages {mean} % for plain-20" in judge(3).evidence
+    first = "epoch" if half == 1 else f"{half} epochs"
+    assert f"Over the first {first}, the training error averages {mean} % for plain-20" in judge(3).evidence
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_responses_of_fewer_than_three_seeds_ask_for_more(layers, judge, seeds, 
 )
 def test_gradients_are_compared_by_the_outer_quarters_of_the_layers(layers, judge, gradients, share):
     layers("plain", [0.5] * 8, gradients)
-    assert f"next to the output, {share} initialisation" in judge(6).evidence
+    assert f"next to the output, is {share} initialization" in judge(6).evidence
 
 
 def test_gradients_must_be_healthy_at_both_ends_of_every_run(layers, judge):
@@ -218,7 +219,7 @@ def test_gradients_of_several_seeds_are_said_by_their_range(layers, make_run, ma
     run = make_run("other", [9.0, 8.0], model="plain", depth=56, seed=5, **REAL)
     make_layers(run, [0.5] * 4, (0.001, 1, 1, 1))
     claim = judge(6)
-    assert "0.001 to 0.5 (2 seeds) at initialisation" in claim.evidence
+    assert "0.001 to 0.5 (2 seeds) at initialization" in claim.evidence
     assert claim.verdict == FAILS
 
 

@@ -1,8 +1,8 @@
-"""What a claim is, how verdicts add up, and the runs that claims are judged on."""
+"""What a claim is, what was found about it, and the runs that claims are judged on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,44 +15,30 @@ from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import plus
 from cifar_resnet.run.folder import State
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "can't be told"
-# A claim about differences is worth this many seeds at least.
+HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
+# Fewer seeds than this ask for more, whatever the verdict.
 _SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim of the papers or the lab, judged on the runs at hand.
+class Finding:
+    """What the runs show about a claim.
 
-    evidence: the numbers that the verdict rests on; missing, command: what would settle it, or make it surer, and how
-    to get it. All three are empty where there is nothing to say.
+    Attributes:
+        verdict: HOLDS, FAILS or OPEN.
+        evidence: the numbers behind the verdict; empty where nothing was measured.
+        missing: what would settle the claim or make the verdict more certain; empty where nothing is missing.
+        command: the command that provides what is missing; empty likewise.
     """
 
-    number: int
-    key: str
-    statement: str
     verdict: str
     evidence: str = ""
     missing: str = ""
     command: str = ""
 
 
-def combine(signs: Iterable[int]) -> str:
-    """One verdict of several findings: 1 speaks for the claim, -1 against it, 0 for neither.
-
-    It holds where all speak for it, doesn't where any speaks against it, and can't be told otherwise.
-
-    >>> [combine(signs) for signs in ([1, 1], [1, -1, 0], [1, 0], [])]
-    ['holds', 'does not hold', "can't be told", "can't be told"]
-    """
-    signs = list(signs)
-    if -1 in signs:
-        return FAILS
-    return HOLDS if signs and all(sign == 1 for sign in signs) else OPEN
-
-
 class Case:
-    """The finished runs of one data set in its main setting; settings of an ablation don't mix."""
+    """The finished runs of one data set in its main setting; other settings of an ablation are left out."""
 
     def __init__(self, runs: Runs, data: str) -> None:
         self.setting = runs.main_settings[data]
@@ -67,11 +53,11 @@ class Case:
         self._data = data
 
     def depths(self, model: str) -> list[int]:
-        """The depths of which a run has finished, from the shallowest."""
+        """The depths at which a run of the model has finished, in ascending order."""
         return sorted(depth for name, depth in self.groups if name == model)
 
     def epochs(self, model: str, depth: int) -> pd.DataFrame:
-        """The rows of all finished runs of a network."""
+        """The epochs of all finished runs of a network."""
         return self._pick(self._epochs, model, depth)
 
     def diagnostics(self, model: str, depth: int) -> pd.DataFrame:
@@ -88,13 +74,13 @@ class Case:
         ]
 
     def command(self, models: Sequence[str], depths: Sequence[int], seeds: int = 1, extra: Sequence[str] = ()) -> str:
-        """The line that trains these networks as the others were."""
+        """The command that trains these networks in the same way as the others."""
         first = self.config["seed"] if seeds == 1 else 0
         numbers = [first] if seeds == 1 else list(range(seeds))
         return reproduce.command(self.config, extra, model=list(models), depth=list(depths), seed=numbers)
 
     def more_seeds(self, one: Difference, models: Sequence[str], depths: Sequence[int]) -> tuple[str, str]:
-        """What is missing for a surer verdict on a difference, and the command; both empty where it is sure enough."""
+        """What would make the verdict on a difference more certain, and the command; both empty if nothing would."""
         have = min(one.n)
         if have >= _SEEDS and one.sign:
             return "", ""
@@ -102,8 +88,55 @@ class Case:
         return f"more seeds: {wanted} rather than {have}", self.command(models, depths, wanted)
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the papers or of the lab; the same for all runs.
+
+    Attributes:
+        key: its name in the templates.
+        statement: one sentence.
+        models: the models that it is about; a report without runs of all of them doesn't mention it.
+        needs: the networks or measurements without which nothing can be found.
+        command: the command that provides them, as if the runs of the case had been more.
+        judge: what the runs show; None where they lack what the claim needs.
+    """
+
+    key: str
+    statement: str
+    models: tuple[str, ...]
+    needs: str
+    command: Callable[[Case], str]
+    judge: Callable[[Case], Finding | None]
+
+    def find(self, case: Case) -> Finding:
+        """What the runs show about the claim; where that is nothing, what they lack."""
+        return self.judge(case) or Finding(OPEN, missing=self.needs, command=self.command(case))
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim and what one data set's runs show about it."""
+
+    claim: Claim
+    finding: Finding
+
+
+def combine(signs: Iterable[int]) -> str:
+    """One verdict from several results: 1 supports the claim, -1 contradicts it, 0 does neither.
+
+    The claim holds if all results support it, does not hold if any contradicts it, and is otherwise inconclusive.
+
+    >>> [combine(signs) for signs in ([1, 1], [1, -1, 0], [1, 0], [])]
+    ['holds', 'does not hold', 'inconclusive', 'inconclusive']
+    """
+    signs = list(signs)
+    if -1 in signs:
+        return FAILS
+    return HOLDS if signs and all(sign == 1 for sign in signs) else OPEN
+
+
 def name(group: Group) -> str:
-    """The network as readers call it.
+    """The network's usual name.
 
     >>> name(Group("resnet", "", 56, 0))
     'resnet-56'
@@ -112,22 +145,28 @@ def name(group: Group) -> str:
 
 
 def with_interval(one: Difference, digits: int, images: float | None) -> str:
-    """A difference in points, with what it can be trusted for; `images`: that its errors are of."""
+    """A difference in points with its interval, for running text.
+
+    Args:
+        one: the difference.
+        digits: decimals to show.
+        images: the number of images that the errors were measured on, where it is known.
+    """
     text = f"{plus(one.mean, digits)} points"
     if one.method != ONE_SEED:
-        count = f"the {one.n[0]} seeds that both have" if one.method == PAIRED else f"{one.n[0]} and {one.n[1]} seeds"
+        count = f"{one.n[0]} paired seeds" if one.method == PAIRED else f"{one.n[0]} and {one.n[1]} seeds"
         return f"{text} (95 % interval {plus(one.low, digits)} to {plus(one.high, digits)}, {count})"
     if images is None:
         return f"{text} (one seed: no interval)"
     width = (one.high - one.low) / 2
     return (
-        f"{text} (one seed: no interval; the choice of {images:,.0f} images alone explains up to {width:.{digits}f} "
-        "points either way)"
+        f"{text} (one seed: no interval; the choice of {images:,.0f} images by itself explains up to "
+        f"{width:.{digits}f} points either way)"
     )
 
 
 def errors(case: Case, groups: Sequence[Group], measure: str, split: str) -> str:
-    """The mean errors of networks in words: plain-20 1.1 %, plain-56 88.3 %."""
+    """The mean errors of networks for running text: plain-20 1.1 %, plain-56 88.3 %."""
     digits = decimals(fewest(*groups, column=split))
     means = [(group, list(group.values(measure).values())) for group in groups]
     return ", ".join(f"{name(group)} {sum(values) / len(values):.{digits}f} %" for group, values in means if values)

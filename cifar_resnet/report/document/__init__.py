@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from cifar_resnet.report.claims import Claim
+from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.figures import Drawn
@@ -18,7 +18,7 @@ def write(
     runs: Runs,
     data: str,
     tables: Sequence[Table],
-    claims: Sequence[Claim],
+    claims: Sequence[JudgedClaim],
     drawn: Sequence[Drawn],
     out: Path,
     formats: Collection[str] = ("md", "html", "tex"),

@@ -12,7 +12,7 @@ import pandas as pd
 from cifar_resnet import cifar10
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
 from cifar_resnet.report import published
-from cifar_resnet.report.claims import Claim
+from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
 from cifar_resnet.report.tables import Table
@@ -22,15 +22,6 @@ from cifar_resnet.schedules import SCHEDULES
 
 # For runs made before the size was recorded.
 _IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
-# What a claim is about; one about networks that weren't trained isn't mentioned.
-_NEEDS = {
-    "degradation": {"plain"},
-    "shortcuts": {"resnet"},
-    "shallow": {"plain", "resnet"},
-    "preactivation": {"resnet", "preact"},
-    "responses": {"plain", "resnet"},
-    "gradients": {"plain"},
-}
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class Facts:
 
     runs: Runs
     data: str
-    claims: list[Claim]
+    claims: list[JudgedClaim]
 
     @cached_property
     def finished(self) -> pd.DataFrame:
@@ -168,23 +159,26 @@ class Facts:
         """Whether a run saw fewer epochs than the lab's recipe has."""
         return bool((self.finished["epochs"] < published.LAB_EPOCHS).any())
 
-    def about(self, claim: Claim) -> bool:
-        """Whether there are runs of the networks that the claim is about."""
-        return _NEEDS.get(claim.key, set()) <= set(self.models)
+    @property
+    def _relevant(self) -> list[JudgedClaim]:
+        """The claims about models that were trained."""
+        return [one for one in self.claims if set(one.claim.models) <= set(self.models)]
 
     @property
-    def judged(self) -> list[Claim]:
-        """The claims that these runs have numbers for."""
-        return [claim for claim in self.claims if claim.evidence and self.about(claim)]
+    def judged(self) -> list[JudgedClaim]:
+        """The claims that the runs provide evidence for or against."""
+        return [one for one in self._relevant if one.finding.evidence]
 
     @property
-    def unanswered(self) -> list[Claim]:
-        """The claims about these networks that nothing was measured for."""
-        return [claim for claim in self.claims if not claim.evidence and self.about(claim)]
+    def unanswered(self) -> list[JudgedClaim]:
+        """The claims about these models that the runs provide no evidence on."""
+        return [one for one in self._relevant if not one.finding.evidence]
 
-    def claim(self, key: str) -> Claim | None:
-        """The claim of that key, where these runs have numbers for it."""
-        return next((claim for claim in self.judged if claim.key == key), None)
+    def verdict(self, key: str) -> str | None:
+        """The verdict on the claim with this key; None where the runs provide no evidence on it."""
+        if key not in {one.claim.key for one in self.claims}:
+            raise KeyError(key)
+        return next((one.finding.verdict for one in self.judged if one.claim.key == key), None)
 
     @property
     def statistics(self) -> list[str]:

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import escaping, published, reproduce, wording
-from cifar_resnet.report.claims import Claim
+from cifar_resnet.report.claims import HOLDS, JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
 from cifar_resnet.report.document.formulas import FORMULAS
 from cifar_resnet.report.figures import SECTIONS, Drawn
@@ -28,7 +28,7 @@ class Text:
     """
 
     def __init__(
-        self, runs: Runs, data: str, tables: Sequence[Table], claims: Sequence[Claim], drawn: Sequence[Drawn]
+        self, runs: Runs, data: str, tables: Sequence[Table], claims: Sequence[JudgedClaim], drawn: Sequence[Drawn]
     ) -> None:
         self.facts = Facts(runs, data, list(claims))
         self.figures = sorted(drawn, key=lambda figure: SECTIONS.index(figure.section))
@@ -75,6 +75,7 @@ class Text:
         return {
             "facts": self.facts,
             "fail": _fail,
+            "HOLDS": HOLDS,
             "number": wording.number,
             "count_range": wording.count_range,
             "lab_epochs": published.LAB_EPOCHS,
