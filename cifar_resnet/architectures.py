@@ -36,8 +36,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "plain": Architecture(
         block="PlainBlock",
         title="plain",
-        description="the two convolutions of a block follow each other, each with a ReLU behind it; there is no "
-        "shortcut.",
+        description="each of the two convolutions is followed by a ReLU; there is no shortcut.",
         shades=("#ee8f4d", "#c44e00", "#6b2a00"),
         marker="o",
         has_shortcuts=False,
@@ -54,7 +53,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "preact": Architecture(
         block="PreActBlock",
         title="pre-activation",
-        description="normalization and ReLU come before each convolution, and nothing stands on the path of the "
+        description="normalization and ReLU come before each convolution, and there is no operation on the path of the "
         "shortcuts (He et al. 2016).",
         shades=("#59bf9e", "#1f956a", "#004630"),
         marker="^",

@@ -122,7 +122,7 @@ def _write(measured: pd.DataFrame, out: Path) -> None:
         text = measured.to_csv(index=False, lineterminator="\n")
         write_text(table, text)
         with style.applied():
-            style.save_png(diagnostics.draw_initialisation(measured), picture)
+            style.save_png(diagnostics.draw_initialization(measured), picture)
     except OSError as error:
         raise ConfigError(f"--out {out}: expected a folder that can be written to ({error.strerror})") from error
     networks = count(int((measured["layer"] == 1).sum()), "network")

@@ -1,4 +1,4 @@
-"""README says no figure that isn't measured (in results/) or published (in reference.py)."""
+"""README says no figure that isn't measured (in results/) or published (in report/published.py)."""
 
 import re
 

@@ -1,1 +1,1 @@
-"""Reads run folders and makes tables and figures; knows neither torch nor Hydra, nor how a run was started."""
+"""Reads run folders and makes tables and figures; uses neither torch nor Hydra."""

@@ -1,4 +1,4 @@
-"""The command line of `aggregate.py`: reads folders, writes the report's files, prints the main table."""
+"""The command line of `aggregate.py`: reads run folders, writes the report and prints the main table."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from cifar_resnet.report.tables import Table
 
 FORMATS = ("md", "html", "tex", "csv")
-# Called with what is being done, how far it is, and of how much.
+# Called with what is being done, how much of it is done, and how much there is in all (0: unknown).
 Step = Callable[[str, int, int], None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry of the program; returns the exit code: 0, or 2 for a user's mistake, which is one line."""
+    """Entry of the program; returns the exit code: 0, or 2 after a user's mistake, which is reported in one line."""
     parser = argparse.ArgumentParser(
         prog="aggregate.py",
-        description="Makes a report of the run folders under the given folders: tables, figures and answers.",
+        description="Creates a report from the run folders under the given folders: tables, figures and text.",
         epilog="examples: python aggregate.py outputs/ · "
         "python aggregate.py outputs/ --where model=resnet --where optim.lr=0.1,0.05 --format md,csv --out report",
     )
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="take the runs whose config says so; several values by comma; may be given several times",
+        help="only use runs whose config has this value; separate several values by commas; may be repeated",
     )
     kinds = ",".join(FORMATS)
     parser.add_argument("--format", default=kinds, metavar=kinds, help="what to write (default: all)")
@@ -53,20 +53,22 @@ def _formats(text: str) -> list[str]:
     wanted = [name.strip() for name in text.split(",")]
     for name in wanted:
         if name not in FORMATS:
-            raise ConfigError(f"--format {text}: {name or 'nothing'} is none; expected some of {','.join(FORMATS)}")
+            raise ConfigError(
+                f"--format {text}: {name or 'nothing'} is not a format; expected one or more of {','.join(FORMATS)}"
+            )
     return wanted
 
 
 def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), formats: Sequence[str] = FORMATS) -> None:
     """Reads all run folders under `paths`, writes the report into `out` and prints the main table.
 
-    Of several data sets, each has a folder of its own in `out`.
+    If there are several data sets, each gets its own folder in `out`.
 
     Raises:
-        RunError: a path isn't there, no run is found, or none fits `where`.
-        ConfigError: a filter is of no key, or `out` can't be written to.
+        RunError: a path doesn't exist, there are no runs, or none matches `where`.
+        ConfigError: a filter's key doesn't exist, or `out` can't be written to.
     """
-    # Imported here so that --help and a mistyped path answer at once.
+    # Imported here so that --help and a mistyped path are answered at once.
     from cifar_resnet.report import overview
     from cifar_resnet.report.runs import load
 
@@ -80,7 +82,7 @@ def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), forma
                 overview.write_index(runs, folders, out, formats)
         except OSError as error:
             raise ConfigError(
-                f"--out {out}: can't be written ({error.strerror or error}); give a folder that can"
+                f"--out {out}: can't be written ({error.strerror or error}); choose another folder"
             ) from error
     overview.print_overview(runs, folders)
 
@@ -100,7 +102,7 @@ def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step
 
 
 def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> list[Table]:
-    """Writes all tables of a data set into `out`/tables, and `out`/epochs.csv where CSV is asked for; the tables.
+    """Writes all tables of a data set into `out`/tables and, for CSV, `out`/epochs.csv; returns the tables.
 
     Raises:
         OSError: `out` can't be written to.
@@ -115,7 +117,7 @@ def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> li
                 write_text(out / "tables" / f"{table.name}.{kind}", _render(table, kind))
     for name in set(tables.NAMES) - {table.name for table in made}:
         for kind in ("csv", "md", "tex"):
-            # What an earlier report had and this one hasn't would be taken for a part of it.
+            # A table of an earlier report would be mistaken for one of this report.
             (out / "tables" / f"{name}.{kind}").unlink(missing_ok=True)
     if "csv" in formats:
         epochs.write(runs, out / "epochs.csv")
@@ -131,7 +133,7 @@ def _render(table: Table, name: str) -> str:
 
 
 def _progress() -> AbstractContextManager[Step]:
-    """A bar on a terminal's standard error, for what takes over a second; nothing elsewhere."""
+    """A progress bar on a terminal's standard error after one second; nothing where that isn't a terminal."""
     if not sys.stderr.isatty():
         return nullcontext(lambda words, done, count: None)
     from cifar_resnet.report.progress_bar import Bar

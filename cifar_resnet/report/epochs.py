@@ -1,4 +1,4 @@
-"""Writes epochs.csv: every run's metrics in one long table, for who draws figures of their own."""
+"""Writes epochs.csv: the metrics of all runs in one long table, for drawing your own figures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cifar_resnet.run.folder import RunDir
 
 
 def write(runs: Runs, path: Path) -> None:
-    """Writes the runs' epochs as their metrics.csv have them, with what tells the runs apart in front.
+    """Writes the lines of all metrics.csv, each preceded by the columns that identify the run.
 
-    Lines are put together as text, because formatting millions of numbers anew would take most of the report's time.
+    Lines are copied as text, because formatting millions of numbers again would take most of the report's time.
     """
     columns = [str(name) for name in runs.epochs if name not in NAMES]
     write_atomically(path, lambda file: file.writelines(_lines(runs, columns)))
@@ -34,7 +34,7 @@ def _lines(runs: Runs, columns: list[str]) -> Iterator[bytes]:
 
 
 def _rearranged(head: str, body: str, columns: list[str]) -> str:
-    """The lines of a file that has fewer columns than others, such as one without a hold-out split."""
+    """The lines of a file that lacks columns of others, such as one without a hold-out split."""
     rows = csv.DictReader(io.StringIO(f"{head}\n{body}"))
     return "".join(_row([row.get(name) or "" for name in columns]) for row in rows)
 

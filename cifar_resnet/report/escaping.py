@@ -1,4 +1,4 @@
-"""Text of unknown origin as text of a Markdown or LaTeX file, whatever characters it has."""
+"""Escapes text of unknown origin for Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LATEX = {
 
 
 class _Translation(dict[int, str]):
-    """For str.translate: what LaTeX has no letter for becomes a question mark."""
+    """For str.translate: a character that LaTeX doesn't have becomes a question mark."""
 
     def __missing__(self, code: int) -> str:
         return "?"
@@ -54,7 +54,7 @@ _TRANSLATION = _Translation(
 
 
 def markdown(text: str) -> str:
-    """The text with everything that Markdown would take for markup escaped, on one line.
+    """The text on one line, with everything escaped that Markdown would read as markup.
 
     >>> markdown("batch_size=64 | <script>")
     'batch\\\\_size=64 \\\\| \\\\<script\\\\>'
@@ -63,7 +63,7 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """The text for LaTeX with inputenc and T1 fonts, on one line; letters that those don't have become `?`.
+    """The text on one line, for LaTeX with inputenc and T1 fonts; characters that these lack become `?`.
 
     >>> latex("6.61 ± 0.16 % of batch_size")
     '6.61 $\\\\pm$ 0.16 \\\\% of batch\\\\_size'

@@ -1,4 +1,4 @@
-"""Means and differences of errors, with the intervals that say how far they can be trusted."""
+"""Means of errors and differences between them, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAIRED, WELCH, ONE_SEED = "paired by seed", "Welch", "one seed"
 
 
 def decimals(images: float | None) -> int:
-    """Decimals of an error in percent that was measured on so many images: one image must show, and no less; 2 at most.
+    """Decimals of an error in percent measured on this many images: enough to show one image, at most 2.
 
     >>> [decimals(images) for images in (10_000, 1_000, 360, 100, 32, None)]
     [2, 1, 1, 0, 0, 2]
@@ -40,10 +40,15 @@ def _variance(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher the second of two is, in the unit of the values, with its 95 % interval.
+    """How much higher the second of two means is, with the 95 % confidence interval.
 
-    first, second: the means. n: seeds of the first and the second, or of both where they are paired.
-    method: PAIRED, WELCH, or ONE_SEED, whose interval is of the choice of test images and not of the seeds.
+    Attributes:
+        first: the first mean.
+        second: the second mean.
+        low: lower end of the interval of second - first.
+        high: upper end.
+        n: number of seeds of the first and of the second; for paired seeds, the number of pairs twice.
+        method: PAIRED, WELCH, or ONE_SEED, whose interval covers the choice of test images instead of the seeds.
     """
 
     first: float
@@ -55,16 +60,16 @@ class Difference:
 
     @property
     def mean(self) -> float:
-        """Second less first."""
+        """Second minus first."""
         return self.second - self.first
 
     @property
     def sign(self) -> int:
-        """1 where the second is higher, -1 where it is lower, 0 where the two can't be told apart."""
+        """1 if the second is higher, -1 if it is lower, 0 if they are not significantly different."""
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
     def lies_within(self, margin: float) -> bool | None:
-        """Whether the difference is at most `margin` either way; None where the interval leaves it open."""
+        """Whether the difference is at most `margin` either way; None if the interval allows both."""
         if -margin <= self.low and self.high <= margin:
             return True
         return False if self.low > margin or self.high < -margin else None
@@ -73,17 +78,17 @@ class Difference:
 def compare(first: Mapping[int, float], second: Mapping[int, float], images: float | None = None) -> Difference:
     """The difference between two sets of values by seed: errors in percent on `images` images where that is given.
 
-    - Two seeds or more in common: the t-interval of the seeds' differences. The other seeds aren't used.
-    - Otherwise, with two seeds or more each: Welch's t-interval of the difference of the means.
-    - Otherwise nothing is known of the spread between seeds. For errors, the interval is Agresti and Caffo's (2000)
-      for two shares of `images` images each, which says how far the choice of test images can move the difference.
-      At 7 % on 10,000 images that is ±0.71 points: wider than ±0.44, 1.96 times the spread of the difference of
-      two networks with the 0.16 that He et al. 2015 report between seeds of ResNet-110. It takes the images of the
-      two as independent, though they are the same, which errs on the side of caution. Without `images`, the
-      interval is infinite.
+    - With at least two seeds in common: the t-interval of the differences per seed. Other seeds aren't used.
+    - Otherwise, with at least two seeds each: Welch's t-interval of the difference of the means.
+    - Otherwise, the spread between seeds is unknown. For errors, the interval is that of Agresti and Caffo (2000) for
+      two proportions of `images` images each: how much the choice of test images can change the difference. At 7 % on
+      10,000 images this is ±0.71 points. For comparison, the standard deviation of 0.16 between seeds that He et al.
+      2015 report for ResNet-110 gives ±0.44 (1.96 standard deviations of a difference). The interval treats the images
+      of the two networks as independent although they are the same, which is conservative. Without `images` it is
+      infinite.
 
-    An interval is never narrower than one image either way: errors come in steps of one, so that two or three seeds may
-    agree by chance.
+    An interval is never narrower than one image either way: errors come in steps of one image, so two or three seeds
+    may agree by chance.
     """
     common = sorted(first.keys() & second.keys())
     if len(common) >= 2:
@@ -104,7 +109,7 @@ def compare(first: Mapping[int, float], second: Mapping[int, float], images: flo
 
 
 def _half_width(values: Sequence[float]) -> float:
-    """Of the t-interval of the mean of two values or more."""
+    """Half the width of the t-interval of the mean of at least two values."""
     n = len(values)
     return float(stdtrit(n - 1, _QUANTILE)) * math.sqrt(_variance(values) / n)
 
@@ -123,7 +128,7 @@ def _one_seed(a: Sequence[float], b: Sequence[float], images: float | None) -> D
     n = len(a), len(b)
     if not images:
         return Difference(*means, -math.inf, math.inf, n, ONE_SEED)
-    # One hit and one miss are added to each share.
+    # Agresti and Caffo add one success and one failure to each proportion.
     p, q = ((mean / 100 * images + 1) / (images + 2) for mean in means)
     width = _Z * math.sqrt((p * (1 - p) + q * (1 - q)) / (images + 2))
     return Difference(*means, 100 * (q - p - width), 100 * (q - p + width), n, ONE_SEED)

@@ -1,4 +1,4 @@
-"""What stands above the reports of single data sets: the terminal's summary, and the index of several reports."""
+"""What covers all data sets: the summary on the terminal, and the index of their reports."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cifar_resnet.report.wording import count
 from cifar_resnet.run.files import write_text
 from cifar_resnet.terminal import make_console
 
-# An ablation of more settings than a screen holds is read in the files.
+# More rows than this don't fit on a screen.
 _MOST_ROWS = 30
 
 
 def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
-    """Prints final test errors by model and depth, how many runs aren't in them, and where the reports are."""
+    """Prints the final test errors by model and depth, how many runs they exclude, and where the reports are."""
     console = make_console()
     for data in folders:
         table = tables.grid(runs, data, "test_error")
@@ -39,7 +39,7 @@ def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
     counts |= Counter({"copied": len(runs.copies), "unreadable": len(runs.unreadable)})
     left_out = ", ".join(f"{amount} {state}" for state, amount in counts.items() if amount)
     if left_out:
-        console.print(f"not in these numbers: {left_out}; tables/left-out says which and why", markup=False)
+        console.print(f"excluded from these results: {left_out}; see tables/left-out for the reasons", markup=False)
     for data, folder in folders.items():
         console.print(f"{data}: {_count(runs, data)} in {folder}/", markup=False, soft_wrap=True)
 
@@ -58,7 +58,7 @@ def _rich(table: Table) -> rich.table.Table:
 
 
 def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Sequence[str]) -> None:
-    """Writes index.md and index.html, which lead to each data set's report."""
+    """Writes index.md and index.html, which link to the report of each data set."""
     names = {data: folder.relative_to(out).as_posix() for data, folder in folders.items()}
     if "md" in formats:
         lines = [f"- [{escaping.markdown(data)}]({names[data]}/report.md): {_count(runs, data)}" for data in folders]

@@ -1,4 +1,4 @@
-"""A progress bar that shows itself only when it is worth it."""
+"""A progress bar that appears only for work that takes a while."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-# Below this many seconds, a bar would only flicker.
+# Seconds; for anything faster, a bar would only flicker.
 _PATIENCE = 1.0
 
 
 class Bar:
-    """Shows what is being done, once a second has passed; gone when it is left."""
+    """A context in which work is shown once it has taken `patience` seconds; removes the bar on exit."""
 
     def __init__(self, console: Console | None = None, patience: float = _PATIENCE) -> None:
         self._progress = Progress(
@@ -30,7 +30,7 @@ class Bar:
         return self
 
     def __call__(self, words: str, done: int, count: int) -> None:
-        """Shows `words`, and how far it is of `count` where that is known (not 0)."""
+        """Shows `words`, and that `done` of `count` is done; 0 means that `count` is unknown."""
         self._progress.update(self._task, description=words, completed=done, total=count or None)
         if not self._progress.live.is_started and time.monotonic() - self._begun >= self._patience:
             self._progress.start()

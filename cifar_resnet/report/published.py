@@ -1,6 +1,6 @@
-"""Published results on CIFAR-10, with their sources, and the lab's marks; measures nothing.
+"""Published results on CIFAR-10 with their sources, and the lab's marks.
 
-All errors are percent of the test set's 10,000 images. Only runs on CIFAR-10 are compared with them: see
+All errors are percent of the test set's 10,000 images. Only runs on CIFAR-10 are compared with them, see
 `is_comparable`.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cifar_resnet.cifar10 import TEST_IMAGES, TRAIN_IMAGES
 
-# What the paper kept aside for validation while developing (section 4.2).
+# Images that the paper held out for validation during development (section 4.2).
 PAPER_HOLDOUT = 5_000
 CHANCE_ACCURACY = 10.0
 # How the papers lower the learning rate, by its name in `SCHEDULES`, and the length of the lab's recipe.
@@ -27,10 +27,17 @@ _HYSTS = "README of hysts/pytorch_image_classification"
 
 @dataclass(frozen=True)
 class Published:
-    """A test error that someone published.
+    """A published test error.
 
-    error: percent; std: percentage points over several runs, where given; parameters: millions, where given.
-    who: paper, lab or others; note: which epoch or run the number is of, where the source says.
+    Attributes:
+        model: as in `ARCHITECTURES`.
+        depth: layers.
+        error: percent.
+        who: paper, lab or others.
+        source: where it was published.
+        std: standard deviation over runs in percentage points, where given.
+        parameters: millions, where given.
+        note: the epoch or run that the error is from, where the source states it.
     """
 
     model: str
@@ -57,7 +64,7 @@ PUBLISHED = (
     Published("resnet", 32, 7.51, "paper", _HE_2015, parameters=0.46),
     Published("resnet", 44, 7.17, "paper", _HE_2015, parameters=0.66),
     Published("resnet", 56, 6.97, "paper", _HE_2015, parameters=0.85),
-    # The mean, not the 6.43 of the best of the five, is what a mean over seeds is held against.
+    # The mean of the five runs, not the best one's 6.43, is what a mean over seeds is compared with.
     Published("resnet", 110, 6.61, "paper", _HE_2015, std=0.16, parameters=1.7, note="mean of 5 runs; best 6.43"),
     Published("resnet", 1202, 7.93, "paper", _HE_2015, parameters=19.4),
     Published("preact", 110, 6.37, "paper", _HE_2016, parameters=1.7, note="median of 5 runs"),
@@ -77,25 +84,26 @@ PUBLISHED = (
 
 
 def published(model: str, depth: int, who: str) -> list[Published]:
-    """What `who` (paper, lab or others) published for a network."""
+    """The errors that `who` (paper, lab or others) published for a network."""
     return [one for one in PUBLISHED if (one.model, one.depth, one.who) == (model, depth, who)]
 
 
 def is_comparable(is_cifar10: bool, train_images: float | None, test_images: float | None) -> bool:
-    """Whether results may stand beside published ones: CIFAR-10, all test images, at most 5,000 held out.
+    """Whether results can be compared with published ones: on CIFAR-10, all test images, at most 5,000 held out.
 
     Args:
         is_cifar10: as `cifar10.is_cifar10` decides.
-        train_images: those trained on.
-        test_images: those tested on.
+        train_images: number of training images.
+        test_images: number of test images.
     """
     return is_cifar10 and (train_images or 0) >= TRAIN_IMAGES - PAPER_HOLDOUT and test_images == TEST_IMAGES
 
 
 def lab_mark(accuracy: float) -> int:
-    """The lab's mark for ResNet-110: over 93 % is 100, from 90 % 90, from 87 % 80, below 70, and chance (10 %) 0.
+    """The lab's mark for ResNet-110: 100 above 93 %, 90 from 90 %, 80 from 87 %, 70 below that, 0 at chance (10 %).
 
-    As chance counts what 10,000 guesses reach 97.5 times of 100: 10 % plus 1.96 standard errors, 10.59 %.
+    An accuracy counts as chance up to what 10,000 guesses stay below with 97.5 % probability: 10 % plus 1.96 standard
+    errors, 10.59 %.
 
     >>> [lab_mark(accuracy) for accuracy in (93.95, 93.0, 90.0, 87.0, 86.9, 10.0)]
     [100, 90, 90, 80, 70, 0]

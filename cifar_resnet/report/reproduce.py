@@ -1,4 +1,4 @@
-"""The commands that train given runs again, as short as conf/'s defaults allow."""
+"""The commands that train given runs again, as short as the defaults of conf/ allow."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from cifar_resnet.run.defaults import folder_name, overridden, recipe
 from cifar_resnet.run.identity import flatten
 
 _OUT = "outputs"
-# What is merged into lists first, and what is said first.
+# The keys that are merged into lists first, and the order of keys on the command line.
 _MERGED = ("seed", "depth", "model")
-_SAID = ("model", "depth", "seed", "data", "data.root", "data.name", "optim")
+_ORDER = ("model", "depth", "seed", "data", "data.root", "data.name", "optim")
 _BARE = re.compile(r"[A-Za-z0-9_./:+-]+")
 
 
 def overrides(config: Mapping[str, Any]) -> list[str]:
-    """`key=value` of what differs from conf/'s defaults, for the command line: model and depth always, groups first."""
-    return [f"{key}={_value(value)}" for key, value in _said(_choices(config)).items()]
+    """`key=value` for everything that differs from the defaults of conf/, groups first; model and depth always."""
+    return [f"{key}={_value(value)}" for key, value in _needed(_choices(config)).items()]
 
 
 def commands(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The fewest `python train.py …` lines found that train exactly the runs of these configs."""
+    """As few `python train.py …` commands as possible that train exactly the runs of these configs."""
     configs = list(configs)
     choices = [_choices(config) for config in configs]
-    # What some runs must say, those of the same data and recipe say too, so that they can share a line.
-    said: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    # A key that some runs need is given for all runs of the same data and recipe, so that they can share a command.
+    needed: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for one, config in zip(choices, configs, strict=True):
-        said[one["data"], one["optim"]] |= dict.fromkeys(overridden(config))
+        needed[one["data"], one["optim"]] |= dict.fromkeys(overridden(config))
     filled = [
-        one | {key: flat[key] for key in said[one["data"], one["optim"]] if key in flat}
+        one | {key: flat[key] for key in needed[one["data"], one["optim"]] if key in flat}
         for one, flat in zip(choices, map(flatten, configs), strict=True)
     ]
     return [_command(values) for values in _merge(filled)]
 
 
 def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Sequence[Any]) -> str:
-    """The line that trains a run like that of `config` for each combination of `lists`, such as depth=[20, 56].
+    """The command that trains a run like `config` for each combination of `lists`, such as depth=[20, 56].
 
     Args:
-        config: gives everything that the lists don't.
-        extra: more `key=value`.
+        config: provides every value that isn't in the lists.
+        extra: additional `key=value`.
         lists: model, depth or seed → values.
     """
     values: dict[str, Sequence[Any]] = {key: [value] for key, value in _choices(config).items()}
@@ -52,7 +52,7 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
 
 
 def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Key → value of what a run's command line must say."""
+    """Key → value for everything that a run's command line must contain."""
     data = config["data"]
     chosen: dict[str, Any] = {"model": config["model"]["name"], "depth": config["depth"], "seed": config["seed"]}
     chosen |= {"data": data["kind"]}
@@ -67,21 +67,21 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     return chosen | overridden(config)
 
 
-def _said(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that must be said, in the order that one would: without those of a bare `python train.py`."""
+def _needed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in the usual order, without those that are the defaults of a bare `python train.py`."""
     bare = {"seed": 0, "data": "cifar10", "optim": "lab"}
-    ordered = sorted(values, key=lambda key: (_SAID.index(key) if key in _SAID else len(_SAID), key == "out"))
+    ordered = sorted(values, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key == "out"))
     return {key: values[key] for key in ordered if key not in bare or values[key] not in (bare[key], [bare[key]])}
 
 
 def _merge(choices: list[dict[str, Any]]) -> list[dict[str, list[Any]]]:
-    """Runs as few products of lists of values: key by key, those that are alike in all else become one."""
+    """Runs as few products of lists of values: runs that differ only in one key become one product, key by key."""
     keys = dict.fromkeys([*_MERGED, *(key for one in choices for key in one)])
     merged: list[dict[str, list[Any]]] = [{key: [value] for key, value in one.items()} for one in choices]
     for key in keys:
         alike: dict[str, list[dict[str, list[Any]]]] = defaultdict(list)
         for one in merged:
-            # Who doesn't say a key isn't merged over it: the default isn't known here.
+            # A run without the key isn't merged with one that has it, since the default isn't known here.
             alike[repr((key in one, sorted((name, values) for name, values in one.items() if name != key)))].append(one)
         merged = [
             group[0] | ({key: _distinct(value for one in group for value in one[key])} if key in group[0] else {})
@@ -95,19 +95,19 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def _command(values: Mapping[str, Sequence[Any]]) -> str:
-    said = _said(values)
-    words = [_shell(f"{key}={','.join(_value(value) for value in said[key])}") for key in said]
-    many = any(len(values) > 1 for values in said.values())
+    needed = _needed(values)
+    words = [_shell(f"{key}={','.join(_value(value) for value in needed[key])}") for key in needed]
+    many = any(len(values) > 1 for values in needed.values())
     return " ".join(["python train.py", *(["-m"] if many else []), *words])
 
 
 def _shell(word: str) -> str:
-    """A word as a shell takes it; in double quotes where it has single ones, which are Hydra's."""
+    """A word quoted for a shell, in double quotes where it contains Hydra's single quotes."""
     return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def _value(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """A value in Hydra's override grammar."""
     text = as_override(value)
     if not isinstance(value, str) or _BARE.fullmatch(text):
         return text

@@ -1,4 +1,4 @@
-"""Makes run folders whose numbers are known."""
+"""Creates run folders with known results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CIFAR10_FOLDER = {
     "mean": [0.4914, 0.4822, 0.4465],
     "std": [0.2470, 0.2435, 0.2616],
 }
-"""What run.json records under `data` of a run on CIFAR-10 as a folder of images."""
+"""What run.json records under `data` for a run on CIFAR-10 as a folder of images."""
 
 
 def write_run(
@@ -72,10 +72,10 @@ def write_run(
     val=(),
     **keys,
 ):
-    """Writes a run folder of this name under `folder`, with these test and training errors, one an epoch.
+    """Writes a run folder with this name under `folder`, with these test and training errors, one per epoch.
 
-    Training errors are a point above the test errors unless given; `val` are errors on a hold-out split, where there is
-    one. `keys` are values of the config by their full names.
+    Training errors are one point above the test errors unless given; `val` are errors on a hold-out split, if any.
+    `keys` are values of the config, with `__` for the dot in their names.
     """
     config = copy.deepcopy(CONFIG)
     config |= {"depth": depth, "seed": seed}
@@ -115,7 +115,7 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def make_predictions():
-    """Writes a run's predictions.csv out of pairs of class and prediction, and the classes' names into run.json."""
+    """Writes a run's predictions.csv from pairs of class and prediction, and the class names into run.json."""
 
     def make(run, pairs, names=("cat", "dog", "ship")):
         rows = [f"{index},{label},{prediction},0.9\n" for index, (label, prediction) in enumerate(pairs)]
@@ -129,9 +129,9 @@ def make_predictions():
 
 @pytest.fixture
 def make_layers():
-    """Writes a run's diagnostics.csv: for each epoch, layers of these response deviations and gradient norms.
+    """Writes a run's diagnostics.csv: layers with these response deviations and gradient norms in every epoch.
 
-    Gradients are those of every epoch, or epoch → its own.
+    Gradients may also be given as epoch → norms.
     """
 
     def of(gradients, epoch):

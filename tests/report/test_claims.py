@@ -1,4 +1,4 @@
-"""Each claim's verdict on made-up runs that speak for it, against it, and for neither."""
+"""The verdict on each claim for runs that support it, contradict it, or do neither."""
 
 import contextlib
 import re
@@ -23,7 +23,7 @@ def judge(tmp_path):
 
 @pytest.fixture
 def network(make_run):
-    """A network with these final test errors, and training errors, one a seed; nothing else is learnt on the way."""
+    """A network with these final test and training errors, one per seed."""
 
     def make(model, depth, test, train=None, early=50.0, **keys):
         train = test if train is None else train
@@ -130,7 +130,7 @@ def test_preactivation(network, judge, preact, verdict):
     assert "resnet-110 6.53 %" in claim.evidence
 
 
-def test_other_settings_have_no_say(network, judge):
+def test_other_settings_do_not_count(network, judge):
     network("resnet", 110, [6.5, 6.5, 6.6])
     network("preact", 110, [6.0, 6.1, 6.0])
     network("preact", 110, [9.0, 9.1, 9.2], optim__lr=0.05)
@@ -183,7 +183,7 @@ def test_responses_must_be_smaller_at_every_depth(layers, judge):
 
 
 @pytest.mark.parametrize(
-    ("gradients", "verdict", "said"),
+    ("gradients", "verdict", "expected"),
     [
         ((0.5, 1, 1, 1), HOLDS, "0.5 at initialization and 0.5 after epoch 2"),
         ((0.05, 1, 1, 1), OPEN, "0.05"),
@@ -193,11 +193,11 @@ def test_responses_must_be_smaller_at_every_depth(layers, judge):
         ((1000, 1, 1, 1), HOLDS, "grows by orders of magnitude toward the input at initialization and after epoch 2,"),
     ],
 )
-def test_gradients(layers, judge, gradients, verdict, said):
+def test_gradients(layers, judge, gradients, verdict, expected):
     layers("plain", [0.5] * 4, gradients, depth=56)
     claim = judge(6)
     assert claim.verdict == verdict
-    assert said in claim.evidence
+    assert expected in claim.evidence
 
 
 @pytest.mark.parametrize(("gradients", "verdict"), [((1, 1, 1, 1), OPEN), ((0.001, 1, 1, 1), FAILS)])
@@ -216,7 +216,7 @@ def test_gradients_that_nobody_recorded_are_asked_of_a_network_that_degrades(net
     assert f"depth={wanted} " in claim.command
 
 
-def test_gradients_that_explode_and_then_vanish_are_said_to_do_both(layers, judge):
+def test_gradients_that_explode_and_then_vanish_are_reported_as_both(layers, judge):
     layers("plain", [0.5] * 4, {0: (1000, 1, 1, 1), 2: (0.001, 1, 1, 1)})
     claim = judge(6)
     assert claim.verdict == FAILS
@@ -237,7 +237,7 @@ def test_gradients_are_those_of_the_plain_networks_that_degrade(layers, judge):
 
 @pytest.fixture
 def wild(make_run):
-    """Runs, of other seeds than the others, that have not finished and whose errors would turn every verdict."""
+    """Unfinished runs with other seeds, whose errors would change every verdict."""
     with contextlib.ExitStack() as held:
 
         def make(model, depth, error):
@@ -277,7 +277,7 @@ def test_only_finished_runs_layers_count(layers, judge, make_run, make_layers):
     assert [judge(number) for number in (5, 6)] == before
 
 
-def test_other_settings_layers_have_no_say(layers, judge, make_run, make_layers):
+def test_layers_of_other_settings_do_not_count(layers, judge, make_run, make_layers):
     layers("plain", [0.5] * 4, depth=56)
     layers("resnet", [0.3] * 4, depth=56)
     layers("resnet", [0.3] * 4, depth=20)
@@ -286,7 +286,7 @@ def test_other_settings_layers_have_no_say(layers, judge, make_run, make_layers)
     assert [judge(number).verdict for number in (5, 6)] == [HOLDS] * 2
 
 
-def test_other_data_sets_have_no_say(network, judge, make_run, make_layers):
+def test_other_data_sets_do_not_count(network, judge, make_run, make_layers):
     network("resnet", 110, [6.5, 6.5, 6.6])
     network("preact", 110, [6.0, 6.1, 6.0])
     network("plain", 20, [8.4, 8.4, 8.5])

@@ -1,4 +1,4 @@
-"""Errors by class and confusions are those of predictions.csv, over seeds, of the setting that claims are judged on."""
+"""Errors by class and confusion matrices are those of predictions.csv, over seeds, in the main setting."""
 
 import io
 import itertools
@@ -83,7 +83,7 @@ def test_a_hundred_classes_have_no_numbers_and_the_table_has_the_hardest(make_ru
     make_predictions(make_run("a", [30.0]), pairs, names)
     table = tables.class_errors(runs(), "digits")
     assert len(table.frame) == 20
-    assert "The hardest 20 of 100 classes" in table.note
+    assert "Only the hardest 20 of 100 classes" in table.note
     assert len(pd.read_csv(io.StringIO(table.to_csv()))) == 100
     assert not classes.draw_confusion(runs().confusions["digits"]).axes[0].texts
 

@@ -31,7 +31,7 @@ def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, prog
     assert epochs["model"].tolist() == ["plain", "plain", "plain", "resnet", "resnet"]
 
 
-def test_only_what_is_asked_for_is_written(make_run, tmp_path, capsys):
+def test_only_requested_formats_are_written(make_run, tmp_path, capsys):
     make_run("a", [6.0])
     make_run("b", [6.0], depth=56)
     arguments = [str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv", "--where", "depth=20"]
@@ -88,7 +88,7 @@ def test_a_long_ablation_is_cut_on_the_screen_and_whole_in_the_files(make_run, t
     assert len(pd.read_csv(tmp_path / "r/tables/test-error.csv")) == 33
 
 
-def test_no_finished_run_is_said(make_run, tmp_path, capsys):
+def test_without_a_finished_run_the_terminal_reports_it(make_run, tmp_path, capsys):
     make_run("a", [6.0], state="failed")
     assert command.main([str(tmp_path / "runs"), "--format", "csv"]) == 0
     assert "no run has finished yet" in capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_no_finished_run_is_said(make_run, tmp_path, capsys):
     [
         (["nowhere"], "nowhere is not a folder"),
         (["."], "no run folder under .; train some first"),
-        (["runs", "--format", "pdf"], "--format pdf: pdf is none; expected some of md,html,tex,csv"),
+        (["runs", "--format", "pdf"], "--format pdf: pdf is not a format; expected one or more of md,html,tex,csv"),
         (["runs", "--where", "optim.rl=1"], "did you mean optim.lr?"),
         (["runs", "--out", "runs/a/config.yaml/r"], "can't be written"),
     ],
@@ -111,7 +111,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(make_run, tmp_path, monkeypatch, 
     check(called(lambda: sys.exit(command.main(arguments))), message)
 
 
-def test_so_it_is_from_a_terminal(program):
+def test_a_mistake_from_a_terminal_is_one_line_too(program):
     check(program("aggregate.py", "nowhere"), "nowhere is not a folder")
 
 
@@ -139,14 +139,14 @@ def test_report_needs_neither_torch_nor_hydra_and_help_not_even_pandas():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-def test_the_bar_shows_what_is_done_once_patience_is_over():
+def test_the_bar_appears_after_a_while():
     text = io.StringIO()
     with Bar(Console(file=text, force_terminal=True, width=80), patience=0) as bar:
         bar("reading runs", 3, 10)
     assert "reading runs" in text.getvalue() and "3/10" in text.getvalue()
 
 
-def test_the_bar_stays_away_from_what_is_quick():
+def test_the_bar_does_not_appear_for_quick_work():
     text = io.StringIO()
     with Bar(Console(file=text, force_terminal=True, width=80), patience=3600) as bar:
         bar("reading runs", 3, 10)

@@ -1,4 +1,4 @@
-"""The report says what the runs show and no more, and is well-formed in every format."""
+"""The report states what the runs show, and is well-formed in every format."""
 
 import re
 from html.parser import HTMLParser
@@ -18,7 +18,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
 
 
 class Elements(HTMLParser):
-    """Collects tags, ids and what is referred to; fails where an element isn't closed in turn."""
+    """Collects tags, ids and references; fails if elements aren't closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -70,7 +70,7 @@ def report(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory):
-    """A folder of the nine runs in small; plain-110 is stuck."""
+    """A folder with small versions of the nine runs; plain-110 doesn't learn."""
     folder = tmp_path_factory.mktemp("nine")
     for model in ARCHITECTURES:
         for depth in (20, 56, 110):
@@ -93,7 +93,7 @@ def sections(markdown):
 def test_the_report_has_the_labs_parts_in_order(nine_report):
     assert sections((nine_report / "report.md").read_text()) == [
         "Introduction",
-        "Experiment set-up",
+        "Experimental setup",
         "Results",
         "Comparison",
         "Discussion",
@@ -111,7 +111,7 @@ def test_the_architecture_is_that_of_6n_plus_2_layers(nine):
     assert frame["filters"].tolist() == ["16", "16", "32", "64", "10"]
 
 
-def test_networks_that_were_not_trained_are_not_spoken_of(make_run, report):
+def test_models_that_were_not_trained_are_not_mentioned(make_run, report):
     make_run("a", [50.0, 6.0], model="plain")
     text = report()
     assert "preact" not in text
@@ -128,15 +128,15 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
     make_run("b", [50.0, 80.0], [50.0, 80.0], model="plain", depth=56)
     text = report()
     assert "Overfitting would look different" in text
-    number = re.search(r"as Figure (\d+) shows on its left side", text).group(1)
+    number = re.search(r"as Figure (\d+) shows in its left panel", text).group(1)
     assert f"Figure {number}. Plain networks of two depths" in text
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "expected"),
     [
         ({"precision": "bf16"}, "**Lower precision.**"),
-        ({"data__augment": True}, "mirrored with a probability of one half"),
+        ({"data__augment": True}, "flipped horizontally with a probability of one half"),
         ({"model__shortcut": "B"}, "option B"),
         ({"data__kind": "cifar10"}, "CIFAR-10: color images"),
         ({"optim__lr": 0.05}, "The learning rate begins at 0.05"),
@@ -146,19 +146,19 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
         ),
         (
             {"optim__schedule": "onecycle", "optim__peak": 0.5, "optim__warmup": 5},
-            "zero over the rest; the first 5 steps go by a tenth of it.",
+            "zero over the rest; the first 5 steps use a tenth of it.",
         ),
         ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs use one cycle of the learning rate;"),
-        ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps go by a tenth of it."),
-        ({"optim__nesterov": True}, "with Nesterov's momentum of 0.9"),
-        ({"optim__label_smoothing": 0.1}, "cross-entropy with a label smoothing of 0.1 by stochastic"),
+        ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps use a tenth of it."),
+        ({"optim__nesterov": True}, "with Nesterov momentum 0.9"),
+        ({"optim__label_smoothing": 0.1}, "cross-entropy with label smoothing of 0.1 by stochastic"),
     ],
 )
-def test_the_text_follows_the_config(make_run, report, keys, said):
+def test_the_text_follows_the_config(make_run, report, keys, expected):
     make_run("a", [50.0, 6.0])
-    assert said not in report()
+    assert expected not in report()
     make_run("a", [50.0, 6.0], **keys)
-    assert said in report()
+    assert expected in report()
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
@@ -171,7 +171,7 @@ def test_every_model_is_described_by_its_entry(make_run, report, model):
     assert ("Why a shortcut helps" in text) is known.has_shortcuts
 
 
-def test_a_model_that_the_registry_has_not_is_called_by_its_name(make_run, report):
+def test_a_model_without_an_entry_is_called_by_its_name(make_run, report):
     make_run("a", [50.0, 6.0], model="wide")
     text = report()
     assert "# Wide networks on digits" in text
@@ -179,7 +179,7 @@ def test_a_model_that_the_registry_has_not_is_called_by_its_name(make_run, repor
     assert "Why a shortcut helps" not in text and "plain stacks" not in text
 
 
-def test_a_schedule_that_the_registry_has_not_is_called_by_its_name(make_run, report):
+def test_a_schedule_without_an_entry_is_called_by_its_name(make_run, report):
     make_run("a", [50.0, 6.0], optim__schedule="sawtooth")
     text = report()
     assert "The learning rate follows the schedule sawtooth" in text and "rises linearly" not in text
@@ -198,7 +198,7 @@ def test_several_schedules_are_each_described(make_run, report):
     assert "**Another recipe.** Some runs use one cycle of the learning rate;" in text
 
 
-def test_a_value_that_the_templates_have_no_words_for_is_an_error(make_run, report):
+def test_an_unknown_value_is_an_error(make_run, report):
     make_run("a", [50.0, 6.0], model__shortcut="C")
     with pytest.raises(RunError, match=r"no words for model\.shortcut=C"):
         report()
@@ -208,7 +208,7 @@ OTHER = "**Not the papers' data.**"
 
 
 @pytest.mark.parametrize(
-    ("status", "config", "said"),
+    ("status", "config", "expected"),
     [
         (CIFAR10_FOLDER, {}, ["networks on CIFAR-10\n", "pixels in 10 classes, read from a folder", "32×32"]),
         (CIFAR10_FOLDER | {"std": [0.2458, 0.2421, 0.2604]}, {}, ["networks on cifar10\n", OTHER]),
@@ -217,12 +217,12 @@ OTHER = "**Not the papers' data.**"
         ({}, {"data__kind": "cifar10", "data__image_size": 16}, ["CIFAR-10, resized.", OTHER]),
     ],
 )
-def test_cifar10_is_called_so_where_the_images_are_that(make_run, report, status, config, said):
+def test_the_title_is_cifar10_if_the_images_are(make_run, report, status, config, expected):
     status = {"data": status} if status else {}
     make_run("a", [50.0, 6.0], status=status, **{"data__kind": "image_folder", "data__name": "cifar10"} | config)
     text = report()
-    assert [part for part in said if part not in text] == []
-    assert (OTHER in text) is (OTHER in said)
+    assert [part for part in expected if part not in text] == []
+    assert (OTHER in text) is (OTHER in expected)
 
 
 def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
@@ -234,27 +234,27 @@ def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
     assert "**One seed.**" not in report()
 
 
-def test_earlier_sittings_have_a_part_in_what_made_the_runs(make_run, report):
+def test_earlier_parts_of_a_run_are_included_in_commits_and_devices(make_run, report):
     versions = {"torch": "2.13.0", "python": "3.11.7"}
     before = {"commit": "f" * 40, "device": "another CPU", "threads": 1, "versions": versions}
     make_run("a", [6.0], status={"commit": "0" * 40, "versions": versions, "earlier": [before]})
     text = report()
-    assert "made by commits `ffffffffff` and `0000000000`" in text
-    assert "computed on another CPU and a CPU" in text
+    assert "used commits `ffffffffff` and `0000000000`" in text
+    assert "trained on another CPU and a CPU" in text
     assert "**Several machines or versions.**" in text
 
 
-def test_no_finished_run_is_said_and_listed(make_run, report, tmp_path):
+def test_without_a_finished_run_the_report_lists_them(make_run, report, tmp_path):
     make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
     text = report()
-    assert "The one run found on digits has not finished" in text
+    assert "The only run found on digits has not finished" in text
     assert "out of memory" in text
-    assert "![Figure 1. How far runs that haven't finished have come" in text
+    assert "![Figure 1. Training error per epoch of the runs that haven't finished" in text
     assert sections(text) == ["Introduction", "How to reproduce"]
     assert "\\begin{document}" in (tmp_path / "report/report.tex").read_text()
 
 
-def test_unfinished_runs_are_drawn_beside_their_table_and_nowhere_else(make_run, report):
+def test_unfinished_runs_are_drawn_only_next_to_their_table(make_run, report):
     make_run("a", [50.0, 6.0])
     make_run("b", [90.0, 80.0], depth=110, state="running")
     last = report().partition("## How to reproduce")
@@ -326,7 +326,7 @@ def test_latex_is_well_formed_and_includes_every_figure(nine_report):
 
 
 def assert_latex(source):
-    """Every environment is closed in turn, braces balance, and rows have as many cells as their table has columns."""
+    """Environments and braces are balanced, and rows have as many cells as their table has columns."""
     opened = []
     for side, name in re.findall(r"\\(begin|end)\{(\w+)\}", source):
         if side == "begin":

@@ -1,4 +1,4 @@
-"""What is drawn is what was measured: looked up in the axes' artists, not in pixels."""
+"""Figures show what was measured; the artists of their axes are checked, not pixels."""
 
 import itertools
 import xml.etree.ElementTree as ET
@@ -21,7 +21,7 @@ from tests.report.conftest import CIFAR10_FOLDER
 
 @pytest.fixture
 def drawn(tmp_path):
-    """Draws everything of the runs under `runs`; returns names, and the folder."""
+    """Draws all figures of the runs under `runs`; returns their names and the folder."""
 
     def draw():
         (data,) = load.load([tmp_path / "runs"]).datasets
@@ -39,7 +39,7 @@ def epochs(tmp_path):
 
 @pytest.fixture
 def finished(tmp_path):
-    """The finished runs under `runs`, a row each."""
+    """The finished runs under `runs`, one row each."""
     return lambda: load.load([tmp_path / "runs"]).of("digits").finished
 
 
@@ -60,7 +60,7 @@ def test_a_line_is_the_mean_over_seeds_and_its_band_the_lowest_and_highest(make_
     assert legend_of(figure) == ["20 layers", "mean of 3 seeds; band: lowest to highest"]
 
 
-def test_one_seed_has_no_band_and_none_is_promised(make_run, epochs):
+def test_one_seed_has_no_band_and_no_legend_of_one(make_run, epochs):
     make_run("a", [50.0, 6.0])
     figure = curves.draw(epochs(), "test_error", "{}")
     assert len(figure.axes[0].collections) == 0
@@ -107,7 +107,7 @@ def test_no_error_at_all_lies_at_the_edge_of_a_logarithmic_axis(make_run, epochs
     assert axes.get_ylim()[0] < 2.0
 
 
-def test_an_ablation_has_a_line_a_setting_in_panels_of_model_and_depth(make_run, epochs):
+def test_an_ablation_has_one_line_per_setting_in_panels_of_model_and_depth(make_run, epochs):
     for lr, depth in itertools.product((0.1, 0.05), (20, 56)):
         make_run(f"{lr}-{depth}", [50.0, 100 * lr], depth=depth, optim__lr=lr)
     figure = curves.draw(epochs(), "test_error", "{}")
@@ -116,10 +116,10 @@ def test_an_ablation_has_a_line_a_setting_in_panels_of_model_and_depth(make_run,
     assert finals == [[5.0, 10.0], [5.0, 10.0]]
     assert sorted(legend_of(figure)) == ["lr=0.05", "lr=0.1"]
     first, second = ([line.get_color() for line in axes.lines] for axes in figure.axes)
-    assert first == second == style.setting_colours(2)
+    assert first == second == style.setting_colors(2)
 
 
-def test_settings_keep_their_colours_among_the_times(make_run, finished):
+def test_settings_keep_their_colors_among_the_times(make_run, finished):
     make_run("a", [6.0], optim__lr=0.1)
     make_run("b", [9.0], optim__lr=0.05, model="plain")
     (axes,) = (figure := summary.draw_error_against_time(finished())).axes
@@ -221,7 +221,7 @@ def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
     assert label.count("\n") == 1
 
 
-def test_lengths_of_training_are_a_line_a_recipe_against_epochs_and_time(make_run, finished):
+def test_lengths_of_training_are_one_line_per_recipe_against_epochs_and_time(make_run, finished):
     one_cycle = {"optim__schedule": "onecycle", "optim__lr": 0.2}
     for seed, epochs in itertools.product((0, 1), (2, 4)):
         lasting = {"optim__epochs": epochs, "seed": seed, "status": {"seconds": 10.0 * epochs + 15 * seed}}
@@ -267,7 +267,7 @@ def test_gradients_are_drawn_by_layer_at_both_ends_of_training(make_run, make_la
     make_layers(make_run("a", [50.0, 6.0]), [0.5, 0.25, 0.125], [1.0, 0.1, 0.01])
     measured = load.load([tmp_path / "runs"]).diagnostics
     figure = diagnostics.draw_by_layer(measured, "output_grad_norm", "norm{}")
-    assert [axes.get_title() for axes in figure.axes] == ["resnet, at initialisation", "resnet, after training"]
+    assert [axes.get_title() for axes in figure.axes] == ["resnet, at initialization", "resnet, after training"]
     for axes in figure.axes:
         assert axes.lines[0].get_xydata().tolist() == [[1.0, 1.0], [2.0, 0.1], [3.0, 0.01]]
         assert axes.get_ylabel() == "norm\n(log scale)"
@@ -280,7 +280,7 @@ def test_responses_are_drawn_in_order_and_sorted(make_run, make_layers, tmp_path
     assert by_size.lines[0].get_xydata().tolist() == [[1.0, 0.5], [2.0, 0.25], [3.0, 0.125]]
 
 
-def test_nothing_is_drawn_of_what_is_not_there(make_run, drawn):
+def test_figures_without_data_are_not_drawn(make_run, drawn):
     make_run("a", [50.0, 6.0])
     names, folder = drawn()
     assert names == ["training_loss", "test_error", "training_and_test_error", "learning_rate"]
@@ -309,7 +309,7 @@ def test_a_figure_of_an_earlier_report_does_not_stay(make_run, drawn):
     assert not (folder / "degradation.png").exists()
 
 
-def test_unfinished_runs_have_a_figure_of_their_own(make_run, drawn):
+def test_unfinished_runs_have_their_own_figure(make_run, drawn):
     make_run("a", [90.0, 90.0], state="diverged")
     assert drawn()[0] == ["left_out"]
     make_run("b", [50.0, 6.0], model="plain")
@@ -335,7 +335,7 @@ def test_a_hold_out_split_is_drawn_in_place_of_the_test_set(make_run, drawn):
     assert "test_error" not in names
 
 
-def test_files_are_of_200_dots_an_inch_and_the_same_bytes_again(make_run, drawn):
+def test_files_have_200_dots_per_inch_and_are_reproducible(make_run, drawn):
     for model in ARCHITECTURES:
         make_run(model, [50.0, 6.0], model=model)
     names, folder = drawn()
@@ -360,7 +360,7 @@ def test_small_numbers_keep_their_digits_in_svg(make_run, drawn):
 
 
 @pytest.mark.parametrize("rows", [1, 9, 45])
-def test_no_letters_overlap_and_none_is_too_small(make_run, tmp_path, rows):
+def test_text_does_not_overlap_and_is_large_enough(make_run, tmp_path, rows):
     runs = list(itertools.product(ARCHITECTURES, (20, 56, 110), range(5)))[:: 45 // rows]
     for index, (model, depth, seed) in enumerate(runs):
         make_run(f"r{index}", [90.0, 50.0, 2.0 + index % 7], model=model, depth=depth, seed=seed)
@@ -383,7 +383,7 @@ def test_long_names_of_settings_do_not_overlap(make_run, tmp_path):
 
 
 def assert_legible(figure, name):
-    """All letters are of 7 points or more, inside of the figure, and none on another."""
+    """All text has at least 7 points, is inside the figure, and doesn't overlap."""
     figure.draw_without_rendering()
     renderer = figure._get_renderer()
     texts = [text for axes in figure.axes if axes.axison for text in (axes.title, axes.xaxis.label, axes.yaxis.label)]
@@ -413,9 +413,9 @@ _BLIND = {
 }
 
 
-def lab(colour, blindness="none"):
-    """CIELAB of a colour as seen with this colour vision; a distance of about 2 is just noticeable."""
-    rgb = np.array(to_rgb(colour))
+def lab(color, blindness="none"):
+    """CIELAB of a color as seen with this color vision; a distance of about 2 is just noticeable."""
+    rgb = np.array(to_rgb(color))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(np.array(_BLIND[blindness]) @ linear, 0, 1)
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -424,24 +424,24 @@ def lab(colour, blindness="none"):
 
 
 @pytest.mark.parametrize("blindness", _BLIND)
-def test_models_are_told_apart_by_the_colour_blind(blindness):
-    seen = [lab(style.colour(model), blindness) for model in ARCHITECTURES]
+def test_the_color_blind_can_distinguish_models(blindness):
+    seen = [lab(style.color(model), blindness) for model in ARCHITECTURES]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 
 @pytest.mark.parametrize("blindness", _BLIND)
-def test_settings_are_told_apart_by_the_colour_blind_and_seen_on_white_paper(blindness):
-    seen = [lab(colour, blindness) for colour in style.setting_colours(style.MAX_LINES)]
+def test_settings_can_be_distinguished_by_the_color_blind_and_visible_on_white_paper(blindness):
+    seen = [lab(color, blindness) for color in style.setting_colors(style.MAX_LINES)]
     assert len(seen) == style.MAX_LINES
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
     assert max(lightness for lightness, _, _ in seen) < 75
 
 
 @pytest.mark.parametrize("model", [*ARCHITECTURES, None])
-def test_three_depths_are_told_apart_in_grey_print(model):
+def test_three_depths_can_be_distinguished_in_gray(model):
     lightness = [lab(shade)[0] for shade in style.shades(model, 3)]
     assert min(a - b for a, b in itertools.pairwise(lightness)) > 15
-    # The lightest is still seen on white paper.
+    # The lightest is still visible on white paper.
     assert lightness[0] < 72
 
 
@@ -449,7 +449,7 @@ def test_models_have_marks_of_their_own():
     assert len({style.model_mark(model) for model in ARCHITECTURES}) == len(ARCHITECTURES)
 
 
-def test_a_model_that_the_registry_has_not_is_gray(make_run, epochs):
+def test_a_model_without_an_entry_is_gray(make_run, epochs):
     make_run("a", [50.0, 6.0], model="wide")
     (axes,) = curves.draw(epochs(), "test_error", "{}").axes
     assert (axes.get_title(), axes.lines[0].get_color()) == ("wide", style.NEUTRAL[1])

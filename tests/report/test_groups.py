@@ -1,4 +1,4 @@
-"""Finished runs become networks repeated over seeds, whose errors have the digits that their images allow."""
+"""Finished runs are grouped by seed, and errors have the digits that the number of images allows."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Intervals agree with SciPy's tests and with sums done by hand."""
+"""Intervals agree with SciPy's tests and with calculations by hand."""
 
 import math
 
@@ -57,7 +57,7 @@ def test_the_width_that_the_docstring_gives_is_right():
     assert 1.96 * math.sqrt(2) * 0.16 == pytest.approx(0.44, abs=0.005)
 
 
-def test_one_seed_without_images_tells_nothing():
+def test_one_seed_without_images_is_inconclusive():
     assert compare({0: 1.0}, {0: 99.0}).sign == 0
 
 

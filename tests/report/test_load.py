@@ -1,4 +1,4 @@
-"""Run folders become rows, with what tells them apart, and nothing that can't be read is silently lost."""
+"""Run folders become labeled rows, and unreadable folders are reported."""
 
 import shutil
 
@@ -40,7 +40,7 @@ def test_epochs_are_named_and_in_the_order_of_the_runs(make_run, tmp_path):
     assert epochs["test_error"].tolist() == [60.0, 6.0, 5.0]
 
 
-def test_what_differs_names_the_setting_and_seeds_do_not(make_run, tmp_path):
+def test_settings_are_named_by_what_differs_except_seeds(make_run, tmp_path):
     for seed in (0, 1):
         make_run(f"a{seed}", [6.0], seed=seed)
         make_run(f"b{seed}", [6.0], seed=seed, optim__lr=0.05, optim__nesterov=True)
@@ -58,7 +58,7 @@ def test_settings_are_ordered_by_size(make_run, tmp_path):
     assert load.load([tmp_path]).runs["setting"].tolist() == ["batch_size=8", "batch_size=64", "batch_size=128"]
 
 
-def test_milestones_that_scale_with_the_epochs_need_no_mention(make_run, tmp_path):
+def test_milestones_that_scale_with_the_epochs_are_not_mentioned(make_run, tmp_path):
     make_run("a", [6.0], optim__epochs=12, optim__milestones=[6, 9])
     make_run("b", [6.0], optim__epochs=164, optim__milestones=[81, 122])
     assert load.load([tmp_path]).runs["setting"].tolist() == ["epochs=12", "epochs=164"]
@@ -112,7 +112,7 @@ def test_runs_on_other_images_are_another_setting(make_run, tmp_path):
     assert load.load([tmp_path]).runs["setting"].tolist() == ["images=012345", "images=digits"]
 
 
-def test_data_sets_of_one_name_and_different_kinds_stay_apart(make_run, tmp_path):
+def test_data_sets_with_the_same_name_and_different_kinds_are_separate(make_run, tmp_path):
     make_run("a", [6.0], data__kind="cifar10", data__name="cifar10")
     make_run("b", [6.0], data__kind="image_folder", data__name="cifar10")
     runs = load.load([tmp_path])
@@ -121,7 +121,7 @@ def test_data_sets_of_one_name_and_different_kinds_stay_apart(make_run, tmp_path
     assert (len(part.runs), len(part.epochs), len(part.configs)) == (1, 1, 1)
 
 
-def test_a_half_written_last_line_is_left_out(make_run, tmp_path):
+def test_a_half_written_last_line_is_ignored(make_run, tmp_path):
     make_run("a", [6.0, 5.0], tail="3,3,0.1,1.")
     assert load.load([tmp_path]).runs["epochs"].tolist() == [2]
 
@@ -143,7 +143,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(make_run, tmp_path):
     assert load.load([tmp_path]).runs["state"].tolist() == ["interrupted"]
 
 
-def test_a_finished_run_whose_metrics_were_cut_is_not_taken_for_finished(make_run, tmp_path):
+def test_a_finished_run_with_truncated_metrics_is_interrupted(make_run, tmp_path):
     run = make_run("a", [6.0, 5.0])
     run.update_status(metrics_digest=digest(run.metrics))
     assert load.load([tmp_path]).runs["state"].tolist() == ["finished"]
@@ -153,7 +153,7 @@ def test_a_finished_run_whose_metrics_were_cut_is_not_taken_for_finished(make_ru
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("file", "text", "expected"),
     [
         ("run.json", "{", "run.json can't be read"),
         ("config.yaml", "a: [", "config.yaml can't be read"),
@@ -162,17 +162,17 @@ def test_a_finished_run_whose_metrics_were_cut_is_not_taken_for_finished(make_ru
         ("diagnostics.csv", "epoch,layer\n1,one\n", "diagnostics.csv is not a table of layers"),
     ],
 )
-def test_what_cannot_be_read_is_named(make_run, tmp_path, file, text, said):
+def test_unreadable_files_are_reported(make_run, tmp_path, file, text, expected):
     make_run("a", [6.0])
     damaged = make_run("b", [7.0], seed=1)
     (damaged.path / file).write_text(text)
     runs = load.load([tmp_path, tmp_path / "runs"])
     assert list(runs.unreadable) == [str(damaged.path)]
-    assert said in runs.unreadable[str(damaged.path)]
+    assert expected in runs.unreadable[str(damaged.path)]
     assert len(runs.runs) == (2 if file == "diagnostics.csv" else 1)
 
 
-def test_one_file_of_words_spoils_no_other(make_run, tmp_path):
+def test_one_damaged_file_does_not_affect_others(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [7.0], seed=1)
     damaged = make_run("c", [7.0], seed=2)
@@ -182,7 +182,7 @@ def test_one_file_of_words_spoils_no_other(make_run, tmp_path):
     assert "seven" in runs.unreadable[str(damaged.path)]
 
 
-def test_a_copied_run_is_counted_once_and_the_finished_one_counts(make_run, tmp_path):
+def test_a_copied_run_is_counted_once_and_a_finished_copy_is_preferred(make_run, tmp_path):
     original = make_run("b", [6.0])
     copied = tmp_path / "runs" / "a copy of b"
     shutil.copytree(original.path, copied)
@@ -193,7 +193,7 @@ def test_a_copied_run_is_counted_once_and_the_finished_one_counts(make_run, tmp_
     assert load.load([tmp_path]).copies == {str(copied): str(original.path)}
 
 
-def test_hydras_own_folder_is_no_run(make_run, tmp_path):
+def test_hydras_own_folder_is_not_a_run(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("a/.hydra", [6.0])
     assert len(find_runs([tmp_path])) == 1
@@ -209,7 +209,7 @@ def test_diagnostics_are_named_like_epochs(make_run, make_layers, tmp_path):
     ]
 
 
-def test_filters_take_the_runs_that_fit_all_of_them(make_run, tmp_path):
+def test_runs_must_match_all_filters(make_run, tmp_path):
     for depth in (20, 56, 110):
         make_run(f"a{depth}", [6.0], depth=depth)
         make_run(f"b{depth}", [6.0], depth=depth, optim__weight_decay=0.001)
@@ -221,7 +221,7 @@ def test_filters_take_the_runs_that_fit_all_of_them(make_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("filter", "error", "said"),
+    ("filter", "error", "expected"),
     [
         ("optim.rl=0.1", ConfigError, "did you mean optim.lr?"),
         ("model", ConfigError, "expected key=value"),
@@ -230,7 +230,7 @@ def test_filters_take_the_runs_that_fit_all_of_them(make_run, tmp_path):
         ("depth=44", RunError, "no run has it; the runs have 20"),
     ],
 )
-def test_a_filter_that_cannot_be_is_named(make_run, tmp_path, filter, error, said):
+def test_a_wrong_filter_is_reported(make_run, tmp_path, filter, error, expected):
     make_run("a", [6.0])
-    with pytest.raises(error, match=said.replace("?", r"\?")):
+    with pytest.raises(error, match=expected.replace("?", r"\?")):
         load.load([tmp_path], [filter])

@@ -1,4 +1,4 @@
-"""Published numbers are told apart from what they don't apply to."""
+"""Published values are compared only with runs that they apply to."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The commands that a report gives train exactly the runs that it is of."""
+"""The commands in a report train exactly the runs that it shows."""
 
 import itertools
 import shlex
@@ -11,7 +11,7 @@ from cifar_resnet.run.identity import config_hash
 
 
 def trained(command, composed):
-    """The hashes of the runs that a line would train."""
+    """The hashes of the runs that a command would train."""
     python, script, *words = shlex.split(command)
     assert (python, script) == ("python", "train.py")
     sweep = words[:1] == ["-m"]
@@ -50,7 +50,7 @@ def test_commands_train_the_runs_and_no_others(composed, runs, lines):
     assert len(commands) == lines
 
 
-def test_a_default_run_needs_little_said(composed):
+def test_a_default_run_has_a_short_command(composed):
     assert reproduce.commands([composed()]) == ["python train.py model=resnet depth=20"]
     assert reproduce.overrides(composed("optim.lr=0.05")) == ["model=resnet", "depth=20", "optim.lr=0.05"]
 

@@ -1,4 +1,4 @@
-"""Known runs become known cells, whoever reads them: people, programs, Markdown or LaTeX."""
+"""Known runs give known cells in every format."""
 
 import io
 import itertools
@@ -27,7 +27,7 @@ def test_mean_deviation_and_median_over_seeds_are_those_worked_by_hand(make_run,
     (row,) = rows(table)
     assert row["final test error (%)"] == "7.5 ± 1.8"
     assert (row["seeds"], row["median (%)"]) == ("3", "7.0")
-    assert row["best epoch's test error (%), chosen on the test set"] == "5.0 ± 0.0"
+    assert row["best epoch's test error (%), selected on the test set"] == "5.0 ± 0.0"
     assert row["final training error (%)"] == "8.50 ± 1.80"
     numbers = pd.read_csv(io.StringIO(table.to_csv())).iloc[0]
     assert numbers["test_error_std"] == pytest.approx(1.8028, abs=1e-4)
@@ -41,7 +41,7 @@ def test_one_seed_has_no_deviation_and_no_median_of_its_own(make_run, tmp_path):
     assert "median (%)" not in row
 
 
-def test_published_values_stand_beside_the_real_cifar10(make_run, tmp_path):
+def test_published_values_are_shown_for_cifar10(make_run, tmp_path):
     for seed, error in enumerate((6.9, 7.1)):
         make_run(f"r{seed}", [error], seed=seed, depth=110, **REAL)
     make_run("p", [9.0], model="plain", **REAL)
@@ -68,13 +68,13 @@ FOLDER = {"depth": 110, "data__kind": "image_folder", "data__name": "mine"}
 
 
 @pytest.mark.parametrize("changes", [{}, {"is_cifar10": True, "train_images": 45_000, "mean": [0.5, 0.5, 0.5]}])
-def test_published_values_stand_beside_a_folder_of_the_same_images(make_run, tmp_path, changes):
+def test_published_values_are_shown_for_a_folder_of_the_same_images(make_run, tmp_path, changes):
     make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER)
     table = tables.main(load.load([tmp_path]), "mine")
     (row,) = rows(table)
     assert (row["paper (%)"], row["from the paper (points)"], row["lab's mark"]) == ("6.61 ± 0.16", "+0.39", "90")
     assert table.title == "Results on CIFAR-10 (mine)"
-    assert ("trained on all 50,000 images, some or all of these on 45,000" in table.note) is bool(changes)
+    assert ("trained on all 50,000 images, some or all of these on only 45,000" in table.note) is bool(changes)
 
 
 @pytest.mark.parametrize("changes", [{"std": [0.2458, 0.2421, 0.2604]}, {"is_cifar10": False}])
@@ -91,7 +91,7 @@ def test_resized_images_of_cifar10_have_none(make_run, tmp_path):
     assert not any("paper" in head for head in tables.main(load.load([tmp_path]), "cifar10").frame)
 
 
-def test_unfinished_runs_are_named_and_not_mixed_in(make_run, tmp_path):
+def test_unfinished_runs_are_listed_and_not_counted(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [90.0], seed=1, state="diverged", status={"reason": "the loss is not finite"})
     runs = load.load([tmp_path])
@@ -136,7 +136,7 @@ def test_an_ablation_is_not_averaged(make_run, tmp_path):
     assert found == {"lr=0.05": "8.0", "lr=0.1": "6.0"}
 
 
-def test_neighbours_are_compared_seed_by_seed(make_run, tmp_path):
+def test_neighbors_are_compared_seed_by_seed(make_run, tmp_path):
     for seed, (plain, residual) in enumerate([(10.0, 8.0), (11.0, 9.5), (12.0, 10.0)]):
         make_run(f"p{seed}", [plain], model="plain", seed=seed, **REAL)
         make_run(f"r{seed}", [residual], model="resnet", seed=seed, **REAL)
@@ -156,10 +156,10 @@ def test_one_seed_has_no_interval_and_is_marked(make_run, tmp_path):
     make_run("c", [88.5], train=[85.0], model="plain", depth=110)
     test = rows(tables.comparison(load.load([tmp_path]), "digits"))[:2]
     assert [row["95 % interval (points)"] for row in test] == ["one seed: no interval"] * 2
-    assert [row["in words"] for row in test] == ["worse (one seed)", "not told apart"]
+    assert [row["in words"] for row in test] == ["worse (one seed)", "not significantly different"]
 
 
-def test_each_setting_is_held_against_the_default(make_run, tmp_path):
+def test_each_setting_is_compared_with_the_default(make_run, tmp_path):
     for seed in (0, 1, 2):
         make_run(f"a{seed}", [6.0 + seed / 10], seed=seed, optim__lr=0.1, **REAL)
         make_run(f"b{seed}", [8.0 + seed / 10], seed=seed, optim__lr=0.05, **REAL)
@@ -167,7 +167,7 @@ def test_each_setting_is_held_against_the_default(make_run, tmp_path):
     found = rows(tables.ablation(load.load([tmp_path]), "cifar10"))
     assert [(row["default"], row["changed to"], row["difference (points)"], row["in words"]) for row in found] == [
         ("lr=0.1", "lr=0.05", "+2.00", "worse"),
-        ("shortcut=A", "shortcut=B", "0.00", "not told apart"),
+        ("shortcut=A", "shortcut=B", "0.00", "not significantly different"),
     ]
 
 
@@ -193,7 +193,7 @@ def test_settings_of_several_lengths_are_compared_within_each(make_run, tmp_path
     ]
 
 
-def test_hyperparameters_say_what_is_shared_and_what_differs(make_run, tmp_path):
+def test_hyperparameters_show_what_is_shared_and_what_differs(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [6.0], depth=56, model="plain")
     found = {
@@ -206,7 +206,7 @@ def test_hyperparameters_say_what_is_shared_and_what_differs(make_run, tmp_path)
     assert "data.root" not in found and "out" not in found
 
 
-def test_hyperparameters_are_those_of_the_runs_that_numbers_are_made_of(make_run, tmp_path):
+def test_hyperparameters_are_those_of_the_finished_runs(make_run, tmp_path):
     make_run("a", [6.0])
     make_run("b", [6.0], state="running", optim__lr=0.2)
     found = {row["key"]: row["value"] for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))}
@@ -216,21 +216,21 @@ def test_hyperparameters_are_those_of_the_runs_that_numbers_are_made_of(make_run
 def test_every_run_can_be_traced(make_run, tmp_path):
     run = make_run("a", [6.0], status={"commit": "0123456789abcdef+changes", "versions": {"torch": "2.13.0"}})
     (row,) = rows(tables.runs_table(load.load([tmp_path]), "digits"))
-    assert "earlier sittings" not in row
+    assert "earlier parts" not in row
     assert (row["commit"], row["torch"], row["folder"], row["seed"]) == ("01234567+", "2.13.0", str(run.path), "0")
     assert len(row["config"]) == 8
 
 
-def test_a_run_of_several_sittings_says_what_was_another_one_then(make_run, tmp_path):
+def test_a_run_in_several_parts_shows_how_earlier_ones_differed(make_run, tmp_path):
     versions = {"torch": "2.13.0", "python": "3.11.7"}
     before = {"commit": "f" * 40, "device": "a CPU", "threads": 2, "versions": {**versions, "torch": "2.12.0"}}
     make_run("a", [6.0], status={"commit": "0" * 40, "versions": versions, "earlier": [before]})
     make_run("b", [6.0], seed=1, status={"commit": "0" * 40, "versions": versions, "earlier": []})
     table = tables.runs_table(load.load([tmp_path]), "digits")
     one, other = rows(table)
-    assert "earlier sittings:" in table.note
-    assert (one["commit"], one["earlier sittings"]) == ("00000000", "ffffffff, threads 2, torch 2.12.0")
-    assert other["earlier sittings"] == "–"
+    assert "earlier parts:" in table.note
+    assert (one["commit"], one["earlier parts"]) == ("00000000", "ffffffff, threads 2, torch 2.12.0")
+    assert other["earlier parts"] == "–"
 
 
 def test_markdown_has_the_cells_and_no_markup_of_theirs():
@@ -253,7 +253,7 @@ def test_latex_is_a_booktabs_tabular_with_everything_escaped():
     assert escaping.latex("字 é\n→") == "? é $\\to$"
 
 
-def test_numbers_stand_to_the_right_and_words_to_the_left():
+def test_numbers_are_aligned_right_and_words_left():
     frame = pd.DataFrame(
         {
             "a": ["6.6 ± 0.1", "–"],

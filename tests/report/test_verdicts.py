@@ -1,4 +1,4 @@
-"""What a verdict rests on: which networks, epochs and layers have a say, and what would make it surer."""
+"""Which networks, epochs and layers a verdict depends on, and what would make it more certain."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def thrice(*errors):
 
 
 @pytest.mark.parametrize(("number", "model", "deepest"), [(1, "plain", 9.0), (2, "resnet", 3.0)])
-def test_networks_between_the_shallowest_and_the_deepest_are_named_and_have_no_vote(
+def test_networks_between_the_shallowest_and_the_deepest_are_listed_and_not_counted(
     network, judge, number, model, deepest
 ):
     network(model, 20, thrice(6.0))
@@ -62,7 +62,7 @@ def test_one_depth_asks_for_a_second_one(network, judge, depths, wanted, number,
 
 @pytest.mark.parametrize(("number", "models", "depth"), [(3, ("plain", "resnet"), 20), (4, ("resnet", "preact"), 110)])
 @pytest.mark.parametrize("there", [0, 1])
-def test_one_model_alone_asks_for_both(network, judge, number, models, depth, there):
+def test_with_one_of_two_models_the_command_trains_both(network, judge, number, models, depth, there):
     network(models[there], depth, [[8.0]])
     claim = judge(number)
     assert claim.verdict == OPEN
@@ -174,7 +174,7 @@ def test_responses_are_those_after_the_last_epoch(make_run, make_layers, judge):
     ("there", "wanted"),
     [([], "20,56"), ([("plain", 20)], "20,56"), ([("plain", 32), ("plain", 44), ("resnet", 44)], "44")],
 )
-def test_responses_that_nobody_recorded_are_asked_of_the_depths_that_both_have(network, judge, there, wanted):
+def test_missing_responses_are_requested_for_the_depths_that_both_have(network, judge, there, wanted):
     network("preact", 20, [[8.0]])
     for model, depth in there:
         network(model, depth, [[8.0]])
@@ -214,7 +214,7 @@ def test_gradients_must_be_healthy_at_both_ends_of_every_run(layers, judge):
     assert judge(6).verdict == OPEN
 
 
-def test_gradients_of_several_seeds_are_said_by_their_range(layers, make_run, make_layers, judge):
+def test_gradients_of_several_seeds_are_reported_as_a_range(layers, make_run, make_layers, judge):
     layers("plain", [0.5] * 4, (0.5, 1, 1, 1))
     run = make_run("other", [9.0, 8.0], model="plain", depth=56, seed=5, **REAL)
     make_layers(run, [0.5] * 4, (0.001, 1, 1, 1))

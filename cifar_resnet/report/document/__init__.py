@@ -1,4 +1,4 @@
-"""The finished report of one data set: its text is made once, as Markdown, and rendered as a page and as LaTeX."""
+"""The report of one data set: its text is created once, as Markdown, and rendered as a page and as LaTeX."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write(
     out: Path,
     formats: Collection[str] = ("md", "html", "tex"),
 ) -> list[str]:
-    """Writes report.md, report.html and report.tex into `out`, as `formats` asks; returns the names of the files.
+    """Writes report.md, report.html and report.tex into `out`, according to `formats`; returns the names of the files.
 
-    report.md and report.tex refer to the figures' PNG in `out`/figures; report.html holds their SVG and stands alone.
+    report.md and report.tex refer to the PNG files in `out`/figures; report.html is self-contained, with SVG figures.
 
     Raises:
         OSError: a figure can't be read, or `out` can't be written to.

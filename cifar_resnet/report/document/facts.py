@@ -1,4 +1,4 @@
-"""What the templates may say: facts of one data set's runs, in words; nothing that no run shows."""
+"""What the templates state about the runs of one data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cifar_resnet.report.wording import join
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
 
-# For runs made before the size was recorded.
+# For runs created before the image size was recorded.
 _IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
 
 
@@ -34,17 +34,17 @@ class Facts:
 
     @cached_property
     def finished(self) -> pd.DataFrame:
-        """The runs that numbers are made of."""
+        """The runs that all results come from."""
         return self.runs.finished
 
     @cached_property
     def _flat(self) -> list[dict[str, Any]]:
-        """The configs of the finished runs, or of all where none has finished."""
+        """The configs of the finished runs, or of all runs if none has finished."""
         return [flatten(self.runs.configs[folder]) for folder in self.runs.shown["folder"]]
 
     @cached_property
     def models(self) -> list[str]:
-        """In the readers' order."""
+        """The models of the finished runs, in the order of the tables."""
         return [str(model) for model in self.finished["model"].unique()]
 
     @cached_property
@@ -75,22 +75,22 @@ class Facts:
 
     @cached_property
     def depths(self) -> list[int]:
-        """From shallow to deep."""
+        """The depths of the finished runs, in ascending order."""
         return sorted(int(depth) for depth in self.finished["depth"].unique())
 
     @cached_property
     def seeds(self) -> tuple[int, int]:
-        """The fewest and the most seeds of a model, depth and setting."""
+        """The smallest and the largest number of seeds of a model, depth and setting."""
         counts = self.finished.groupby(["model", "depth", "setting"], observed=True)["seed"].nunique()
         return (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
 
     def every(self, key: str) -> list[Any]:
-        """The different values of a config's key in the finished runs; none where no run has the key."""
+        """The distinct values of a key of the finished runs' configs; none if no run has the key."""
         values = [flat[key] for flat in self._flat if key in flat]
         return [value for index, value in enumerate(values) if value not in values[:index]]
 
     def only(self, key: str) -> Any:
-        """The key's value where all finished runs agree, else None."""
+        """The key's value if all finished runs agree, else None."""
         values = self.every(key)
         return values[0] if len(values) == 1 else None
 
@@ -121,7 +121,7 @@ class Facts:
         return [SCHEDULES[name].title if name in SCHEDULES else f"the schedule {name}" for name in others]
 
     def measured(self, column: str) -> list[Any]:
-        """The different values of a column of the finished runs, also of their earlier sittings; no missing ones."""
+        """The distinct values of a column of the finished runs and their earlier parts, without missing values."""
         values = [part[column] for part in self._makers if part.get(column) is not None]
         return list(dict.fromkeys([*values, *(value for value in self.finished[column].dropna() if value != "")]))
 
@@ -131,7 +131,7 @@ class Facts:
 
     @property
     def all_cifar10(self) -> bool:
-        """Whether the images are those of the papers."""
+        """Whether the images are CIFAR-10, as in the papers."""
         return self.runs.on_cifar10(self.data)
 
     @property
@@ -141,22 +141,22 @@ class Facts:
 
     @property
     def holds_out(self) -> bool:
-        """Whether some run kept training images aside and watched those."""
+        """Whether some run was evaluated on held-out training images every epoch."""
         return any(count for count in self.every("data.holdout"))
 
     @property
     def watches_test(self) -> bool:
-        """Whether some run measured the test error every epoch."""
+        """Whether some run was evaluated on the test set every epoch."""
         return any(not count for count in self.every("data.holdout"))
 
     @property
     def epochs(self) -> str:
-        """How long the runs were."""
+        """The numbers of epochs of the runs."""
         return join(sorted(int(count) for count in self.finished["epochs"].unique()))
 
     @property
     def is_short(self) -> bool:
-        """Whether a run saw fewer epochs than the lab's recipe has."""
+        """Whether a run has fewer epochs than the lab's recipe."""
         return bool((self.finished["epochs"] < published.LAB_EPOCHS).any())
 
     @property
@@ -182,17 +182,17 @@ class Facts:
 
     @property
     def statistics(self) -> list[str]:
-        """Mean and standard deviation of the training images' channels, for each different data set."""
-        said = []
+        """Mean and standard deviation of the training images' channels, for each distinct data set."""
+        found = []
         for folder in self.finished["folder"]:
             data = self.runs.statuses[folder].get("data", {})
             if data.get("mean") and data.get("std"):
                 mean, std = (", ".join(f"{value:.4f}" for value in data[name]) for name in ("mean", "std"))
-                said.append(f"mean ({mean}), standard deviation ({std})")
-        return list(dict.fromkeys(said))
+                found.append(f"mean ({mean}) and standard deviation ({std})")
+        return list(dict.fromkeys(found))
 
     def _image_size(self) -> int | None:
-        """Height and width of the images; None where it isn't known, or not the same for all."""
+        """Height and width of the images in pixels; None if unknown or not the same in all runs."""
         if self.only("data.image_size"):
             return int(self.only("data.image_size"))
         recorded = [self.runs.statuses[folder].get("data", {}).get("image_shape") for folder in self.finished["folder"]]
@@ -201,7 +201,7 @@ class Facts:
         return cifar10.SIZE if self.all_cifar10 else _IMAGE_SIZES.get(self.only("data.kind"))
 
     def architecture(self) -> Table:
-        """The layers of each depth: a row a stage, a column a depth."""
+        """The layers of each depth: one row per stage, one column per depth."""
         size, width = self._image_size(), self.only("model.width")
         maps = ["full size", "half size", "quarter size"]
         if size:
@@ -219,12 +219,12 @@ class Facts:
             "architecture",
             "Weighted layers of each part",
             frame,
-            "All convolutions of the stages are 3×3; the first one of stages 2 and 3 has stride 2.",
+            "All convolutions in the stages are 3×3; the first one in stages 2 and 3 has stride 2.",
         )
 
 
 def title(model: str) -> str:
-    """A model as running text calls it; its name where the registry doesn't have it.
+    """The model's title for running text; its name if the registry doesn't have it.
 
     >>> title("resnet"), title("unheard-of")
     ('residual', 'unheard-of')

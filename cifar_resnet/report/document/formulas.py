@@ -1,4 +1,4 @@
-"""The two formulas of He et al. (2016, equations 4 and 5), in the two languages that the report's formats read."""
+"""The two formulas of He et al. (2016, equations 4 and 5), in LaTeX, in MathML, and in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula: for Markdown and LaTeX, for a page, and read aloud."""
+    """A formula for Markdown and LaTeX, for the page, and for screen readers."""
 
     latex: str
     mathml: str
@@ -46,5 +46,5 @@ FORMULAS = {
 
 
 def find(latex: str) -> Formula:
-    """The formula that a block of a Markdown text holds."""
+    """The formula in a block of Markdown."""
     return next(formula for formula in FORMULAS.values() if formula.latex == latex.strip())

@@ -1,4 +1,4 @@
-"""The report as a LaTeX article, out of the same Markdown; needs texlive-latex-base and -recommended, no more."""
+"""The report as a LaTeX article, from the same Markdown; needs only texlive-latex-base and -recommended."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cifar_resnet.report.tables import Table
 _FOOTNOTESIZE, _SCRIPTSIZE = 112, 136
 _LONGEST_CELL = 34
 _HEAD_WIDTH = 14
-# How many columns name a row: model, layers and seed, or measure, from and to.
+# The number of columns that identify a row: model, layers and seed, or measure, from and to.
 _NAMING = 3
 _OPEN = {"strong": r"\textbf{", "em": r"\emph{", "bullet_list": "\\begin{itemize}\n", "list_item": r"\item "}
 _CLOSE = {"strong": "}", "em": "}", "bullet_list": "\\end{itemize}\n\n", "list_item": ""}
 
 
 def render(text: Text) -> str:
-    """The source; it includes the figures' PNG from figures/ beside it."""
+    """The LaTeX source, which includes the PNG files from figures/ next to it."""
     tokens = text.tokens
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cifar_resnet.report"),
@@ -57,7 +57,7 @@ def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
             if children and children[0].type == "image":
                 yield _figure(children[0])
             elif not inline.content.startswith(("**Table ", "*Figure ")):
-                # A table and a figure have these as their captions already.
+                # Tables and figures already have these as their captions.
                 yield _inline(children) + "\n\n"
         elif token.type == "fence":
             yield _fence(token)
@@ -86,7 +86,7 @@ def _inline(tokens: Sequence[Token]) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped text with the spaces at its ends, which stand between it and its neighbours."""
+    """Escaped text that keeps the spaces at its ends."""
     body = escaping.latex(text)
     if not body:
         return " " if text else ""
@@ -94,7 +94,7 @@ def _text(text: str) -> str:
 
 
 def _breakable(text: str) -> str:
-    """Escaped text of paths and keys, which may be broken behind their punctuation."""
+    """Escaped text of paths and keys, with line breaks allowed after punctuation."""
     return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escaping.latex(text))
 
 
@@ -134,7 +134,7 @@ def render_table(table: Table) -> str:
 
 
 def _width(head: str, cells: list[str]) -> int:
-    """Characters of a column, with its gap."""
+    """The width of a column in characters, including the gap."""
     lines = textwrap.wrap(head, _HEAD_WIDTH, break_long_words=False) or [""]
     return min(_LONGEST_CELL, max(map(len, [*lines, *cells]))) + 2
 
@@ -167,7 +167,7 @@ def _longtable(frame: pd.DataFrame, right: list[bool], widths: list[int], captio
 
 
 def _head(words: str, numbers: bool) -> str:
-    """A head on several lines, the last of which stands above the cells."""
+    """A header on several lines, aligned at the bottom."""
     lines = [escaping.latex(line) for line in textwrap.wrap(words, _HEAD_WIDTH, break_long_words=False)]
     if len(lines) < 2:
         return "".join(lines)

@@ -1,4 +1,4 @@
-"""The report as one page that needs no network: figures inline, a table of contents, tables that sort."""
+"""The report as a self-contained page with inline figures, a table of contents and sortable tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def render(text: Text, out: Path) -> str:
 
 
 class Page:
-    """Elements that Markdown's own rendering hasn't."""
+    """Renders the elements that differ from plain Markdown."""
 
     def __init__(self, svgs: dict[str, str]) -> None:
         self.svgs = svgs
@@ -61,18 +61,18 @@ class Page:
         return f'<div class="formula">{opened}{formula.mathml}</math></div>\n'
 
     def table_open(self, tokens: Sequence[Token], index: int) -> str:
-        """A table in a box of its own, that scrolls where the page is too narrow."""
+        """A table in a box that scrolls if the page is too narrow."""
         name = _text(tokens[index - 2]) if index > 1 and tokens[index - 2].type == "inline" else "table"
         return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(name)}">\n<table>\n'
 
 
 def _text(token: Token) -> str:
-    """A token's words without their markup."""
+    """A token's text without markup."""
     return "".join(child.content for child in token.children or [])
 
 
 def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
-    """Gives each heading of the second level an id; returns ids and titles."""
+    """Gives each second-level heading an id; returns ids and titles."""
     contents = []
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.tag == "h2":
@@ -84,7 +84,7 @@ def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
 
 
 def _mark(tokens: Sequence[Token]) -> None:
-    """Tells by class which paragraphs are a figure, its caption, a table's title and its note."""
+    """Marks paragraphs that are a figure, a caption, a table's title or a table's note by their class."""
     for before, opened, inline in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if opened.type != "paragraph_open" or not inline.children:
             continue
@@ -100,7 +100,7 @@ def _mark(tokens: Sequence[Token]) -> None:
 
 
 def inline_svg(svg: str, name: str, words: str) -> str:
-    """An SVG file as an element of a page: named for screen readers, with ids that no other figure has.
+    """An SVG file as an element of the page, labeled for screen readers and with ids that are unique to it.
 
     >>> inline_svg('<?xml version="1.0"?><svg width="9pt"><path id="a"/><use href="#a"/></svg>', "f", "A")
     '<svg role="img" aria-label="A" width="9pt"><path id="f-a"/><use href="#f-a"/></svg>'

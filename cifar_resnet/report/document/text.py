@@ -1,4 +1,4 @@
-"""The report's text as Markdown, out of the templates; the one source of every format."""
+"""The report's text as Markdown, from the templates; the source of all formats."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from cifar_resnet.report.tables import Table
 
 
 class Text:
-    """The text, and what it shows: tables by their title, figures by their file.
+    """The text with its tables and figures.
 
-    figures: in the order of their numbers. tables: in the order of their numbers, as far as the text has got.
+    Attributes:
+        facts: what the templates state about the runs.
+        figures: in the order of their numbers.
+        tables: in the order of their numbers; filled while the text is rendered.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Text:
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """The Markdown, parsed; without HTML in it, so that what a config holds can't become an element."""
+        """The parsed Markdown, with HTML disabled so that text from a config can't become an element."""
         return MarkdownIt("commonmark", {"html": False}).enable("table").parse(self.markdown)
 
     @cached_property
@@ -49,7 +52,7 @@ class Text:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
-            # Values are escaped for Markdown by their filters; HTML comes later, from the Markdown.
+            # Filters escape values for Markdown; HTML is generated from the Markdown later.
             autoescape=False,
         )
         environment.filters |= {
@@ -67,7 +70,7 @@ class Text:
         return re.sub(r"\n{3,}", "\n\n", rendered).strip() + "\n"
 
     def _names(self) -> dict[str, Any]:
-        """What the templates can call and read."""
+        """The names that the templates can use."""
         finished = self.facts.finished
         configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
         names = wording.join(map(title, self.facts.models))
@@ -104,7 +107,7 @@ class Text:
         return 1 + [figure.name for figure in self.figures].index(name)
 
     def _figure(self, name: str) -> str:
-        """A picture and its caption; nothing where it wasn't drawn."""
+        """An image and its caption; empty if the figure wasn't drawn."""
         figure = next((figure for figure in self.figures if figure.name == name), None)
         if figure is None:
             return ""
@@ -112,7 +115,7 @@ class Text:
         return f"![{caption}]({figure.png})\n\n*{caption}*"
 
     def _table(self, table: Table | str) -> str:
-        """A table under its title and above its note; nothing where there is no such table."""
+        """A table with its title and note; empty if there is no such table."""
         if isinstance(table, str):
             if table not in self._made:
                 return ""
@@ -124,7 +127,7 @@ class Text:
 
 
 def code(text: object) -> str:
-    """Text of unknown origin as code in a line, whatever backticks it has.
+    """Text of unknown origin as inline code, whatever backticks it contains.
 
     >>> code("optim.lr"), code("a`b")
     ('`optim.lr`', '``a`b``')
@@ -145,7 +148,7 @@ def _fail(key: str, value: object) -> NoReturn:
 
 
 def block(text: object) -> str:
-    """Text of unknown origin as a block of code."""
+    """Text of unknown origin as a code block."""
     fence = _fence(str(text), 3)
     return f"{fence}\n{text}\n{fence}"
 

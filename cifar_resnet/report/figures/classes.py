@@ -1,4 +1,4 @@
-"""Which class is taken for which: a matrix a network, of the share of each class's test images."""
+"""Confusion matrices: one per network, in percent of each class's test images."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from matplotlib.image import AxesImage
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.runs.confusion import Confusion
 
-# Numbers in the cells, and names at the sides, where there is room for them.
+# The most classes for which there is room for numbers in the cells, and for names at the sides.
 _MOST_NUMBERS, _MOST_NAMES = 10, 20
 _LONGEST_NAME = 11
-_COLOURS = colormaps["Blues"].with_extremes(bad="#d0d0d0")
+_COLORS = colormaps["Blues"].with_extremes(bad="#d0d0d0")
 
 
 def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
-    """A matrix a network: rows are the images' classes, columns what they were taken for; models are rows of panels.
+    """One matrix per network, with the images' classes as rows and the predictions as columns.
 
-    The diagonal, what is right, is grey, so that the colours tell the mistakes apart.
+    The diagonal (correct predictions) is gray, so that colors show only the mistakes.
 
     Returns:
-        None where no run has predictions.
+        None if no run has predictions.
     """
     if not found:
         return None
@@ -35,7 +35,7 @@ def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
     if len(models) == 1:
         grid = [[(model, depth) for depth in depths] for model in models]
     else:
-        # A model a column, as everywhere.
+        # One column per model, as in the other figures.
         grid = [[(model, depth) for model in models] for depth in depths]
     shares = {(one.model, one.depth): _mistakes(one) for one in found}
     highest = max(1.0, max(float(np.nanmax(matrix, initial=0.0)) for matrix in shares.values()))
@@ -52,7 +52,7 @@ def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
                 continue
             image = _matrix(axes, shares[key], highest, columns)
             axes.set_title(f"{key[0]}, {key[1]} layers")
-            # The outermost that there are: a grid may have gaps.
+            # The outermost panels that exist, since a grid may have gaps.
             first = next(other for other in keys if other in shares) == key
             last = [line[keys.index(key)] for line in grid if line[keys.index(key)] in shares][-1] == key
             _names(axes, found[0].classes, first, last)
@@ -71,7 +71,7 @@ def _mistakes(one: Confusion) -> np.ndarray[Any, Any]:
 
 def _matrix(axes: Axes, shares: np.ndarray[Any, Any], highest: float, columns: int) -> AxesImage:
     axes.grid(False)
-    image = axes.imshow(shares, cmap=_COLOURS, vmin=0.0, vmax=highest, interpolation="nearest")
+    image = axes.imshow(shares, cmap=_COLORS, vmin=0.0, vmax=highest, interpolation="nearest")
     if len(shares) <= _MOST_NUMBERS:
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.5:
@@ -82,15 +82,15 @@ def _matrix(axes: Axes, shares: np.ndarray[Any, Any], highest: float, columns: i
 
 
 def _names(axes: Axes, classes: Sequence[str], first: bool, last: bool) -> None:
-    """Classes at the left of the first column and under the last row; numbers where there are too many."""
+    """Class names to the left of the first column and below the last row; none if there are too many classes."""
     if len(classes) <= _MOST_NAMES:
         names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in classes]
         places = range(len(classes))
         axes.set_yticks(places, names if first else [""] * len(names), fontsize=6.5)
-        # Digits and other short names need not lie on their sides.
+        # Digits and other short names don't need to be rotated.
         turned = 90 if max(map(len, names)) > 2 else 0
         axes.set_xticks(places, names if last else [""] * len(names), fontsize=6.5, rotation=turned)
     if first:
         axes.set_ylabel("class")
     if last:
-        axes.set_xlabel("taken for")
+        axes.set_xlabel("prediction")

@@ -1,4 +1,4 @@
-"""What is recorded every epoch, against the epoch: training loss, errors, learning rate."""
+"""Training loss, errors and learning rate against the epoch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ BAND_ALPHA = 0.22
 
 
 def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
-    """A column of the epochs: a panel a model, a line a depth or setting, the mean over seeds in a band.
+    """A column of the epochs: one panel per model, one line per depth or setting (the mean over seeds, with a band).
 
     Args:
-        epochs: a row a run and epoch, of runs of one data set.
+        epochs: one row per run and epoch, of one data set.
         column: what is drawn.
-        label: of its axis, with a place for the scale, such as "test error (%{})".
+        label: label of its axis, with a placeholder for the scale, such as "test error (%{})".
 
     Returns:
-        None where no run has the column.
+        None if no run has the column.
     """
     if column not in epochs or epochs[column].isna().all():
         return None
     means = over_seeds(epochs, column, ["epoch"])
-    layout = Layout(_in_readers_order(means, epochs), rank(means))
+    layout = Layout(_by_model(means, epochs), rank(means))
     figure, grid = style.figure_of(len(layout.rows), len(layout.models))
     panels = list(chain.from_iterable(grid))
     for axes in panels[1:]:
@@ -52,24 +52,24 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
     return figure
 
 
-def _in_readers_order(means: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Sorting by epoch has left the groups in the order of their first appearance; keep models in it."""
+def _by_model(means: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Sorts by model, in the order of the table of runs."""
     order = {str(model): index for index, model in enumerate(epochs["model"].unique())}
     return means.sort_values("model", key=lambda models: models.astype(str).map(order), kind="stable")
 
 
 def rank(means: pd.DataFrame) -> list[str]:
-    """Settings from the lowest to the highest last value, as the mean of their ranks within each model and depth."""
+    """Settings from best to worst, by the mean of their ranks at the last epoch within each model and depth."""
     last = means.groupby(GROUP, sort=False, observed=True)["mean"].last().reset_index()
     last["rank"] = last.groupby(["model", "depth"], observed=True)["mean"].rank()
     return [str(setting) for setting in last.groupby("setting", observed=True)["rank"].mean().sort_values().index]
 
 
 def draw_line(axes: Axes, points: pd.DataFrame, index: int = 0, x: str = "epoch", **drawn: Any) -> None:
-    """One line of means, with its band where there are several seeds."""
+    """One line of means, with a band if there are several seeds."""
     (line,) = axes.plot(points[x], style.on_axis(points["mean"], axes), **drawn)
     if len(points) == 1:
-        # One point makes no line: a run of one epoch.
+        # A run of one epoch has no line to draw.
         line.set_marker("o")
     elif line.get_marker() != "None":
         line.set_markevery(style.mark_every(len(points), index))
@@ -79,16 +79,16 @@ def draw_line(axes: Axes, points: pd.DataFrame, index: int = 0, x: str = "epoch"
 
 
 def draw_rest(axes: Axes, points: pd.DataFrame, x: str = "epoch") -> None:
-    """Settings without a line of their own, as one band from the lowest mean to the highest."""
+    """The settings without their own line, as a band from the lowest to the highest mean."""
     if points.empty:
         return
     band = points.groupby(x)["mean"].agg(["min", "max"])
     low, high = (style.on_axis(band[side], axes) for side in ("min", "max"))
-    axes.fill_between(band.index, low, high, color=style.REST_COLOUR, alpha=0.45, linewidth=0)
+    axes.fill_between(band.index, low, high, color=style.REST_COLOR, alpha=0.45, linewidth=0)
 
 
 def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
-    """The learning rate at the end of each epoch: a line for each different schedule, named for who had it."""
+    """The learning rate at the end of each epoch: one line per distinct schedule, labeled with its runs."""
     schedules: dict[tuple[float, ...], list[tuple[str, int, str]]] = {}
     for _, run in epochs.drop_duplicates([*GROUP, "epoch"]).groupby(GROUP, sort=False, observed=True):
         own = (str(run["model"].iloc[0]), int(run["depth"].iloc[0]), str(run["setting"].iloc[0]))
@@ -99,7 +99,7 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
     named = list(schedules.items())[: style.MAX_LINES]
     handles = []
     for index, ((rates, who), drawn) in enumerate(
-        zip(named, style.styles_of(style.setting_colours(len(named))), strict=True)
+        zip(named, style.styles_of(style.setting_colors(len(named))), strict=True)
     ):
         (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", **drawn)
         line.set_markevery(style.mark_every(len(rates), index))
@@ -110,8 +110,8 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
         )
     if rest := list(schedules)[style.MAX_LINES :]:
         for rates in rest:
-            axes.step(range(1, len(rates) + 1), rates, where="mid", color=style.REST_COLOUR, linewidth=0.6, zorder=1)
-        handles.append(style.line_handle(f"{len(rest)} other schedules", color=style.REST_COLOUR, linewidth=0.6))
+            axes.step(range(1, len(rates) + 1), rates, where="mid", color=style.REST_COLOR, linewidth=0.6, zorder=1)
+        handles.append(style.line_handle(f"{len(rest)} other schedules", color=style.REST_COLOR, linewidth=0.6))
     axes.set(xlabel="epoch", ylabel=label)
     style.integer_ticks(axes)
     style.legend(figure, handles, columns=1)
@@ -119,7 +119,7 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
 
 
 def _whose(who: list[tuple[str, int, str]], everyone: list[tuple[str, int, str]]) -> str:
-    """The runs that share a schedule, in as few words as tell them from the others."""
+    """The shortest label that distinguishes the runs of a schedule from the others."""
     if len(who) == len(everyone):
         return "all runs"
     for part, name in ((1, "{} layers"), (0, "{}"), (2, "{}")):

@@ -1,6 +1,6 @@
-"""Figures of diagnostics.csv: gradient norms, responses and the branches' share, layer by layer.
+"""Figures of diagnostics.csv: gradient norms, responses and branch ratios, layer by layer.
 
-Layers are the 3×3 convolutions, counted from 1 at the images.
+Layers are the 3×3 convolutions, numbered from 1 at the input.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
 
 def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure | None:
-    """A column against the layer: a panel a model, a line a depth; above at initialisation, below after training.
+    """A column against the layer: one panel per model, one line per depth; initialization above, after training below.
 
     Args:
-        diagnostics: a row a run, epoch and layer, of one data set and setting.
+        diagnostics: one row per run, epoch and layer, of one data set and setting.
         column: what is drawn.
-        label: of its axis, with a place for the scale in parentheses.
+        label: label of its axis, with a placeholder for the scale.
 
     Returns:
-        None where no run has it.
+        None if no run has the column.
     """
     measured = _at_both_ends(diagnostics, column)
     if measured.empty:
@@ -34,7 +34,7 @@ def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure 
     means = over_seeds(measured, column, ["moment", "layer"])
     models = [str(model) for model in measured["model"].unique()]
     depths = sorted(int(depth) for depth in measured["depth"].unique())
-    moments = [moment for moment in ("at initialisation", "after training") if (means["moment"] == moment).any()]
+    moments = [moment for moment in ("at initialization", "after training") if (means["moment"] == moment).any()]
     figure, grid = style.figure_of(len(moments), len(models), height=1.85)
     suffix = style.scale(list(chain.from_iterable(grid)), pd.concat([means["low"], means["high"]]))
     for row, moment in zip(grid, moments, strict=True):
@@ -44,15 +44,15 @@ def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure 
             _draw_depths(axes, part, model, depths)
             axes.set_title(f"{model}, {moment}")
     for axes in grid[-1]:
-        axes.set_xlabel("layer, from the images on")
+        axes.set_xlabel("layer, from the input")
     style.legend(figure, _handles(measured, models, depths))
     return figure
 
 
 def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
-    """Standard deviations of the layers' responses after training; the paper's figure 7.
+    """Standard deviations of the layers' responses after training, as in Figure 7 of He et al. (2015).
 
-    Above in the order of the layers, below sorted by magnitude; a panel a model, a line a depth.
+    In the order of the layers above, sorted by magnitude below; one panel per model, one line per depth.
     """
     measured = _at_both_ends(diagnostics, "response_std")
     measured = measured[measured["moment"] == "after training"]
@@ -68,8 +68,8 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
     for row, frame, head, below in zip(
         grid,
         (in_order, largest_first),
-        ("in the layers' order", "sorted"),
-        ("layer, from the images on", "rank, largest first"),
+        ("in layer order", "sorted"),
+        ("layer, from the input", "rank, largest first"),
         strict=True,
     ):
         row[0].set_ylabel("std of responses" + _on_its_own_line(suffix))
@@ -81,11 +81,11 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def draw_initialisation(measured: pd.DataFrame) -> Figure:
-    """Before any training: gradients of the outputs above, responses below; a panel a model and setting.
+def draw_initialization(measured: pd.DataFrame) -> Figure:
+    """Before training: gradients of the outputs above, responses below; one panel per model and setting.
 
     Args:
-        measured: a row a network and layer, of all data sets and settings.
+        measured: one row per network and layer, of all data sets and settings.
     """
     pairs = list(dict.fromkeys(zip(measured["model"].astype(str), measured["setting"].astype(str), strict=True)))
     depths = sorted(int(depth) for depth in measured["depth"].unique())
@@ -109,7 +109,7 @@ def draw_initialisation(measured: pd.DataFrame) -> Figure:
 
 
 def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]) -> None:
-    """A line a depth of one model against the layer."""
+    """One line per depth of one model against the layer."""
     for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
         line = points[points["depth"] == depth]
         if len(line):
@@ -118,17 +118,17 @@ def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]
 
 
 def _on_its_own_line(suffix: str) -> str:
-    """The scale of an axis on a line of its label's own."""
+    """The scale of an axis on its own line of the label."""
     return f"\n({suffix.removeprefix(', ')})" if suffix else ""
 
 
 def _at_both_ends(diagnostics: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The rows of epoch 0 and of each run's last measured epoch, told apart by a column `moment`."""
+    """The rows of epoch 0 and of each run's last measured epoch, distinguished by a column `moment`."""
     if column not in diagnostics or diagnostics.empty:
         return pd.DataFrame(columns=[*diagnostics.columns, "moment"])
     known = diagnostics.dropna(subset=[column])
     last = known.groupby("folder", observed=True)["epoch"].transform("max")
-    first = known[known["epoch"] == 0].assign(moment="at initialisation")
+    first = known[known["epoch"] == 0].assign(moment="at initialization")
     end = known[(known["epoch"] == last) & (known["epoch"] > 0)].assign(moment="after training")
     return pd.concat([first, end])
 

@@ -1,4 +1,4 @@
-"""What goes into which panel: a panel a model and a line a depth, or, in an ablation, a line a setting."""
+"""Assigns runs to panels and lines: one panel per model, one line per depth or, in an ablation, per setting."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from matplotlib.axes import Axes
 
 from cifar_resnet.report.figures import style
 
-DEFAULT_SETTING = "(as the others)"
+DEFAULT_SETTING = "(default)"
 
 
 @dataclass(frozen=True)
 class Layout:
     """Panels and lines of a frame with columns model, depth and setting.
 
-    frame: what is shown, in the readers' order.
-    ranked: settings from the best to the worst; where there are too many, the last ones become one band.
+    Attributes:
+        frame: what is shown, in the order of the table of runs.
+        ranked: settings from best to worst; if there are too many, the worst ones become one band.
     """
 
     frame: pd.DataFrame
@@ -29,27 +30,27 @@ class Layout:
 
     @cached_property
     def models(self) -> list[str]:
-        """The columns of panels."""
+        """The models, which are the columns of panels."""
         return [str(model) for model in self.frame["model"].unique()]
 
     @cached_property
     def depths(self) -> list[int]:
-        """From shallow to deep."""
+        """The depths in ascending order."""
         return sorted(int(depth) for depth in self.frame["depth"].unique())
 
     @cached_property
     def settings(self) -> list[str]:
-        """All settings, in the readers' order."""
+        """All settings, in the order of the table of runs."""
         return [str(setting) for setting in self.frame["setting"].unique()]
 
     @property
     def is_ablation(self) -> bool:
-        """Whether lines are settings, and depths are rows of panels."""
+        """Whether lines are settings and rows of panels are depths."""
         return len(self.settings) > 1
 
     @cached_property
     def named(self) -> list[Any]:
-        """The levels that have a line of their own: depths, or settings."""
+        """The levels (depths or settings) that have their own line."""
         if not self.is_ablation:
             return list(self.depths)
         if len(self.settings) <= style.MAX_LINES:
@@ -59,16 +60,16 @@ class Layout:
 
     @property
     def rows(self) -> list[int | None]:
-        """The rows of panels: depths in an ablation, else one row for all."""
+        """The rows of panels: depths in an ablation, else a single row."""
         return list(self.depths) if self.is_ablation else [None]
 
     @property
     def key(self) -> str:
-        """The column that tells a panel's lines apart."""
+        """The column that distinguishes the lines of a panel."""
         return "setting" if self.is_ablation else "depth"
 
     def panels(self, grid: list[list[Axes]]) -> Iterator[tuple[Axes, str, pd.DataFrame]]:
-        """Each panel with its model and what belongs into it; panels without data are taken away."""
+        """Each panel with its model and data; panels without data are hidden."""
         for depth, row in zip(self.rows, grid, strict=True):
             for model, axes in zip(self.models, row, strict=True):
                 part = self.frame[self.frame["model"].astype(str) == model]
@@ -81,36 +82,34 @@ class Layout:
                 yield axes, model, part
 
     def lines(self, part: pd.DataFrame, model: str) -> Iterator[tuple[int, dict[str, Any], pd.DataFrame]]:
-        """The lines of a panel: the level's number, how it is drawn, and its points."""
-        styles = style.styles_of(self.colours(model))
+        """The lines of a panel: index of the level, line style, and points."""
+        styles = style.styles_of(self.colors(model))
         for index, (level, drawn) in enumerate(zip(self.named, styles, strict=True)):
             points = part[part[self.key] == level]
             if len(points):
                 yield index, drawn, points
 
-    def colours(self, model: str | None) -> list[str]:
-        """A colour a level: settings have the same ones in all panels, depths have shades of the model's colour."""
+    def colors(self, model: str | None) -> list[str]:
+        """One color per level: settings have the same colors in all panels, depths have shades of the model's color."""
         count = len(self.named)
-        return style.setting_colours(count) if self.is_ablation else style.shades(model, count)
+        return style.setting_colors(count) if self.is_ablation else style.shades(model, count)
 
     def rest(self, part: pd.DataFrame) -> pd.DataFrame:
-        """The points of the settings that have no line of their own."""
+        """The points of the settings without their own line."""
         return part[~part["setting"].isin(self.named)] if self.is_ablation else part.iloc[:0]
 
     def handles(self) -> list[Artist]:
-        """The legend: levels in the colours of one model's panel, or in grey where models differ in them."""
+        """The legend: levels in the colors of the only model, or in gray if there are several."""
         model = self.models[0] if len(self.models) == 1 else None
-        styles = style.styles_of(self.colours(model))
+        styles = style.styles_of(self.colors(model))
         handles: list[Artist] = [
             style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)
         ]
         others = len(self.settings) - len(self.named) if self.is_ablation else 0
         if others:
-            handles.append(
-                style.band_handle(f"the other {others} settings, lowest to highest", style.REST_COLOUR, 0.45)
-            )
+            handles.append(style.band_handle(f"the other {others} settings, lowest to highest", style.REST_COLOR, 0.45))
         return handles
 
     def label(self, level: Any) -> str:
-        """A level's name in words."""
+        """A level's name in the legend."""
         return (str(level) or DEFAULT_SETTING) if self.is_ablation else f"{level} layers"

@@ -1,4 +1,4 @@
-"""The most confident mistakes of one network as a picture; its images come from the caller, as reports have none."""
+"""The most confident mistakes of one network; the images come from the caller, since run folders hold none."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def draw(
 
     Args:
         images: uint8 (N, H, W, C) with C of 1 or 3.
-        label: (N,), classes by number.
-        prediction: (N,), likewise.
-        probability: (N,), that the network gives its prediction.
-        classes: their names, by number.
-        title: what stands above.
+        label: (N,), class numbers.
+        prediction: (N,), class numbers.
+        probability: (N,), the network's probability of its prediction.
+        classes: names, by number.
+        title: title of the figure.
 
     Returns:
-        None where there is no mistake.
+        None if there is no mistake.
     """
     wrong = np.flatnonzero(prediction != label)
     shown = wrong[np.argsort(-probability[wrong], kind="stable")][:MOST]
@@ -48,8 +48,8 @@ def draw(
         for axes, index in zip(panels, shown, strict=False):
             image = images[index]
             axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", interpolation="nearest")
-            said, meant = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
-            axes.set_title(f"{said} ({100 * probability[index]:.1f} %)\nis {meant}", fontsize=6.5)
+            predicted, actual = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
+            axes.set_title(f"{predicted} ({100 * probability[index]:.1f} %)\nis {actual}", fontsize=6.5)
         figure.suptitle("\n".join(textwrap.wrap(title, int(figure.get_figwidth() / 0.075))), fontsize=8.5)
         figure.draw_without_rendering()
     return figure

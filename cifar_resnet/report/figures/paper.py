@@ -1,4 +1,4 @@
-"""The two figures that everyone knows: the lab's first (He et al. 2015, figure 1) and the paper's figure 6."""
+"""The two best-known figures of He et al. (2015): Figure 1, which the lab starts with, and Figure 6."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SIDES = {"train_error": "training error", "test_error": "test error", "val_error
 
 
 def watched(epochs: pd.DataFrame) -> str:
-    """The column of the error measured every epoch: of the hold-out split where there is one, else of the test set."""
+    """The column of the error measured every epoch: on the hold-out split if there is one, else on the test set."""
     return "val_error" if "val_error" in epochs and epochs["val_error"].notna().any() else "test_error"
 
 
 def draw_degradation(epochs: pd.DataFrame) -> Figure | None:
-    """Training error on the left, test error on the right, of two depths of plain networks; the lab's first figure.
+    """Plain networks of two depths, training error on the left, test error on the right: Figure 1 of the paper.
 
-    The depths are 20 and 56 where both are there, else the shallowest and the deepest; None with fewer than two.
+    The depths are 20 and 56 if both exist, else the shallowest and the deepest; None with fewer than two.
     """
     plain = epochs[epochs["model"].astype(str) == "plain"]
     depths = sorted(int(depth) for depth in plain["depth"].unique())
@@ -53,7 +53,7 @@ def draw_degradation(epochs: pd.DataFrame) -> Figure | None:
 
 
 def draw_train_and_test(epochs: pd.DataFrame) -> Figure | None:
-    """A panel a model, a line a depth; training error dashed, test error solid; the paper's figure 6."""
+    """One panel per model, one line per depth; training error dashed, test error solid: Figure 6 of the paper."""
     if epochs.empty:
         return None
     columns = ("train_error", watched(epochs))
@@ -74,9 +74,9 @@ def draw_train_and_test(epochs: pd.DataFrame) -> Figure | None:
         style.integer_ticks(axes)
     panels[0].set_ylabel(f"error (%{suffix})")
     handles: list[Artist] = []
-    if len(depths) > 1:  # the only depth's line would look like that of the test error
-        alone = models[0] if len(models) == 1 else None
-        styles = style.line_styles(alone, len(depths))
+    if len(depths) > 1:  # a single depth's line would look like that of the test error
+        single = models[0] if len(models) == 1 else None
+        styles = style.line_styles(single, len(depths))
         handles += [style.line_handle(f"{depth} layers", **drawn) for depth, drawn in zip(depths, styles, strict=True)]
     middle = style.shades(None, 1)[0]
     handles += [

@@ -1,4 +1,4 @@
-"""Reduces runs to means over seeds before anything is drawn: figures then cost the same for one seed or a hundred."""
+"""Reduces runs to means over seeds before drawing, so that a figure takes as long for a hundred seeds as for one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def over_seeds(frame: pd.DataFrame, column: str, along: Iterable[str] = ()) -> p
     """Mean, lowest and highest of a column over the seeds of each model, depth and setting.
 
     Args:
-        frame: a row a run, or several along `along`.
-        column: what is averaged; rows where it is missing are left out.
-        along: columns that stay apart, such as epoch or layer.
+        frame: one row per run, or several along `along`.
+        column: what is averaged; rows where it is missing are ignored.
+        along: columns that are kept separate, such as epoch or layer.
 
     Returns:
-        A row a group and value of `along`, in the order of the frame: mean, low, high, n.
+        One row per group and value of `along`, in the order of the frame: mean, low, high, n.
     """
     groups = frame.dropna(subset=[column]).groupby([*GROUP, *along], sort=False, observed=True)[column]
     result = groups.agg(mean="mean", low="min", high="max", n="size").reset_index()
@@ -28,7 +28,7 @@ def over_seeds(frame: pd.DataFrame, column: str, along: Iterable[str] = ()) -> p
 
 
 def band_label(frame: pd.DataFrame) -> str | None:
-    """What the band means, for the legend; None where every group has one seed."""
+    """The legend's label of the band; None if every group has one seed."""
     counts = frame.groupby(GROUP, sort=False, observed=True)["seed"].nunique()
     if counts.empty or counts.max() == 1:
         return None

@@ -1,11 +1,11 @@
-"""How every figure looks: colours, dashes, marks, sizes, axes; draws no data.
+"""The look of all figures: colors, dashes, markers, sizes and axes.
 
-- A model has one colour and one mark wherever it appears, those of its entry in `ARCHITECTURES`; a model that isn't
-  there, out of an old folder, is grey.
-- Depth is the shade: shallow is light and thin, deep is dark and thick, so that grey print keeps the order.
-- Where lines are an ablation's settings, titles say the model and the depth, and a setting has a colour and a mark.
-- Training is dashed; test, or the split watched in its place, is solid.
-- A band goes from the lowest to the highest seed.
+- A model has the same color and marker everywhere, those of its entry in `ARCHITECTURES`. A model of an old folder
+  that no longer has an entry is gray.
+- Shade shows depth: shallow is light and thin, deep is dark and thick, so that print in gray keeps the order.
+- Where lines are the settings of an ablation, titles give model and depth, and each setting has a color and a marker.
+- Training error is dashed; test error, or validation error in its place, is solid.
+- A band extends from the lowest to the highest seed.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.files import write_atomically
 
 COLUMN, PAGE = 3.4, 7.0
-"""Widths in inches: a column of a two-column page, and a page."""
+"""Widths in inches of a column on a two-column page, and of a page."""
 PANEL_HEIGHT = 2.1
 DPI = 200
 
-# Of settings, which have no order: Okabe and Ito's and Tol's, chosen to stay apart for the colour-blind.
-_SETTINGS_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#aa4499", "#332288", "#117733", "#882255", "#d55e00")
-REST_COLOUR = "#bbbbbb"
+# For settings, which have no order: colors of Okabe and Ito and of Tol that the color-blind can distinguish.
+_SETTINGS_COLORS = ("#000000", "#e69f00", "#56b4e9", "#aa4499", "#332288", "#117733", "#882255", "#d55e00")
+REST_COLOR = "#bbbbbb"
 _UNKNOWN_MARK = "D"
 _LINE_MARKS = ("", "D", "v", "P", "X", "<", "p", "*")
 TRAINING_DASHES = (3.2, 1.4)
 NEUTRAL = ("#9a9a9a", "#606060", "#202020")
 
-# Beyond this ratio of largest to smallest, curves at the bottom would be flattened by those at the top.
+# Above this ratio of largest to smallest value, a linear axis would flatten the curves at the bottom.
 LOG_RATIO = 10.0
-# Values closer than this ratio are equal to the eye.
+# Values closer than this ratio look equal.
 FLAT_RATIO = 1.001
-# Of more lines than this in a panel, the best are drawn and the rest are a band.
+# The most lines in a panel: beyond that, the best ones are drawn and the rest become a band.
 MAX_LINES = 8
 
 _SETTINGS: dict[str, Any] = {
@@ -73,56 +73,56 @@ _SETTINGS: dict[str, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.4,
-    # Text stays text in SVG: small, searchable, and read out by a screen reader.
+    # Keep text as text in SVG: small, searchable and accessible to screen readers.
     "svg.fonttype": "none",
-    # The ids of an SVG come from what it holds, so the same data give the same bytes.
+    # The ids in an SVG are derived from its contents, so the same data give the same bytes.
     "svg.hashsalt": "cifar-resnet",
 }
 
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
-    """The style's settings, while figures are made and saved."""
+    """Applies the style while figures are drawn and saved."""
     settings: Any = {**sns.axes_style("whitegrid"), **_SETTINGS}
     with mpl.rc_context(settings):
         yield
 
 
 def shades(model: str | None, count: int) -> list[str]:
-    """`count` colours of a model from light to dark; its middle one where there is one line. None: neutral grey."""
+    """`count` colors of a model from light to dark; the middle one if `count` is 1. None: gray."""
     triple = ARCHITECTURES[model].shades if model in ARCHITECTURES else NEUTRAL
     if count == 1:
         return [triple[1]]
-    return [to_hex(colour) for colour in sns.blend_palette(triple, count)]
+    return [to_hex(color) for color in sns.blend_palette(triple, count)]
 
 
-def colour(model: str) -> str:
-    """The model's colour where depth isn't told by shade."""
+def color(model: str) -> str:
+    """The model's color where the shade doesn't show depth."""
     return shades(model, 1)[0]
 
 
 def model_mark(model: str) -> str:
-    """The model's mark among points."""
+    """The model's marker."""
     return ARCHITECTURES[model].marker if model in ARCHITECTURES else _UNKNOWN_MARK
 
 
-def setting_colours(count: int) -> list[str]:
-    """Colours of up to `MAX_LINES` settings."""
-    return list(_SETTINGS_COLOURS[:count])
+def setting_colors(count: int) -> list[str]:
+    """Colors of up to `MAX_LINES` settings."""
+    return list(_SETTINGS_COLORS[:count])
 
 
 def line_styles(model: str | None, count: int) -> list[dict[str, Any]]:
-    """How a model's lines are drawn, from the first depth to the last: colour, width, and marks from four lines on."""
+    """Line styles of a model from the first depth to the last: color, width and, from four lines on, markers."""
     return styles_of(shades(model, count))
 
 
-def styles_of(colours: Sequence[str]) -> list[dict[str, Any]]:
-    """The same of lines in these colours."""
-    count = len(colours)
+def styles_of(colors: Sequence[str]) -> list[dict[str, Any]]:
+    """Line styles in these colors."""
+    count = len(colors)
     widths = np.linspace(1.0, 1.9, count) if count > 1 else [1.4]
     styles = []
-    for index, (shade, width) in enumerate(zip(colours, widths, strict=True)):
-        # Thin lines lie above thick ones, so that two that coincide are both seen.
+    for index, (shade, width) in enumerate(zip(colors, widths, strict=True)):
+        # Thin lines are above thick ones, so that both can be seen where they coincide.
         style: dict[str, Any] = {"color": shade, "linewidth": float(width), "zorder": 3 - index / count}
         if count > 3 and (mark := _LINE_MARKS[index % len(_LINE_MARKS)]):
             style |= {"marker": mark, "markersize": 3.5, "markeredgecolor": "white", "markeredgewidth": 0.4}
@@ -131,7 +131,7 @@ def styles_of(colours: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def mark_every(points: int, index: int) -> tuple[int, int]:
-    """Where a line of so many points has its marks: about six, and not above its neighbours'."""
+    """Where a line with this many points has its markers: about six, shifted against other lines'."""
     step = max(1, points // 6)
     return (index * step // MAX_LINES) % step, step
 
@@ -139,7 +139,7 @@ def mark_every(points: int, index: int) -> tuple[int, int]:
 def figure_of(
     rows: int, columns: int, *, height: float = PANEL_HEIGHT, sharey: bool | Literal["row"] = True
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of rows × columns of panels: a column wide for one panel, a page wide from three on."""
+    """A figure with rows × columns of panels: as wide as a column for one panel, as a page from three on."""
     width = {1: COLUMN, 2: 5.2}.get(columns, max(PAGE, 1.5 * columns))
     figure = Figure(
         figsize=(width, height * rows + 0.55), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06), dpi=DPI
@@ -149,7 +149,7 @@ def figure_of(
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> None:
-    """A legend under the figure, in as many columns as its longest label leaves room for."""
+    """A legend below the figure, in as many columns as its longest label allows."""
     longest_line = int((figure.get_figwidth() - 0.7) / 0.062)
     for handle in handles:
         handle.set_label("\n".join(textwrap.wrap(str(handle.get_label()), longest_line)))
@@ -165,41 +165,41 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int | None = None
         handlelength=2.4,
         columnspacing=1.4,
     )
-    # Columns are filled one after the other; the highest one takes its room under the panels, not from them.
+    # Columns are filled one after the other. Make the figure higher by the highest one, to keep the panels' height.
     lines = [len(str(handle.get_label()).splitlines()) for handle in handles]
     highest = max(sum(column) for column in np.array_split(lines, ncols))
     figure.set_figheight(figure.get_figheight() + 0.16 * (highest - 1))
 
 
 def line_handle(label: str, **style: Any) -> Line2D:
-    """A legend's entry of a line."""
+    """A legend entry for a line."""
     return Line2D([], [], label=label, **style)
 
 
-def band_handle(label: str, colour: str = NEUTRAL[0], alpha: float = 0.3) -> Patch:
-    """A legend's entry of a band."""
-    return Patch(facecolor=colour, alpha=alpha, linewidth=0, label=label)
+def band_handle(label: str, color: str = NEUTRAL[0], alpha: float = 0.3) -> Patch:
+    """A legend entry for a band."""
+    return Patch(facecolor=color, alpha=alpha, linewidth=0, label=label)
 
 
 def scale(panels: Sequence[Axes], values: pd.Series[float], axis: str = "y") -> str:
-    """Makes the axis logarithmic where values span more than a decade, so that none flattens the others.
+    """Makes the axis logarithmic if the values span more than a decade.
 
-    Values that are all but equal are drawn as a flat line.
+    Values that are almost equal are drawn as a flat line.
 
     Returns:
-        What the axis label must add: "", ", log scale" or ", log scale, 0 at the edge".
+        What to add to the axis label: "", ", log scale" or ", log scale, 0 at the edge".
     """
     values = values[np.isfinite(values)]
     positive = values[values > 0]
     if positive.empty or positive.max() / positive.min() < LOG_RATIO:
         if len(positive) == len(values) > 1 and positive.max() / positive.min() < FLAT_RATIO:
-            # Rounding errors would be drawn as large as the panel.
+            # Otherwise, rounding errors would fill the panel.
             for axes in panels:
                 axes.set(**{f"{axis}lim": (float(positive.min()) / 2, float(positive.max()) * 1.5)})
         return ""
     low, high = float(positive.min()) / 1.4, float(positive.max()) * 1.3
     for axes in panels:
-        # A run without a single error has no place on a logarithmic axis; it is drawn at the edge.
+        # Zero has no place on a logarithmic axis; it is drawn at the edge.
         axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})
         side = axes.yaxis if axis == "y" else axes.xaxis
         decades = np.log10(high / low)
@@ -211,7 +211,7 @@ def scale(panels: Sequence[Axes], values: pd.Series[float], axis: str = "y") -> 
 
 
 def on_axis(values: pd.Series[float], axes: Axes, axis: str = "y") -> pd.Series[float]:
-    """The values, with 0 moved to the edge of a logarithmic axis."""
+    """The values, with zeros moved to the edge of a logarithmic axis."""
     if (axes.get_yscale() if axis == "y" else axes.get_xscale()) != "log":
         return values
     return values.clip(lower=(axes.get_ylim() if axis == "y" else axes.get_xlim())[0])
@@ -223,12 +223,12 @@ def plain_number(value: float, _: object = None) -> str:
 
 
 def integer_ticks(axes: Axes, bins: int = 6) -> None:
-    """Ticks of an axis that counts epochs or layers."""
+    """Integer ticks, for epochs or layers."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=bins))
 
 
 def depth_ticks(axes: Axes, depths: Sequence[int]) -> None:
-    """A tick a depth where they have room, else round numbers."""
+    """One tick per depth if there is room, else round numbers."""
     if len(depths) <= 5 and (len(depths) == 1 or min(np.diff(depths)) > 0.08 * (depths[-1] - depths[0])):
         axes.xaxis.set_major_locator(FixedLocator(list(depths)))
     else:
@@ -236,7 +236,7 @@ def depth_ticks(axes: Axes, depths: Sequence[int]) -> None:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Writes the figure as PNG, without a program's version, so that the same data give the same bytes.
+    """Writes the figure as PNG, without the version of Matplotlib, so that the same data give the same bytes.
 
     Raises:
         OSError: `path` can't be written to.

@@ -1,4 +1,4 @@
-"""Final errors: against depth, against the time that training took, against its length, and of each setting."""
+"""Final errors against depth, training time and length of training, and by setting."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cifar_resnet.report.runs.factors import split_length
 from cifar_resnet.report.runs.groups import compared
 from cifar_resnet.report.wording import time_unit
 
-# Of more settings than this, a figure shows the best.
+# The most settings in a figure: the best ones.
 MAX_SETTINGS = 30
 
 
 def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] = ()) -> Figure | None:
-    """Final test error against depth: a line of means a model, a point a seed, published values as hollow marks.
+    """Final test error against depth: a line of means per model, a point per seed, published values as hollow marks.
 
     Args:
-        runs: a row a finished run, of one data set and setting.
-        published: what to draw beside; only where the data are the same.
+        runs: one row per finished run, of one data set and setting.
+        published: published values to compare with.
 
     Returns:
         None with fewer than two depths.
@@ -46,7 +46,7 @@ def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] 
     models = [str(model) for model in runs["model"].unique()]
     handles: list[Artist] = []
     for model, shift in zip(models, _dodge(models, depths), strict=True):
-        look: dict[str, Any] = {"color": style.colour(model), "marker": style.model_mark(model), "markersize": 4.5}
+        look: dict[str, Any] = {"color": style.color(model), "marker": style.model_mark(model), "markersize": 4.5}
         mean = means[means["model"].astype(str) == model].sort_values("depth")
         axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), **look)
         handles.append(style.line_handle(model, **look))
@@ -71,13 +71,13 @@ def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] 
 
 
 def _dodge(models: Sequence[str], depths: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Shifts a little along the axis, so that marks of models at one depth lie side by side."""
+    """Small shifts along the axis, so that the markers of models at the same depth don't overlap."""
     step = 0.015 * (depths[-1] - depths[0])
     return (np.arange(len(models)) - (len(models) - 1) / 2) * step
 
 
 def _seed_points(axes: Axes, x: pd.Series[float], y: pd.Series[float], model: str) -> None:
-    # A dash instead of the model's mark: the mean keeps the mark, and the seeds can be seen on both its sides.
+    # A dash instead of the model's marker, so that seeds can be seen on both sides of the mean's marker.
     axes.plot(
         x, y, linestyle="none", marker="_", markersize=6, color=style.shades(model, 3)[2], label="_seeds", zorder=3
     )
@@ -85,7 +85,7 @@ def _seed_points(axes: Axes, x: pd.Series[float], y: pd.Series[float], model: st
 
 def _hollow(model: str) -> dict[str, Any]:
     return {
-        "color": style.colour(model),
+        "color": style.color(model),
         "marker": style.model_mark(model),
         "markersize": 8,
         "markerfacecolor": "none",
@@ -94,12 +94,12 @@ def _hollow(model: str) -> dict[str, Any]:
 
 
 def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
-    """Final test error against training time: a mark a run, by model, larger and darker with depth.
+    """Final test error against training time: one marker per run, by model, larger and darker with depth.
 
-    In an ablation the colour is the setting's.
+    In an ablation, the color shows the setting.
 
     Returns:
-        None where fewer than two runs have a time.
+        None if fewer than two runs have a time.
     """
     runs = runs.dropna(subset=["seconds", "test_error"])
     runs = runs[runs["seconds"] > 0]
@@ -114,27 +114,27 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     layout = Layout(runs, rank(over_seeds(runs, "test_error")))
     for _, own in runs.groupby(GROUP, sort=False, observed=True):
         model, depth, setting = str(own["model"].iloc[0]), int(own["depth"].iloc[0]), str(own["setting"].iloc[0])
-        colours = dict(zip(layout.named, layout.colours(model), strict=True))
+        colors = dict(zip(layout.named, layout.colors(model), strict=True))
         axes.plot(
             times[own.index],
             style.on_axis(own["test_error"], axes),
             linestyle="none",
             marker=style.model_mark(model),
             markersize=sizes[depth],
-            color=colours.get(setting if layout.is_ablation else depth, style.REST_COLOUR),
+            color=colors.get(setting if layout.is_ablation else depth, style.REST_COLOR),
             markeredgecolor="white",
             markeredgewidth=0.4,
         )
-    # Settings in the marks of the only model say which one it is.
-    alone = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
+    # With a single model, its marker is used for the settings.
+    single = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
     handles: list[Artist] = [
         style.line_handle(
             model,
-            color=style.NEUTRAL[1] if layout.is_ablation else style.colour(model),
+            color=style.NEUTRAL[1] if layout.is_ablation else style.color(model),
             marker=style.model_mark(model),
             linestyle="none",
         )
-        for model in ([] if alone else layout.models)
+        for model in ([] if single else layout.models)
     ]
     if len(depths) > 1:
         few = depths if len(depths) <= 5 else [depths[0], depths[len(depths) // 2], depths[-1]]
@@ -149,33 +149,33 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             for depth in few
         ]
     if layout.is_ablation:
-        marks: dict[str, Any] = {"marker": style.model_mark(alone) if alone else "o", "linestyle": "none"}
+        marks: dict[str, Any] = {"marker": style.model_mark(single) if single else "o", "linestyle": "none"}
         handles += [
-            style.line_handle(layout.label(setting), color=colour, **marks)
-            for setting, colour in zip(layout.named, layout.colours(None), strict=True)
+            style.line_handle(layout.label(setting), color=color, **marks)
+            for setting, color in zip(layout.named, layout.colors(None), strict=True)
         ]
         if others := len(layout.settings) - len(layout.named):
-            handles.append(style.line_handle(f"the other {others} settings", color=style.REST_COLOUR, **marks))
+            handles.append(style.line_handle(f"the other {others} settings", color=style.REST_COLOR, **marks))
     axes.set(xlabel=f"training and evaluation time ({unit.name}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
     style.legend(figure, handles, columns=3)
     return figure
 
 
 def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
-    """Final test error against the length of training, in epochs and in time: what more training of a kind gains.
+    """Final test error against the length of training, in epochs and in time.
 
-    A line a network and setting that there are several lengths of, through the means over seeds.
+    One line per network and setting with several lengths, through the means over seeds.
 
     Args:
-        runs: a row a finished run, of one data set.
+        runs: one row per finished run, of one data set.
 
     Returns:
-        None where nothing was trained for several lengths.
+        None if nothing was trained for several lengths.
     """
     runs = runs.assign(kind=[split_length(str(setting))[0] for setting in runs["setting"]])
     kinds = ["model", "depth", "kind"]
     means = over_seeds(runs, "test_error", ["kind", "epochs"])
-    # Other work on a machine only ever slows a run down, and says nothing of what training takes.
+    # Other work on the machine can only slow a run down, so the fastest run shows what training takes.
     seconds = runs.groupby([*kinds, "epochs"], observed=True)["seconds"].min()
     means = means.join(seconds, on=[*kinds, "epochs"])
     lines = {key: part.sort_values("epochs") for key, part in means.groupby(kinds, sort=False, observed=True)}
@@ -212,10 +212,10 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
 
 
 def draw_settings(runs: pd.DataFrame) -> Figure | None:
-    """Final error of each setting, see `compared`: a row a setting, the best at the top; marks are means, dashes seeds.
+    """Final error (see `compared`) of each setting, the best at the top; markers are means, dashes are seeds.
 
     Returns:
-        None where there is one setting.
+        None if there is only one setting.
     """
     if runs["setting"].nunique() < 2:
         return None

@@ -1,4 +1,4 @@
-"""Which class the final networks take for which: predictions.csv of repeated runs as one matrix of counts."""
+"""Confusion matrices of the final networks, from the predictions.csv of runs that differ only in their seeds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 
 Array = np.ndarray[Any, Any]
-# Of more depths of a model than this, the shallowest, the middle and the deepest are shown.
+# Of more depths than this, only the shallowest, the middle and the deepest one are shown.
 MOST_DEPTHS, MOST_NETWORKS = 3, 9
 
 
 @dataclass
 class Confusion:
-    """The final networks of one model and depth, repeated over seeds.
+    """The confusion matrices of the final networks of one model and depth.
 
-    classes: names by number. matrices: a run each, (K, K) images of class row taken for class column.
+    Attributes:
+        model: as in `ARCHITECTURES`.
+        depth: layers.
+        classes: names, by number.
+        matrices: one (K, K) matrix per run: the number of images of class row that were predicted as class column.
     """
 
     model: str
@@ -35,7 +39,7 @@ class Confusion:
 
     @property
     def counts(self) -> Array:
-        """(K, K), summed over runs."""
+        """(K, K), the sum over runs."""
         return np.asarray(np.sum(self.matrices, axis=0))
 
     @property
@@ -45,7 +49,7 @@ class Confusion:
 
     @property
     def errors(self) -> Array:
-        """(runs, K), the share of each class's images that was taken for another, in percent."""
+        """(runs, K), the error of each class in percent."""
         matrices = np.stack(self.matrices)
         images = matrices.sum(2)
         return _percent(images - np.diagonal(matrices, axis1=1, axis2=2), images)
@@ -57,9 +61,9 @@ def _percent(part: Array, whole: Array) -> Array:
 
 
 def collect(runs: pd.DataFrame, statuses: dict[str, dict[str, Any]]) -> list[Confusion]:
-    """The confusions of finished runs of one data set and setting, in the runs' order; at most `MOST_NETWORKS`.
+    """The confusion matrices of the finished runs of one data set and setting, of at most `MOST_NETWORKS` networks.
 
-    Runs without predictions, with damaged ones, or of other classes than the first are left out.
+    Runs without predictions, with damaged ones, or with other classes than the first run are left out.
     """
     found: dict[tuple[str, int], Confusion] = {}
     for run in runs[runs["depth"].isin(_shown(runs["depth"]))].to_dict("records"):

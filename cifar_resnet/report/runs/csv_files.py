@@ -1,4 +1,4 @@
-"""Reads many small CSV files of numbers at once; knows nothing of what they mean."""
+"""Reads many small CSV files of numbers at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_resnet.errors import RunError
 
 
 def read_lines(path: Path) -> str:
-    """The file's whole lines, without a last one that lacks its end: something was killed while writing it.
+    """The file's complete lines. A last line without a line break is dropped: its process was killed while writing it.
 
     Raises:
         RunError: the file can't be read as text.
@@ -31,11 +31,17 @@ def read_lines(path: Path) -> str:
 def parse(
     texts: Mapping[int, str], integers: tuple[str, ...], words: tuple[str, ...] = ()
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """The tables of several files as one frame, with a column `source` of their keys, and key → fault of the others.
+    """Parses several files into one frame.
 
-    Files with the same heads are read as one text: a thousand files of 164 rows take a fifth of the time that they
-    take one by one. Columns are floats but for `integers` and `words`; a cell that is not is its file's fault.
+    Args:
+        texts: key → text of a file.
+        integers: columns of integers.
+        words: columns of text; all others hold floats.
+
+    Returns:
+        The frame, whose column `source` holds the keys, and key → fault of the files that couldn't be parsed.
     """
+    # Parsing files with the same header as one text takes a fifth of the time, for 1,000 files of 164 rows.
     alike: dict[str, list[int]] = defaultdict(list)
     for key, text in texts.items():
         if text:
@@ -60,7 +66,7 @@ def _parse_alike(texts: list[tuple[int, str]], integers: tuple[str, ...], words:
     bodies = [text[len(head) :] for _, text in texts]
     frame = pd.read_csv(io.StringIO(head + "".join(bodies)), skip_blank_lines=False)
     if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError("its rows are longer than its head")
+        raise ValueError("its rows have more cells than its header")
     floats = [name for name in frame if name not in (*integers, *words)]
     frame = frame.astype(dict.fromkeys(integers, int) | dict.fromkeys(floats, float))
     counts = [body.count("\n") for body in bodies]

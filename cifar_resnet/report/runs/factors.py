@@ -1,4 +1,4 @@
-"""Finds what tells the runs of a data set apart, beside model, depth and seed, and puts it into words."""
+"""Finds the keys in which the runs of a data set differ, apart from model, depth and seed, and names their settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from cifar_resnet.run.defaults import RECIPE, overridden, with_defaults
 from cifar_resnet.run.identity import identity
 
-# What every table shows anyway, and what names a run.
+# Keys that every table shows anyway.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
 _LENGTHS = ("optim.epochs", "optim.iterations")
 
@@ -26,35 +26,35 @@ def as_override(value: Any) -> str:
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:
-    """Orders numbers by size, before everything else by its words."""
+    """Sorts numbers by size, and everything else after them by its text."""
     if isinstance(value, int | float):
         return 0, float(value), ""
     return 1, 0.0, as_override(value)
 
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is, flat, with its recipe's name and the defaults of keys that it was made before."""
+    """The run's identity as a flat mapping, with its recipe's name and with keys added after the run was created."""
     return with_defaults(identity(config))
 
 
 def find(flats: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys that don't have one value in all of the runs' descriptions, in their order in the first."""
+    """The keys whose value isn't the same in all descriptions, in the order of the first one."""
     keys = dict.fromkeys(key for flat in flats for key in flat if key not in _SHOWN)
     absent = object()
     differing = [key for key in keys if any(flat.get(key, absent) != flats[0].get(key, absent) for flat in flats)]
     if RECIPE in differing:
-        # The recipe's name says all of its values that nobody changed.
+        # The recipe's name stands for all of its values that no run overrides.
         values = {key for key in differing if key.startswith(f"{RECIPE}.") and key not in _LENGTHS}
         changed = {key for flat in flats for key in overridden(flat, values)}
         differing = [key for key in differing if key not in values - changed]
     if _is_determined("optim.milestones", [key for key in differing if key in (RECIPE, *_LENGTHS)], flats):
-        # They scale with a run's length, and need no mention where it says them.
+        # They scale with the length of a run, which determines them here.
         return [key for key in differing if key != "optim.milestones"]
     return differing
 
 
 def _is_determined(key: str, by: Sequence[str], flats: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the runs with equal values of `by` have equal values of `key`."""
+    """Whether runs with equal values of `by` have equal values of `key`."""
     if not by:
         return False
     pairs = {(tuple(as_override(flat.get(name)) for name in by), as_override(flat.get(key))) for flat in flats}
@@ -62,9 +62,9 @@ def _is_determined(key: str, by: Sequence[str], flats: Sequence[Mapping[str, Any
 
 
 def settings(flats: Sequence[Mapping[str, Any]], keys: Sequence[str], fingerprints: Sequence[str | None]) -> list[str]:
-    """Each run's setting in words, such as `lr=0.05, shortcut=B`; all empty where nothing differs.
+    """Each run's setting, such as `lr=0.05, shortcut=B`; all empty if nothing differs.
 
-    Runs whose configs say the same but whose images don't are told apart by their data's fingerprint.
+    Runs with equal configs but different images are distinguished by the fingerprint of their data.
     """
     labels = _labels(keys)
     texts = [", ".join(_parts(flat, labels)) for flat in flats]
@@ -79,7 +79,7 @@ def settings(flats: Sequence[Mapping[str, Any]], keys: Sequence[str], fingerprin
 
 
 def split_length(setting: str) -> tuple[str, str]:
-    """A setting in words, less what it says of the training's length, and that alone.
+    """Splits a setting into everything but the length of training, and the length.
 
     >>> split_length("optim=onecycle, epochs=8, lr=0.2")
     ('optim=onecycle, lr=0.2', 'epochs=8')
@@ -91,14 +91,14 @@ def split_length(setting: str) -> tuple[str, str]:
 
 
 def _labels(keys: Iterable[str]) -> dict[str, str]:
-    """Key → its last part, or the whole where two keys end alike."""
+    """Key → its last part, or the whole key if two keys share the last part."""
     keys = list(keys)
     ends = Counter(key.rpartition(".")[2] for key in keys)
     return {key: end if ends[end := key.rpartition(".")[2]] == 1 else key for key in keys}
 
 
 def _parts(flat: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    # Of a run's two ways to give its length one is null, and says nothing.
+    # A run's length is given in epochs or in iterations; the other one is null.
     return [
         f"{label}={as_override(flat[key])}"
         for key, label in labels.items()

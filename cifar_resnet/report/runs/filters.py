@@ -12,16 +12,16 @@ from cifar_resnet.report.runs.factors import as_override, sort_key
 from cifar_resnet.run.config import FIELDS, unknown_key
 from cifar_resnet.run.defaults import with_defaults
 
-# What the command line of train.py calls by its group's name.
+# Keys that the command line of train.py calls by the name of their group.
 _SHORT = {"model": "model.name", "data": "data.name"}
 _Item = TypeVar("_Item")
 
 
 class Where:
-    """Filters that a run's config must all fit; a filter may name several values: `depth=20,56`."""
+    """Filters that a run's config must all match; a filter may list several values: `depth=20,56`."""
 
     def __init__(self, filters: Sequence[str]) -> None:
-        """Reads the filters.
+        """Parses the filters.
 
         Raises:
             ConfigError: one is not `key=value`.
@@ -34,11 +34,11 @@ class Where:
             self._values.setdefault(_SHORT.get(key, key), []).extend(_parse(text, value))
 
     def filter(self, items: Sequence[_Item], config: Callable[[_Item], Mapping[str, Any]]) -> list[_Item]:
-        """The items whose configs fit.
+        """The items whose configs match.
 
         Raises:
             ConfigError: a filter's key is in no config.
-            RunError: a filter leaves nothing.
+            RunError: no item matches.
         """
         if not self._values:
             return list(items)
@@ -64,12 +64,12 @@ def _parse(text: str, value: str) -> list[Any]:
         parsed = yaml.safe_load(value if value.startswith("[") else f"[{value}]")
     except yaml.YAMLError as error:
         raise ConfigError(f"--where {text}: {value} can't be read; expected values such as 20,56") from error
-    # A list is one value, as milestones are.
+    # A list is a single value, such as milestones.
     return [parsed] if value.startswith("[") else [_number(item) for item in parsed]
 
 
 def _number(value: Any) -> Any:
-    """PyYAML reads 1e-4 as text."""
+    """A number, where PyYAML read one such as 1e-4 as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""What one run folder says, before runs are put side by side."""
+"""Reads one run folder."""
 
 from __future__ import annotations
 
@@ -13,19 +13,29 @@ from cifar_resnet.run.identity import config_hash
 
 @dataclass
 class Record:
-    """What a folder says but for its epochs."""
+    """The contents of a run folder.
+
+    Attributes:
+        folder: its path.
+        config: config.yaml.
+        status: run.json.
+        row: the run's row in the table of runs, as far as it can be known from this folder.
+        flat: the run's identity as a flat mapping.
+        metrics: the complete lines of metrics.csv.
+        diagnostics: the complete lines of diagnostics.csv.
+    """
 
     folder: str
     config: dict[str, Any]
     status: dict[str, Any]
     row: dict[str, Any]
-    flat: dict[str, Any]  # what the run is, for what tells it from others
+    flat: dict[str, Any]
     metrics: str
     diagnostics: str
 
 
 def read_record(run: RunDir) -> Record:
-    """What the folder holds.
+    """Reads the folder.
 
     Raises:
         RunError: a file can't be read.
@@ -44,7 +54,10 @@ def read_record(run: RunDir) -> Record:
 
 
 def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """What trained a run, the last sitting last: commit, device, threads, and the versions of PyTorch and Python."""
+    """What each part of a run was trained with: commit, device, threads, versions of PyTorch and Python.
+
+    A run has several parts if it was interrupted and continued; the last one comes last.
+    """
     made = []
     for part in [*status.get("earlier", []), status]:
         versions = part.get("versions") or {}
@@ -54,7 +67,7 @@ def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
-    """In what a sitting was another one than the last, as the table of runs has it."""
+    """How an earlier part of the run differed from the last one, for the table of runs."""
     shown = {
         "commit": short_commit(earlier["commit"]),
         "device": earlier["device"],
@@ -66,7 +79,7 @@ def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
 
 
 def short_commit(commit: str | None) -> str | None:
-    """The commit's first digits, with a + where files differed from it."""
+    """The first digits of the commit, with a + if files differed from it."""
     return commit and commit[:8] + "+" * commit.endswith("+changes")
 
 

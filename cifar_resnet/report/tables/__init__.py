@@ -1,4 +1,4 @@
-"""The report's tables; each is a `Table` that knows how to be written as CSV, Markdown and LaTeX."""
+"""The report's tables, each a `Table` that can be written as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ NAMES = (
     "runs",
     "left-out",
 )
-"""The names of all tables that there may be."""
+"""The names of all tables that a report may have."""
 
 
 def all_tables(runs: Runs, data: str) -> list[Table]:
-    """Every table that there is something for, in the report's order."""
+    """Every table that the runs have something to show in, in the order of the report."""
     made = [
         main(runs, data),
         *(grid(runs, data, measure) for measure in GRIDS),

@@ -1,4 +1,4 @@
-"""The table of errors by class: where the final networks go wrong."""
+"""The table of errors by class."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.tables.table import Table, with_std
 from cifar_resnet.report.wording import count_range
 
-# Of more classes than this, the table has the hardest; its CSV file has all.
+# The most classes in the table: the hardest ones. Its CSV file has all classes.
 MOST_CLASSES = 20
 
 
 def class_errors(runs: Runs, data: str) -> Table | None:
-    """A row a class, the hardest first, a column a network; None where no finished run has predictions."""
+    """One row per class, the hardest first, and one column per network; None if no finished run has predictions."""
     found = runs.confusions.get(data, [])
     if not found:
         return None
@@ -31,9 +31,9 @@ def class_errors(runs: Runs, data: str) -> Table | None:
     numbers = pd.DataFrame({"class": found[0].classes, "images": images})
     for one in found:
         numbers[f"{one.model}-{one.depth}"] = one.errors.mean(0)
-    note = [f"Mean over seeds, ± sample standard deviation; {_seeds(found)}. Classes in order of their mean error."]
+    note = [f"Mean over seeds, ± sample standard deviation; {_seeds(found)}. Classes are sorted by their mean error."]
     if len(hardest) > MOST_CLASSES:
-        note.append(f"The hardest {MOST_CLASSES} of {len(hardest)} classes.")
+        note.append(f"Only the hardest {MOST_CLASSES} of {len(hardest)} classes are shown.")
     if runs.main_settings[data] and runs.finished["setting"].nunique() > 1:
         note.append(f"Setting: {runs.main_settings[data]}.")
     title = "Test error of each class (%), final networks"

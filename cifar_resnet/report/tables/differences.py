@@ -1,4 +1,4 @@
-"""The tables of differences: from model to model, from depth to depth, and from the default to each other setting."""
+"""The tables of differences: between models, between depths, and between the default setting and each other one."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from cifar_resnet.report.runs.factors import split_length
 from cifar_resnet.report.runs.groups import Group, Key, compared, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, plus
 
-# measure → its words, and the split whose images it is of
+# Measure → its name, and the column with the number of images that it was measured on.
 MEASURES = {"test_error": ("final test error", "test_images"), "train_error": ("final training error", "train_images")}
 _HELD_OUT = {"val_error": ("final validation error", "val_images")}
 _NOTE = (
-    "Differences are in percentage points, second less first; better and worse where the 95 % interval leaves out zero "
-    "(t-interval; seeds that both have are paired). With one seed there is no interval: then better and worse mean "
-    "beyond what the choice of test images explains, and another seed may say otherwise."
+    "Differences are in percentage points, second minus first. “Better” and “worse” mean that the 95 % interval "
+    "excludes zero (t-interval, paired over the seeds that both have). With one seed there is no interval: then they "
+    "mean that the difference is larger than the choice of test images explains; other seeds may give another result."
 )
-_WORDS = {1: "worse", -1: "better", 0: "not told apart"}
+_WORDS = {1: "worse", -1: "better", 0: "not significantly different"}
 
 
 def difference(first: Group, second: Group, measure: str, split: str = "test_images") -> Difference:
-    """How much higher the second's error is.
+    """How much higher the second group's error is.
 
-    A training error is held to the yardstick of the test images, too: its own sampling error, on as many images as
-    training has, would be far below the spread between seeds.
+    Training errors are judged by the number of test images, too: their own sampling error, over all training images,
+    would be far below the spread between seeds.
     """
     return compare(first.values(measure), second.values(measure), fewest(first, second, column=split))
 
 
 def interval(one: Difference, digits: int) -> str:
-    """The interval in words for a table."""
+    """The interval as a table shows it."""
     return "one seed: no interval" if one.method == ONE_SEED else f"{plus(one.low, digits)} to {plus(one.high, digits)}"
 
 
 def verdict(one: Difference) -> str:
-    """Better, worse or not told apart; marked where only one seed says so."""
+    """Better, worse or not significantly different; marked if it rests on one seed."""
     return _WORDS[one.sign] + (" (one seed)" if one.method == ONE_SEED and one.sign else "")
 
 
 def comparison(runs: Runs, data: str) -> Table | None:
-    """Plain to residual to pre-activation at the same depth, and each depth to the next in the same model.
+    """Each model compared with the next at the same depth, and each depth with the next of the same model.
 
-    None where no two networks differ in just one of the two.
+    None if no two networks differ in only one of the two.
     """
     pairs = list(_pairs(runs.groups[data]))
     rows, numbers = [], []
@@ -66,12 +66,12 @@ def comparison(runs: Runs, data: str) -> Table | None:
                 numbers.append({"measure": measure, **labels, **_numbers(one)})
     if not rows:
         return None
-    title = f"From model to model and from depth to depth on {runs.title(data)}"
+    title = f"Differences between models and between depths on {runs.title(data)}"
     return Table("comparison", title, _without_empty(rows), _NOTE, pd.DataFrame(numbers))
 
 
 def _pairs(groups: dict[Key, Group]) -> Iterator[tuple[Group, Group]]:
-    """Neighbours: of one setting and depth among the models that there are, then of one setting and model."""
+    """Pairs of neighboring models with the same setting and depth, then of neighboring depths with the same model."""
     models: dict[tuple[str, int], list[Group]] = defaultdict(list)
     depths: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for (model, setting, depth), group in groups.items():
@@ -82,10 +82,10 @@ def _pairs(groups: dict[Key, Group]) -> Iterator[tuple[Group, Group]]:
 
 
 def ablation(runs: Runs, data: str) -> Table | None:
-    """Each setting against the default one of the same model and depth; None where there is one setting alone.
+    """Each setting compared with the default one of the same model and depth; None if there is only one setting.
 
-    The default is the setting with the fewest values off those of conf/, and of several the one with the most runs.
-    Where settings differ by more than their length, those of one length are compared.
+    The default is the setting with the fewest values that differ from conf/; among several, the one with the most runs.
+    If settings differ in more than the length of training, only those of the same length are compared.
     """
     lengths = {setting: split_length(setting) for _, setting, _ in runs.groups[data]}
     several = len({rest for rest, _ in lengths.values()}) > 1
@@ -109,12 +109,14 @@ def ablation(runs: Runs, data: str) -> Table | None:
             numbers.append({**labels, **_numbers(one)})
     if not rows:
         return None
-    note = f"{words.capitalize()} of each setting against the default one{' of its length' * several}. {_NOTE}"
+    note = (
+        f"{words.capitalize()} of each setting compared with the default one{' of the same length' * several}. {_NOTE}"
+    )
     return Table("ablation", f"Ablations on {runs.title(data)}", _without_empty(rows), note, pd.DataFrame(numbers))
 
 
 def _changed(group: Group, other: Group) -> str:
-    """What a setting says and the other doesn't."""
+    """The values of a setting that the other one doesn't have."""
     parts = [part for part in group.setting.split(", ") if part not in other.setting.split(", ")]
     return ", ".join(parts) or MISSING
 

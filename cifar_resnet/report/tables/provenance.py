@@ -1,4 +1,4 @@
-"""The tables that every number is traced by: the runs, their hyper-parameters, and what was left out."""
+"""The tables that show where results come from: the runs, their hyperparameters, and what was left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_resnet.report.runs.record import short_commit
 from cifar_resnet.report.tables.table import MISSING, Table
 from cifar_resnet.report.wording import count
 
-# Label and column, in the order of the table of runs.
+# Header → column, in the order of the table of runs.
 _COLUMNS = {
     "model": "model",
     "layers": "depth",
@@ -31,24 +31,24 @@ _COLUMNS = {
     "python": "python",
     "device": "device",
     "threads": "threads",
-    "earlier sittings": "earlier",
+    "earlier parts": "earlier",
     "precision": "precision",
     "folder": "folder",
 }
 
 
 def runs_table(runs: Runs, data: str) -> Table:
-    """A row a run, whatever its state, with all that it takes to find where a number comes from."""
+    """One row per run, whatever its state, with everything needed to trace a result back to it."""
     part = runs.runs[runs.runs["data"] == data]
     rows = [_run_row({str(key): value for key, value in row.items()}) for row in part.to_dict("records")]
     frame = pd.DataFrame(rows)
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     note = (
-        "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + where "
+        "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + if "
         "files differed from it."
     )
-    if "earlier sittings" not in empty:
-        note = note.removesuffix(".") + "; earlier sittings: what was another one then."
+    if "earlier parts" not in empty:
+        note = note.removesuffix(".") + "; earlier parts: what was different before the run was last continued."
     title = f"Runs on {runs.title(data)}"
     return Table("runs", title, frame.drop(columns=empty), note, part.drop(columns="off_default"))
 
@@ -67,7 +67,7 @@ def _error(value: float, images: float) -> str | None:
 
 
 def hyperparameters(runs: Runs, data: str) -> Table:
-    """Every key of the finished runs' configs (of all where none has finished): one value, or all where they differ."""
+    """Every key of the finished runs' configs (of all runs if none has finished) with its value or values."""
     flats = [describe(runs.configs[folder]) for folder in runs.of(data).shown["folder"]]
     values: dict[str, dict[str, Any]] = {}
     for flat in flats:
@@ -80,13 +80,13 @@ def hyperparameters(runs: Runs, data: str) -> Table:
             {"key": key, "value": ", ".join(ordered), "in these runs": "the same" if len(ordered) == 1 else "differs"}
         )
     rows.sort(key=lambda row: row["in these runs"])
-    title = f"Hyper-parameters of the runs on {runs.title(data)}"
-    note = "Keys as on the command line of train.py; milestones are in the unit that the length is given in."
+    title = f"Hyperparameters of the runs on {runs.title(data)}"
+    note = "Keys are those of the command line of train.py; milestones are in the unit of the length."
     return Table("hyperparameters", title, pd.DataFrame(rows), note)
 
 
 def left_out(runs: Runs, data: str) -> Table | None:
-    """What is not in the numbers, and why; None where everything is."""
+    """The runs that are excluded from all results, and why; None if there are none."""
     unfinished = runs.unfinished
     rows = [
         {
@@ -97,11 +97,11 @@ def left_out(runs: Runs, data: str) -> Table | None:
         for run in unfinished[unfinished["data"] == data].to_dict("records")
     ]
     rows += [
-        {"folder": copy, "state": "copy", "reason": f"the same run as {run}, counted once"}
+        {"folder": copy, "state": "copy", "reason": f"the same run as {run}, which is counted"}
         for copy, run in runs.copies.items()
     ]
     rows += [{"folder": folder, "state": "unreadable", "reason": reason} for folder, reason in runs.unreadable.items()]
-    return Table("left-out", "Not in these numbers", pd.DataFrame(rows)) if rows else None
+    return Table("left-out", "Runs excluded from the results", pd.DataFrame(rows)) if rows else None
 
 
 def _with_colon(reason: object) -> str:

@@ -1,4 +1,4 @@
-"""The tables of results: every network with all that was measured, and one measure by model and depth."""
+"""The tables of results: all measures of each network, and one measure by model and depth."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, plus, with_std
 from cifar_resnet.report.wording import TimeUnit, count, time_unit
 
-# measure → name and title of its grid, and the split whose images it is of
+# Measure → name and title of its grid, and the column with the number of images that it was measured on.
 GRIDS = {
     "test_error": ("test-error", "Final test error (%), last epoch", "test_images"),
     "train_error": ("training-error", "Final training error (%), last epoch", "train_images"),
     "best_test_error": (
         "best-error",
-        "Best epoch's test error (%), chosen on the test set, so optimistic",
+        "Best epoch's test error (%), selected on the test set and therefore optimistically biased",
         "test_images",
     ),
     "best_val_error": ("best-error", "Best epoch's validation error (%), on the hold-out split", "val_images"),
 }
-_SEEDS = "Mean ± sample standard deviation over seeds; one seed has no ±."
+_SEEDS = "Mean ± sample standard deviation over seeds (no ± for one seed)."
 
 
 def main(runs: Runs, data: str) -> Table | None:
-    """All measures, a row a model, setting and depth; None where no run has finished.
+    """All measures, one row per model, setting and depth; None if no run has finished.
 
-    Published values stand beside runs on CIFAR-10, as `published.is_comparable` decides.
+    Published values are shown for the runs that `published.is_comparable` accepts.
     """
     groups = list(runs.groups[data].values())
     if not groups:
@@ -47,7 +47,7 @@ def main(runs: Runs, data: str) -> Table | None:
 
 
 def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
-    """The rows under heads; without the columns in which no row has anything."""
+    """The rows as a frame, without columns that are empty in all rows."""
     frame = pd.DataFrame(rows).fillna(MISSING)
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     return frame.drop(columns=empty)
@@ -65,7 +65,7 @@ def _main_row(group: Group, unit: TimeUnit) -> dict[str, str]:
         "seeds": str(len(values)),
         "final test error (%)": _mean(group, "test_error", test),
         "median (%)": f"{median(values.values()):.{test}f}" if len(values) > 1 else MISSING,
-        "best epoch's test error (%), chosen on the test set": _mean(group, "best_test_error", test),
+        "best epoch's test error (%), selected on the test set": _mean(group, "best_test_error", test),
         "final validation error (%)": _mean(group, "val_error", val),
         "best epoch's validation error (%)": _mean(group, "best_val_error", val),
         "final training error (%)": _mean(group, "train_error", train),
@@ -81,7 +81,7 @@ def _mean(group: Group, column: str, digits: int) -> str:
 
 
 def _three_digits(value: float) -> str:
-    """Three digits that count, without an exponent: 0.581, 12.4, 2,130."""
+    """Three significant digits without an exponent: 0.581, 12.4, 2,130."""
     return f"{float(f'{value:.3g}'):,.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
 
 
@@ -95,7 +95,7 @@ def _is_cifar10(group: Group) -> bool:
 
 
 def _published(group: Group) -> dict[str, str]:
-    """The cells of published values, of the difference from them (ours less theirs) and of the lab's mark."""
+    """The cells with published values, our difference from them (ours minus theirs), and the lab's mark."""
     if not _is_comparable(group):
         return {}
     error = mean_and_std(list(group.values("test_error").values()))[0]
@@ -139,22 +139,24 @@ def _notes_on_digits(groups: list[Group]) -> list[str]:
     if images is None or decimals(images) == 2:
         return []
     return [
-        f"One of {images:,.0f} test images is {100 / images:.2g} % of them, so errors have no more digits than this."
+        f"One of {images:,.0f} test images is {100 / images:.2g} % of them, so errors are shown with no more digits."
     ]
 
 
 def _notes_on_published(groups: list[Group], comparable: bool) -> list[str]:
     if comparable:
         sources = dict.fromkeys(
-            f"{one.text} % is {one.source}{f' ({one.note})' if one.note else ''}"
+            f"{one.text} % from {one.source}{f' ({one.note})' if one.note else ''}"
             for group in groups
             for who in ("paper", "lab", "others")
             for one in published.published(group.model, group.depth, who)
         )
         return ["Published: " + "; ".join(sources) + ".", *_notes_on_holdout(groups)] if sources else []
     if any(_is_cifar10(group) for group in groups):
-        return ["Published values are for all 50,000 and 10,000 images of CIFAR-10, and these runs used fewer."]
-    return ["Published values are for the lossless CIFAR-10 test set, so none stand beside these."]
+        return [
+            "Published values are for all 50,000 training and 10,000 test images of CIFAR-10; these runs used fewer."
+        ]
+    return ["Published values are for the lossless CIFAR-10 test set, so they are not shown here."]
 
 
 def _notes_on_holdout(groups: list[Group]) -> list[str]:
@@ -162,13 +164,13 @@ def _notes_on_holdout(groups: list[Group]) -> list[str]:
     if fewest_images is None or fewest_images == cifar10.TRAIN_IMAGES:
         return []
     return [
-        f"Published networks were trained on all {cifar10.TRAIN_IMAGES:,} images, some or all of these on "
+        f"Published networks were trained on all {cifar10.TRAIN_IMAGES:,} images, some or all of these on only "
         f"{fewest_images:,.0f}."
     ]
 
 
 def grid(runs: Runs, data: str, measure: str) -> Table | None:
-    """One measure of GRIDS, models and settings down and depths across; None where it was not measured."""
+    """One measure of GRIDS: one row per model and setting, one column per depth; None if it wasn't measured."""
     groups = {key: group for key, group in runs.groups[data].items() if group.values(measure)}
     if not groups:
         return None

@@ -10,16 +10,20 @@ import pandas as pd
 from cifar_resnet.report import escaping
 
 MISSING = "–"
-# What a cell of a column of numbers looks like: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674.
+# A cell with a number: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674.
 _NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( (±|to) .*)?")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as readers see it.
+    """A table of the report.
 
-    name: stem of its files' names. frame: cells as text, under heads that hold the unit.
-    note: what one must know to read it; may be empty. numbers: the same for programs, unrounded; None where it is text.
+    Attributes:
+        name: stem of its files.
+        title: its title, without a period.
+        frame: cells as text; the headers include units.
+        note: how to read it; may be empty.
+        numbers: the same data unrounded, for programs; None for a table of text.
     """
 
     name: str
@@ -30,7 +34,7 @@ class Table:
 
     @property
     def right_aligned(self) -> list[bool]:
-        """For each column whether it holds numbers."""
+        """For each column, whether it holds numbers."""
         return [
             any(cell != MISSING for cell in self.frame[head])
             and all(cell == MISSING or _NUMBER.fullmatch(cell) for cell in self.frame[head])
@@ -39,15 +43,15 @@ class Table:
 
     @property
     def _lines(self) -> list[list[str]]:
-        """The heads, and the rows under them."""
+        """The headers and the rows."""
         return [list(map(str, self.frame)), *(list(row) for row in self.frame.itertuples(index=False, name=None))]
 
     def to_csv(self) -> str:
-        """For programs: unrounded numbers where there are any."""
+        """For programs: the unrounded numbers if there are any."""
         return str((self.frame if self.numbers is None else self.numbers).to_csv(index=False, lineterminator="\n"))
 
     def to_markdown(self) -> str:
-        """The table alone, without title and note."""
+        """The table without its title and note."""
         heads, *rows = [[escaping.markdown(cell) for cell in row] for row in self._lines]
         rules = ["---:" if right else "---" for right in self.right_aligned]
         return "".join(f"| {' | '.join(row)} |\n" for row in (heads, rules, *rows))
@@ -61,7 +65,7 @@ class Table:
 
 
 def plus(value: float, digits: int) -> str:
-    """A difference with its sign, where it has one at so many digits.
+    """A difference with its sign, which is dropped if it rounds to zero.
 
     >>> plus(0.3, 2), plus(-1.24, 1), plus(-0.04, 1)
     ('+0.30', '−1.2', '0.0')
