@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 AS_BEFORE: dict[str, Any] = {
+    "optim.name": None,
     "model.norm": "batch",
     "model.init_linear": "kaiming",
     "model.zero_init_residual": False,
@@ -21,6 +22,9 @@ AS_BEFORE: dict[str, Any] = {
     "runtime.tensorboard": False,
     "runtime.kernels": "auto",
 }
+
+UNNAMED_RECIPES = ("lab", "onecycle", "paper")
+"""The recipes of configs that have no `optim.name`; folders of their runs are named by the values of the recipe."""
 
 
 def nested() -> dict[str, Any]:

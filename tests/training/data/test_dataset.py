@@ -6,7 +6,7 @@ import torch
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import load
-from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced
+from cifar_resnet.training.data.source import channel_statistics, choose_balanced
 
 
 def config(kind, **changes):
