@@ -10,6 +10,7 @@ from cifar_resnet.config import DataConfig
 from cifar_resnet.errors import DataError
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced, make_source
+from cifar_resnet.training.data.embedded import make_synthetic
 
 
 def config(kind, **changes):
@@ -101,7 +102,7 @@ def test_statistics_are_those_of_a_subset_where_there_is_one():
 
 
 def test_a_channel_without_contrast_is_left_as_it_is_whatever_its_shade():
-    shades = torch.arange(256, dtype=torch.uint8).expand(2, 4, 4, 256)
+    shades = torch.arange(256, dtype=torch.uint8).expand(3, 5, 5, 256)
     mean, std = channel_statistics(shades)
     assert mean == pytest.approx([shade / 255 for shade in range(256)])
     assert set(std) == {1.0}
@@ -132,12 +133,15 @@ def test_the_fingerprint_is_of_the_pixels_and_labels_of_both_splits():
     splits = [(images, labels), (other_images, labels), (images, other_labels)]
     prints = {make_source(train, test, ("a", "b")).fingerprint for train in splits for test in splits}
     assert len(prints) == 9
-    assert make_source(splits[0], splits[0], ("a", "b")).fingerprint in prints
+    turned = make_source((images.reshape(4, 4, 1, 3), labels), splits[0], ("a", "b"))
+    assert turned.fingerprint not in prints
 
 
 @pytest.mark.parametrize("size", [8, 10])
 def test_synthetic_images_have_the_size_asked_for_and_a_pattern_that_can_be_learned(size):
-    data = load(config("synthetic", train_size=400, test_size=100, image_size=size), seed=0)
+    asked = config("synthetic", train_size=400, test_size=100, image_size=size)
+    data = load(asked, seed=0)
+    assert make_synthetic(asked, False).train.images.shape == (400, size, size, 3)
     assert data.test.images.shape == (100, size, size, 3)
     assert not rows(data.train) & rows(data.test)
     means = torch.stack([data.train.images[data.train.labels == label].float().mean(0) for label in range(10)])
