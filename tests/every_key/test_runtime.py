@@ -66,11 +66,11 @@ def test_device_cpu_leaves_gpus_alone(two_gpus, started, monkeypatch, tmp_path, 
     assert "CUDA_VISIBLE_DEVICES" not in started[0]
 
 
-@acts("runtime.threads", "runtime.threads=2")
+@acts("runtime.threads", "runtime.threads=3")
 def test_threads_are_those_of_torch_and_of_the_workers_libraries(started, tmp_path, overrides):
-    assert set_up(*overrides)[1] == torch.get_num_threads() == 2
+    assert set_up(*overrides)[1] == torch.get_num_threads() == 3
     train(RunDir(tmp_path / "run"), *overrides)
-    assert (started[0]["OMP_NUM_THREADS"], started[0]["MKL_NUM_THREADS"]) == ("2", "2")
+    assert (started[0]["OMP_NUM_THREADS"], started[0]["MKL_NUM_THREADS"]) == ("3", "3")
 
 
 class Terminal(io.StringIO):
