@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.training import checkpoint
 from cifar_resnet.training.models import build_network
 

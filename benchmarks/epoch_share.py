@@ -25,7 +25,7 @@ import torch
 from throughput import compose_run
 from torch.nn import functional as F
 
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.launch import worker_environment
 from cifar_resnet.training import worker
 from cifar_resnet.training.loop import Training

@@ -4,7 +4,7 @@ torchvision's CIFAR10 with PIL transforms an image, a DataLoader, an eager netwo
 with out-of-place ReLU, torch.optim.SGD as it comes, and `.item()` on loss and accuracy after every step. Careful code
 of its kind: nothing in it is slow on purpose.
 
-    python benchmarks/reference_trainer.py MODEL DEPTH PRECISION IMAGES EPOCHS WORKERS THREADS
+    python benchmarks/reference_trainer.py MODEL DEPTH PRECISION IMAGES EPOCHS WORKERS THREADS [DEVICE]
 
 Trains on synthetic images of CIFAR-10's size and prints one line of JSON: images/s of each epoch.
 """
@@ -107,7 +107,7 @@ class Synthetic(datasets.CIFAR10):
         self.transform, self.target_transform = transform, None
 
 
-def make_loader(images: int, workers: int) -> DataLoader:
+def make_loader(images: int, workers: int, pinned: bool = False) -> DataLoader:
     """Batches of randomly cropped, mirrored and normalised images."""
     rng = np.random.default_rng(0)
     transform = transforms.Compose(
@@ -120,16 +120,21 @@ def make_loader(images: int, workers: int) -> DataLoader:
     )
     pixels = rng.integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
     dataset = Synthetic(pixels, rng.integers(0, 10, images).tolist(), transform)
-    return DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    return DataLoader(
+        dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0, pin_memory=pinned
+    )
 
 
-def make_step(network: nn.Module, lr: float, bf16: bool) -> Callable[[Tensor, Tensor], tuple[float, float]]:
+def make_step(
+    network: nn.Module, lr: float, bf16: bool, device: str = "cpu"
+) -> Callable[[Tensor, Tensor], tuple[float, float]]:
     """A step of training: images (B, 3, H, W) and labels (B,) → loss and accuracy in percent."""
     optimizer = torch.optim.SGD(network.parameters(), lr=lr, momentum=0.9, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
 
     def step(images: Tensor, labels: Tensor) -> tuple[float, float]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             output = network(images)
             loss = criterion(output, labels)
         optimizer.zero_grad()
@@ -141,13 +146,18 @@ def make_step(network: nn.Module, lr: float, bf16: bool) -> Callable[[Tensor, Te
     return step
 
 
-def main(model: str, depth: int, precision: str, images: int, epochs: int, workers: int, threads: int) -> None:
+def main(
+    model: str, depth: int, precision: str, images: int, epochs: int, workers: int, threads: int, device: str = "cpu"
+) -> None:
     """Trains and prints images/s of each epoch."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    network = Reference(model, depth)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    network = Reference(model, depth).to(device)
     network.train()
-    step, loader, rates = make_step(network, 0.01, precision == "bf16"), make_loader(images, workers), []
+    step = make_step(network, 0.01, precision == "bf16", device)
+    loader, rates = make_loader(images, workers, pinned=device == "cuda"), []
     for _ in range(epochs):
         begin, losses, accuracies = time.perf_counter(), [], []
         for batch, labels in loader:
@@ -160,4 +170,4 @@ def main(model: str, depth: int, precision: str, images: int, epochs: int, worke
 
 if __name__ == "__main__":
     name, *numbers = sys.argv[1:]
-    main(name, int(numbers[0]), numbers[1], *map(int, numbers[2:]))
+    main(name, int(numbers[0]), numbers[1], *map(int, numbers[2:6]), *numbers[6:])

@@ -21,7 +21,7 @@ from pathlib import Path
 import machine
 import psutil
 
-from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.run.defaults import REPO_ROOT
 
 REPEATS = 5
 TRAIN = [sys.executable, str(REPO_ROOT / "train.py")]

@@ -33,10 +33,10 @@ from reference_trainer import Reference, make_step
 from rich.console import Console
 from rich.progress import track
 
-from cifar_resnet.config import from_container
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.devices import count_cores
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.launch import worker_environment
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.training.data.sizes import count

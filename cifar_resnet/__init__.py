@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from cifar_resnet.finished import FinishedRun
 
 __version__ = "0.1.0"
+
+# Where Matplotlib is first used, which Optuna does as it is imported, it announces that it builds its font cache. That
+# line would stand among our own messages.
+logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font cache" not in record.getMessage())
 
 
 def load_run(folder: str | Path) -> FinishedRun:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.identity import flatten
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
+from cifar_resnet.run.identity import flatten
 from cifar_resnet.sweep.callbacks import user_errors
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from cifar_resnet.defaults import REPO_ROOT
+    from cifar_resnet.run.defaults import REPO_ROOT
     from cifar_resnet.sweep.resolvers import plain_config
 
     says_data = any(override.startswith("data=") for override in overrides)
@@ -80,8 +80,8 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
     import torch
 
-    from cifar_resnet.config import from_container
     from cifar_resnet.report import factors
+    from cifar_resnet.run.config import from_container
     from cifar_resnet.training import data
     from cifar_resnet.training.backend import set_up
     from cifar_resnet.training.diagnostics import choose_batch, measure_layers
@@ -120,7 +120,7 @@ def _write(measured: pd.DataFrame, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         text = measured.to_csv(index=False, lineterminator="\n")
-        write_atomically(table, lambda file: file.write(text.encode()))
+        write_text(table, text)
         with style.applied():
             style.save_png(diagnostics.draw_initialisation(measured), picture)
     except OSError as error:

@@ -63,8 +63,8 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     """
     # Imported here so that --help and a mistyped key answer at once.
     from cifar_resnet import finished
-    from cifar_resnet.config import from_container
-    from cifar_resnet.run_dir import digest
+    from cifar_resnet.run.config import from_container
+    from cifar_resnet.run.files import digest
     from cifar_resnet.training import predictions
     from cifar_resnet.training.backend import set_up
     from cifar_resnet.training.loop import Training

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cifar_resnet.config import Config, from_container
 from cifar_resnet.errors import DataError, RunError
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import data
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import network_of
@@ -69,7 +69,7 @@ def load(folder: str | Path) -> FinishedRun:
     """
     run = RunDir(Path(folder))
     config, status = from_container(run.read_config()), run.read_status()
-    state = run.mended_state()
+    state = run.verified_state()
     if state is not State.FINISHED:
         raise RunError(f"{run.path} is {state}: expected a finished run; the command that began it continues it")
     try:

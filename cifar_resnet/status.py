@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.table import Row, make_table, read_row
 from cifar_resnet.terminal import make_console

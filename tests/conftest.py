@@ -27,9 +27,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from cifar_resnet.config import FIELDS
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.config import FIELDS
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
 
 # No test depends on time: on a busy machine any example may be slow.
@@ -66,6 +66,35 @@ def run_program(folder: Path, script: str, *arguments: str, **environment: str) 
 def program(tmp_path):
     """Runs one of the project's scripts in `tmp_path`, as from a terminal, and returns the finished process."""
     return functools.partial(run_program, tmp_path)
+
+
+# Matplotlib announces that it builds its font cache if that takes five seconds; here it does so at once.
+SLOW_FONTS = """
+import threading
+class Timer(threading.Timer):
+    def __init__(self, seconds, call):
+        super().__init__(0, call)
+    def start(self):
+        self.function()
+    def cancel(self):
+        pass
+threading.Timer = Timer
+"""
+
+
+@pytest.fixture
+def without_font_cache(program, tmp_path):
+    """Runs a script as `program` does, where Matplotlib has no font cache yet and takes long to build it."""
+
+    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "slow").mkdir()
+        (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW_FONTS)
+        path = os.pathsep.join([str(tmp_path / "slow"), str(REPO_ROOT)])
+        done = program(script, *arguments, PYTHONPATH=path, MPLCONFIGDIR=str(tmp_path / "matplotlib"))
+        assert list((tmp_path / "matplotlib").glob("fontlist-*")), "Matplotlib built no font cache"
+        return done
+
+    return run
 
 
 def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:

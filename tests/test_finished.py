@@ -13,7 +13,7 @@ import torch
 import cifar_resnet
 from cifar_resnet import evaluate
 from cifar_resnet.errors import DataError, RunError
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training.data import normalise
 from tests.conftest import TINY, compose_run, work
 
@@ -38,7 +38,7 @@ def test_predictions_are_those_of_the_final_test_error(run):
 def test_a_run_with_damaged_predictions_is_mended(run):
     whole = run.predictions.read_bytes()
     run.predictions.write_bytes(whole[:-20])
-    assert run.mended_state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
     assert work(run).returncode == 0
     assert run.predictions.read_bytes() == whole
 
@@ -87,10 +87,10 @@ def test_a_run_from_before_there_were_predictions_gets_them(run, capsys):
     whole = run.predictions.read_bytes()
     run.predictions.unlink()
     run.update_status(predictions_digest=None)
-    assert run.mended_state() is State.FINISHED
+    assert run.verified_state() is State.FINISHED
     assert evaluate.main([str(run.path)]) == 0
     assert run.predictions.read_bytes() == whole
-    assert run.mended_state() is State.FINISHED
+    assert run.verified_state() is State.FINISHED
 
 
 def test_an_error_that_differs_is_said_with_exit_code_1(run, capsys):

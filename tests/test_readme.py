@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.reference import PUBLISHED
+from cifar_resnet.run.defaults import REPO_ROOT
 
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")
 # Code, links' targets and versions are no figures.

@@ -11,11 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_resnet import later_keys, locks
-from cifar_resnet.defaults import overridden
 from cifar_resnet.errors import BusyError, RunError
-from cifar_resnet.identity import MAX_NAME, config_hash, identity, run_name
-from cifar_resnet.run_dir import RunDir, State, write_atomically
+from cifar_resnet.run import later_keys, locks
+from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.identity import MAX_NAME, config_hash, identity, run_name
 
 VALID = re.compile(r"[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+")
 rates = st.floats(1e-12, 1e12)
@@ -152,7 +153,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_status_is_merged_and_pending_before_the_run_begins(tmp_path):
     run = RunDir(tmp_path)
-    assert run.state() is State.PENDING
+    assert run.verified_state() is State.PENDING
     run.update_status(state=State.FAILED, reason="disk full")
     run.update_status(threads=2)
     status = run.read_status()
@@ -169,7 +170,7 @@ def test_a_run_that_ends_while_it_is_asked_is_not_interrupted(tmp_path, monkeypa
         return False
 
     monkeypatch.setattr(RunDir, "is_locked", ends)
-    assert run.state() is State.FINISHED
+    assert run.verified_state() is State.FINISHED
 
 
 @pytest.mark.parametrize("kind", ["flock", "soft"])
@@ -177,12 +178,12 @@ def test_running_with_nobody_at_it_is_interrupted(tmp_path, monkeypatch, kind):
     monkeypatch.setenv(locks.VARIABLE, kind)
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING)
-    assert run.state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
     holder = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from cifar_resnet.run_dir import RunDir\n"
+            "import sys; from pathlib import Path; from cifar_resnet.run.folder import RunDir\n"
             "with RunDir(Path(sys.argv[1])).lock(): print('held', flush=True); sys.stdin.read()",
             str(tmp_path),
         ],
@@ -190,12 +191,12 @@ def test_running_with_nobody_at_it_is_interrupted(tmp_path, monkeypatch, kind):
         stdout=subprocess.PIPE,
     )
     assert holder.stdout.readline() == b"held\n"
-    assert run.state() is State.RUNNING
+    assert run.verified_state() is State.RUNNING
     with pytest.raises(BusyError, match="another process"), run.lock():
         pass
     holder.kill()
     holder.communicate()
-    assert run.state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
 
 
 def test_a_soft_lock_of_another_machine_stands_until_it_is_broken(tmp_path, monkeypatch):
@@ -203,9 +204,9 @@ def test_a_soft_lock_of_another_machine_stands_until_it_is_broken(tmp_path, monk
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING)
     locks.file_of(tmp_path).write_text("1\nanother-machine\n")
-    assert run.state() is State.RUNNING
+    assert run.verified_state() is State.RUNNING
     locks.break_soft(tmp_path)
-    assert run.state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
 
 
 @pytest.mark.parametrize(

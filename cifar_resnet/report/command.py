@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
 
 if TYPE_CHECKING:
     from cifar_resnet.report.load import Runs
@@ -130,7 +130,7 @@ def _render(table: Table, name: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def _progress() -> AbstractContextManager[Step]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cifar_resnet.report import texts
 from cifar_resnet.report.load import NAMES, Runs
-from cifar_resnet.run_dir import RunDir, write_atomically
+from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.folder import RunDir
 
 
 def write(runs: Runs, path: Path) -> None:

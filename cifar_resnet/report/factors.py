@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cifar_resnet.defaults import RECIPE, overridden, with_defaults
-from cifar_resnet.identity import identity
+from cifar_resnet.run.defaults import RECIPE, overridden, with_defaults
+from cifar_resnet.run.identity import identity
 
 # What every table shows anyway, and what names a run.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}

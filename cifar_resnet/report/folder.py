@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_resnet.identity import config_hash
 from cifar_resnet.report import factors, texts
-from cifar_resnet.run_dir import RunDir, State, digest
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import config_hash
 
 
 @dataclass
@@ -42,21 +42,6 @@ def read(run: RunDir) -> Record:
     )
 
 
-def _state(run: RunDir, status: dict[str, Any]) -> tuple[str, str | None]:
-    """The state, and its reason where there is one."""
-    state, reason = str(status["state"]), status.get("reason")
-    known = status.get("metrics_digest")
-    if state == State.FINISHED.value and known is not None and known != digest(run.metrics):
-        # As a sweep takes it: it would train the run's end again.
-        return State.INTERRUPTED.value, "its metrics.csv is not the one that it finished with"
-    try:
-        # Only of a run that says it is running must the lock be asked.
-        return run.state().value if state == State.RUNNING.value else state, reason
-    except OSError:
-        # On a disk that can't be written to, nobody can ask for the lock.
-        return state, reason
-
-
 def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
     """What trained a run, the last sitting last: commit, device, threads, and the versions of PyTorch and Python."""
     made = []
@@ -86,7 +71,7 @@ def short_commit(commit: str | None) -> str | None:
 
 def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     data, (*earlier, made_by) = status.get("data") or {}, makers(status)
-    state, reason = _state(run, status)
+    state, reason = run.verify()
     return {
         "data": str(config["data"]["name"]),
         "kind": str(config["data"]["kind"]),
@@ -94,7 +79,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "depth": int(config["depth"]),
         "setting": "",
         "seed": int(config["seed"]),
-        "state": state,
+        "state": state.value,
         "reason": reason,
         "parameters": status.get("parameters"),
         "seconds": status.get("seconds"),

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifar_resnet import columns, defaults
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import factors, folder, predictions, texts
 from cifar_resnet.report.folder import Record
 from cifar_resnet.report.groups import Group, Key, collect
 from cifar_resnet.report.predictions import Confusion
 from cifar_resnet.report.where import Where
-from cifar_resnet.run_dir import RunDir, State, find_runs
+from cifar_resnet.run import columns, defaults
+from cifar_resnet.run.folder import RunDir, State, find_runs
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")

@@ -14,7 +14,7 @@ from cifar_resnet.report import tables
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
 from cifar_resnet.report.tables import escape as escapes
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
 from cifar_resnet.terminal import make_console
 
 # An ablation of more settings than a screen holds is read in the files.
@@ -75,4 +75,4 @@ def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Seq
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)

@@ -13,7 +13,8 @@ import pandas as pd
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import texts
-from cifar_resnet.run_dir import RunDir, digest
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir
 
 Array = np.ndarray[Any, Any]
 # Of more depths of a model than this, the shallowest, the middle and the deepest are shown.

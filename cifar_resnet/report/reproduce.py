@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cifar_resnet.defaults import folder_name, overridden, recipe
-from cifar_resnet.identity import flatten
 from cifar_resnet.report.factors import in_words
+from cifar_resnet.run.defaults import folder_name, overridden, recipe
+from cifar_resnet.run.identity import flatten
 
 _OUT = "outputs"
 # What is merged into lists first, and what is said first.

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from cifar_resnet.config import FIELDS, unknown_key
-from cifar_resnet.defaults import with_defaults
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.report.factors import in_words, sort_key
+from cifar_resnet.run.config import FIELDS, unknown_key
+from cifar_resnet.run.defaults import with_defaults
 
 # What the command line of train.py calls by its group's name.
 _SHORT = {"model": "model.name", "data": "data.name"}

@@ -20,7 +20,7 @@ from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.errors import BusyError, RunError
-from cifar_resnet.run_dir import JOB_VARIABLE, RunDir, State
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State
 from cifar_resnet.sweep import queue
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import train, worker_config
@@ -65,13 +65,13 @@ class Allocation:
         with ThreadPoolExecutor(at_a_time, initializer=_block, initargs=(_NEAR_THE_END,)) as pool:
             list(pool.map(bring, runs))
         folders = [RunDir(run.folder) for run in runs]
-        unfinished = [folder for folder in folders if folder.mended_state().is_open]
+        unfinished = [folder for folder in folders if folder.verified_state().is_open]
         stopped = control.stops()
         control.end()
         # After `scancel`, a requeue or a preemption the job ends in any case, and Slurm knows whether it comes back.
         if stopped and unfinished and callable(queue_again) and queue.job_state(job) == "RUNNING":
             _queue_again(unfinished, queue_again)
-        return [folder.mended_state().value for folder in folders]
+        return [folder.verified_state().value for folder in folders]
 
     def checkpoint(self, runs: Sequence[Assignment]) -> DelayedSubmission:
         """What submitit has the job do when it is queued again: the same; the folders know how far they are."""
@@ -92,7 +92,7 @@ def mark_queued(run: Assignment, job: str) -> None:
 def _is_known(run: RunDir, job: str, values: Mapping[str, Any]) -> bool:
     """Whether the run's folder tells of the job already, or of an end that nothing comes after."""
     with contextlib.suppress(RunError):
-        return run.read_status().get("job") == job or run.mended_state(values) in (State.FINISHED, State.DIVERGED)
+        return run.read_status().get("job") == job or run.verified_state(values) in (State.FINISHED, State.DIVERGED)
     return False
 
 

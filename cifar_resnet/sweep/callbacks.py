@@ -15,11 +15,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.config import Config
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
 from cifar_resnet.image_classes import list_classes
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.config import Config
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
 from cifar_resnet.sweep.live import LiveTable
@@ -138,7 +138,7 @@ class Plan(Callback):
     def _all_finished(self) -> bool:
         # Another sweep that adds diagnostics may have taken up what this one has finished.
         ended = (State.FINISHED, State.RUNNING)
-        return all(run.has_results() and run.state() in ended for run in self.runs)
+        return all(run.has_results() and run.recorded_state() in ended for run in self.runs)
 
     def _render(self, console: Console, control: Control) -> RenderableType:
         table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)
@@ -160,7 +160,7 @@ def _check_images(configs: dict[RunDir, Config]) -> None:
         str(config.data.root)
         for run, config in configs.items()
         if config.data.kind == "image_folder"
-        and launch.why_left(run, run.mended_state(), config.runtime.retry_failed) is None
+        and launch.why_left(run, run.verified_state(), config.runtime.retry_failed) is None
     }
     for root in sorted(roots):
         list_classes(Path(root).expanduser())
@@ -178,7 +178,7 @@ def _print_standing(
 ) -> None:
     """What this command will do with which run; `attached` has those that are with a cluster's job."""
     runs = list(planned)
-    states = {run.path: run.mended_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
+    states = {run.path: run.verified_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
     looked_into = {run.path for run in runs if launch.lacks_diagnostics_alone(run, states[run.path])}
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
@@ -213,5 +213,5 @@ def _await_others(control: Control) -> None:
             print(f"waiting for {run.path}, which another process trains", flush=True)
         while run.is_locked() and not control.stops():
             time.sleep(_WAIT_SECONDS)
-        if run.mended_state(values) in (State.PENDING, State.INTERRUPTED) and not control.stops():
+        if run.verified_state(values) in (State.PENDING, State.INTERRUPTED) and not control.stops():
             launch.train(run, values, control, index)

@@ -11,11 +11,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from cifar_resnet import later_keys
-from cifar_resnet.config import Config, from_container
 from cifar_resnet.devices import count_gpus, require_tensorboard
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run import later_keys
+from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep import slurm
 from cifar_resnet.sweep.resolvers import plain_config
 

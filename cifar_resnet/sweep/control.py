@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.folder import RunDir
 
 _VARIABLE = "CIFAR_RESNET_SWEEP"
 STOPPING = "stopping: each run writes its checkpoint and ends (Ctrl-C again: now)"

@@ -15,10 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.devices import Gpu, count_cores, visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
-from cifar_resnet.run_dir import RunDir, State, now
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, State, now
 from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.resolvers import plain_config
@@ -61,7 +61,7 @@ def objective(run: RunDir) -> float | None:
     None where there is none: the run isn't finished, has failed, or holds nothing out. A run that diverged has the
     worst, so that a search leaves the values that do it.
     """
-    state = run.mended_state()
+    state = run.verified_state()
     if state is State.DIVERGED:
         return WORST
     error = run.read_status()["outcome"].get("val_error") if state is State.FINISHED else None
@@ -110,7 +110,7 @@ def train(run: RunDir, values: dict[str, Any], control: Control | None, index: i
 
 def _pass_over(run: RunDir, values: dict[str, Any], control: Control | None, index: int, patience: float) -> int | None:
     """The exit code of a run that is finished, left or busy, which is said; None where it is to be trained."""
-    left = why_left(run, run.mended_state(values), values["runtime"]["retry_failed"])
+    left = why_left(run, run.verified_state(values), values["runtime"]["retry_failed"])
     if left is not None:
         _say(run, left, control, index)
         return ExitCode.FINISHED
@@ -159,8 +159,8 @@ def why_left(run: RunDir, state: State, retry_failed: bool) -> str | None:
 
 
 def lacks_diagnostics_alone(run: RunDir, state: State) -> bool:
-    """Whether a run in this state, as `mended_state` gives it for the config asked for, has no step left to train."""
-    return state is State.INTERRUPTED and run.mended_state() is State.FINISHED
+    """Whether a run in this state, as `verified_state` gives it for the config asked for, has no step left to train."""
+    return state is State.INTERRUPTED and run.verified_state() is State.FINISHED
 
 
 def _busy(run: RunDir, values: dict[str, Any], control: Control | None, index: int) -> int:
@@ -199,7 +199,7 @@ def _run_worker(
     run: RunDir, values: dict[str, Any], control: Control | None, index: int, slot: slots.Slot | None
 ) -> int:
     """Starts the worker and waits for it; in a sweep what it says goes to run.log alone."""
-    state = run.mended_state(values)
+    state = run.verified_state(values)
     begun = state not in (State.PENDING, State.QUEUED) or run.checkpoint.exists()
     goes_on = f"finished before; {ADDED}" if lacks_diagnostics_alone(run, state) else f"{state} before; continues"
     _say(run, goes_on if begun else "started", control, index)
@@ -256,7 +256,7 @@ def _note_death(run: RunDir, code: int, control: Control | None) -> int:
     Returns the exit code that the run's end deserves: a worker that is killed while it takes down what it used, after
     it has written its results, has finished its run.
     """
-    ended = run.mended_state()
+    ended = run.verified_state()
     if ended is State.FINISHED:
         return ExitCode.FINISHED
     said = not ended.is_open or ended is State.RUNNING
@@ -286,7 +286,7 @@ def _ending(run: RunDir) -> str:
         watched = "val" if "val_error" in status["outcome"] else "test"
         named = {"val": "validation", "test": "test"}[watched]
         return f"finished: final {named} error {status['outcome'][f'{watched}_error']:.2f} %, {status['seconds']:.0f} s"
-    return f"{run.mended_state()}: {status.get('reason')}"
+    return f"{run.verified_state()}: {status.get('reason')}"
 
 
 def _say(run: RunDir, text: str, control: Control | None, index: int) -> None:

@@ -8,8 +8,8 @@ import shlex
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from cifar_resnet.config import FIELDS, describe, unknown_key
 from cifar_resnet.errors import CifarResnetError
+from cifar_resnet.run.config import FIELDS, describe, unknown_key
 
 _GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; it names no group
 _FLAGS = "Only one of --"  # for `-m --cfg job`

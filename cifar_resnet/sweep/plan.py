@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cifar_resnet.config import Config
 from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.config import Config
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.launch import worker_config, worker_environment
 from cifar_resnet.sweep.table import count_runs, duration, read_row
 from cifar_resnet.terminal import make_console

@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from cifar_resnet.run_dir import State
+from cifar_resnet.run.folder import State
 
 # Ends that are nobody's fault: the same command goes on from the checkpoint.
 _INTERRUPTED = {

@@ -9,10 +9,10 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from cifar_resnet.config import Config
-from cifar_resnet.defaults import REPO_ROOT, overridden
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.identity import run_name
+from cifar_resnet.run.config import Config
+from cifar_resnet.run.defaults import REPO_ROOT, overridden
+from cifar_resnet.run.identity import run_name
 
 
 def register() -> None:

@@ -23,10 +23,10 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from cifar_resnet import locks
 from cifar_resnet.errors import BusyError, ConfigError, RunError
-from cifar_resnet.identity import config_hash
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run import locks
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.sweep import compose
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import WORST

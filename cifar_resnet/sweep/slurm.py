@@ -19,10 +19,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cifar_resnet import locks
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import BusyError, ConfigError, RunError
-from cifar_resnet.run_dir import PARENT_GONE, RunDir, State, now
+from cifar_resnet.run import locks
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import PARENT_GONE, RunDir, State, now
 from cifar_resnet.sweep import queue
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import objective, why_left
@@ -97,7 +97,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
     wanted = {
         run.path: Assignment(run.path, values, number)
         for number, (run, values) in enumerate(zip(runs, map(plain_config, configs), strict=True), first)
-        if why_left(run, run.mended_state(values), values["runtime"]["retry_failed"]) is None
+        if why_left(run, run.verified_state(values), values["runtime"]["retry_failed"]) is None
     }
     others = attached(runs)
     new = [item for path, item in wanted.items() if path not in others and not RunDir(path).is_locked()]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.folder import RunDir, State
 
 # Rows of these states come first where there is no room for all.
 _URGENT = (
@@ -76,7 +76,7 @@ class Row:
 def read_row(run: RunDir, depth: int | None = None) -> Row:
     """The row of a run; an unreadable run.json is its reason."""
     try:
-        status, state = run.read_status(), run.state()
+        status, state = run.read_status(), run.recorded_state()
     except RunError as error:
         return Row(run, State.INTERRUPTED, reason=str(error), depth=depth)
     progress = status.get("progress", {})

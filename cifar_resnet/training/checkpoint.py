@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run_dir import RunDir, write_atomically
+from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.folder import RunDir
 
 FORMAT = 2
 _CHECKSUM = 32

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cifar_resnet import __version__
-from cifar_resnet.config import Config
+from cifar_resnet.run.config import Config
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import Training
 from cifar_resnet.training.models import count_parameters

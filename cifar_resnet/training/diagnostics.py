@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cifar_resnet import columns
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run import columns
+from cifar_resnet.run.files import write_text
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.metrics import Row
 from cifar_resnet.training.models import Network, PreActBlock, ResidualBlock
@@ -146,4 +146,4 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({name: "" if value != value else value for name, value in row.items()})
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

@@ -5,57 +5,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cifar_resnet.config import Config
 from cifar_resnet.errors import RunError
+from cifar_resnet.run.config import Config
+from cifar_resnet.training import random_state
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
+from cifar_resnet.training.graph import StepGraphs, StepInputs
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
 from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
+from cifar_resnet.training.sums import Sums
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
 
 class Diverged(RunError):
     """The training loss is no longer a finite number."""
-
-
-@dataclass
-class Sums:
-    """The running sums of one epoch: loss × images, wrong predictions (both on the device), images, seconds."""
-
-    loss: Tensor
-    wrong: Tensor
-    images: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> Sums:
-        """Nothing summed yet."""
-        return cls(
-            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.int64, device=device)
-        )
-
-    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
-        """Adds a batch, without waiting for the device; returns its number of wrong predictions."""
-        wrong = (logits.argmax(1) != labels).sum()
-        self.loss += loss.detach().double() * len(labels)
-        self.wrong += wrong
-        self.images += len(labels)
-        return wrong
-
-    def means(self) -> tuple[float, float]:
-        """Mean loss and error in percent."""
-        return self.loss.item() / self.images, 100.0 * self.wrong.item() / self.images
 
 
 def network_of(config: Config, channels: int, classes: int) -> Network:
@@ -99,7 +72,7 @@ class Training:
         steps_per_epoch = count_steps(len(self.train.labels), optim.batch_size)
         self.schedule = Schedule.of(optim, steps_per_epoch)
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
-        self.warmup.error = self.warmup.error.to(device)
+        self.warmup.to(device)
         self.forward = compiled(self.network, device) if config.runtime.compile else self.network
         # Reading a number from a GPU stops it until all that was asked of it is done.
         self.reads_are_free = device.type == "cpu"
@@ -108,6 +81,13 @@ class Training:
         self.history: list[Row] = []
         self.diagnostics: list[Row] = []
         self._clock = time.perf_counter()
+        self._inputs = StepInputs.of(len(self.train.labels), device)
+        self._graphs: StepGraphs | None = None
+
+    @property
+    def uses_graphs(self) -> bool:
+        """Whether each step is a CUDA graph."""
+        return self.device.type == "cuda" and self.config.runtime.kernels != "eager"
 
     @property
     def finished(self) -> bool:
@@ -131,8 +111,9 @@ class Training:
         Raises:
             Diverged: the loss is not finite.
         """
-        draws = draw_epoch(len(self.train.labels), self.config.seed, self.epoch, self.config.data.augment)
-        draws = Draws(*(values.to(self.device) for values in (draws.permutation, draws.offsets, draws.flips)))
+        draws = self._inputs.take(
+            draw_epoch(len(self.train.labels), self.config.seed, self.epoch, self.config.data.augment)
+        )
         end = self.schedule.epoch_end(self.step)
         self.network.train()
         self._clock = time.perf_counter()
@@ -159,33 +140,77 @@ class Training:
         """One step; returns the warm-up's factor of its learning rate."""
         size = self.config.optim.batch_size
         position = self.step % self.schedule.steps_per_epoch * size
-        chosen = slice(position, position + size)
-        index = draws.permutation[chosen]
-        images, labels = self.train.images[index], self.train.labels[index]
-        if self.config.data.augment:
-            images = crop_and_flip(images, draws.offsets[chosen], draws.flips[chosen])
-
+        batch = draws.part(slice(position, position + size))
         factor = self.warmup.factor
-        lr = self.schedule.lr_at(self.step) * factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        if self.uses_graphs:
+            self._replay(position, len(batch.permutation), factor)
+        else:
+            self._set_lr(self.schedule.lr_at(self.step) * factor)
+            self._learn(batch)
+        self.warmup.advance()
+        self.step += 1
+        return factor
+
+    def _learn(self, batch: Draws) -> None:
+        """Forward and backward pass and update on the images of `batch`."""
+        images, labels = self.train.images[batch.permutation], self.train.labels[batch.permutation]
+        if self.config.data.augment:
+            images = crop_and_flip(images, batch.offsets, batch.flips)
         with self._autocast():
             logits = self.forward(normalise(images, self.mean, self.std))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-
         wrong = self.sums.add(logits, labels, loss)
-        self.warmup.advance(100.0 * wrong / len(labels) if self.warmup.watches_error else None)
-        self.step += 1
-        return factor
+        self.warmup.observe(100.0 * wrong / len(labels))
+
+    def _set_lr(self, lr: float | Tensor) -> None:
+        """The learning rate of the next step; on a GPU in a tensor that stays in place, as a graph needs it."""
+        for group in self.optimizer.param_groups:
+            if self.device.type == "cpu":
+                group["lr"] = lr
+            else:
+                group["lr"] = self._inputs.lr.copy_(lr) if isinstance(lr, Tensor) else self._inputs.lr.fill_(lr)
+
+    def _replay(self, position: int, size: int, factor: float | Tensor) -> None:
+        """One step as a CUDA graph."""
+        if self._graphs is None:
+            self._graphs = StepGraphs(self._learn_in_place, self._changing(), self.network)
+        self._inputs.begin.fill_(position)
+        self._inputs.base_lr.fill_(self.schedule.lr_at(self.step) * (factor if isinstance(factor, float) else 1.0))
+        images = self.sums.images
+        # A step of the warm-up that watches the error is another one.
+        self._graphs.replay(size, self.warmup.watches_error)
+        # What the host counts: a replay runs none of its code, and a capture runs it several times.
+        self.sums.images = images + size
+
+    def _learn_in_place(self, size: int) -> None:
+        """A step that reads all that changes from one to the next off tensors that stay in place."""
+        inputs, factor = self._inputs, self.warmup.factor
+        self._set_lr(inputs.base_lr * factor if isinstance(factor, Tensor) else inputs.base_lr)
+        self._learn(inputs.draws.at(inputs.begin + inputs.numbers[:size]))
+
+    def _changing(self) -> list[Tensor]:
+        """All tensors that a step changes and that outlast it."""
+        for parameter in self.network.parameters():
+            # As SGD makes them at its first step, which is what a capture would otherwise be taken for.
+            if self.config.optim.momentum > 0:
+                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+        buffers = [buffer for name, buffer in self.network.named_buffers() if not name.endswith("num_batches_tracked")]
+        momenta = [value for state in self.optimizer.state.values() for value in state.values() if value is not None]
+        parameters = [parameter.detach() for parameter in self.network.parameters()]
+        return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._inputs.lr]
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+        # Each weight is used once a pass, so that a cache of cast weights brings nothing, and a graph must have none.
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False
+        )
 
     def _end_epoch(self, lr: float) -> None:
         self._count_seconds()
+        self._settle()
         train_loss, train_error = self.sums.means()
         row: Row = {
             "epoch": len(self.history) + 1,
@@ -203,7 +228,7 @@ class Training:
                 row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
         self.history.append(rounded(row))
-        self.sums = Sums.zero(self.device)
+        self.sums.set(Sums.zero(self.device))
         self.diagnose()
 
     def diagnose(self) -> None:
@@ -213,7 +238,8 @@ class Training:
         due = (epoch % wanted.every == 0 or self.finished) and self.sums.images == 0
         if wanted.enabled and due and not measured:
             images, labels = choose_batch(self.train)
-            rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
+            with random_state.unchanged(self.device):
+                rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
             self.diagnostics += [{"epoch": epoch, "step": self.step, **row} for row in rows]
 
     @torch.inference_mode()
@@ -248,10 +274,15 @@ class Training:
             images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
             yield normalise(images, self.mean, self.std), labels
 
+    def _settle(self) -> None:
+        if self._graphs is not None:
+            self._graphs.settle()
+
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs to go on as if nothing had happened, at any step of an epoch."""
         if self.sums.images > 0:
             self._count_seconds()
+        self._settle()
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -260,6 +291,7 @@ class Training:
             "sums": vars(self.sums),
             "history": self.history,
             "diagnostics": self.diagnostics,
+            "random": random_state.capture(self.device),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -271,9 +303,12 @@ class Training:
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self._graphs = None  # they know the momenta by the place of those before
             self.warmup.load(state["warmup"])
-            self.sums = Sums(**state["sums"])
+            self.sums.set(Sums(**state["sums"]))
             self.step, self.history = int(state["step"]), list(state["history"])
+            # Checkpoints made before networks could draw random numbers have none.
+            random_state.restore(self.device, state.get("random", {}))
             # Without any in the checkpoint, those of the initialisation, measured just now, are kept.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

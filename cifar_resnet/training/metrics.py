@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
 
 Row = dict[str, Any]
 
@@ -54,4 +54,4 @@ def write(path: Path, history: Sequence[Row], holdout: bool) -> None:
     writer = csv.DictWriter(text, columns(holdout), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

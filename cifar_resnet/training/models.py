@@ -28,9 +28,14 @@ A and B are the shortcuts where the shape changes: A subsamples and pads with ze
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from cifar_resnet.architectures import ARCHITECTURES
 
 SMALL_STD = 0.01
 
@@ -41,8 +46,12 @@ def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 def make_norm(norm: str, channels: int) -> nn.Module:
-    """Batch normalisation, or nothing in its place."""
-    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+    """Batch normalization, or nothing in its place."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "none":
+        return nn.Identity()
+    raise ValueError(f"norm {norm!r}: expected batch or none")
 
 
 class ShortcutA(nn.Module):
@@ -59,25 +68,38 @@ class ShortcutA(nn.Module):
         return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.new_channels))
 
 
-def make_shortcut(option: str, channels_in: int, channels_out: int, stride: int, norm: str) -> nn.Module:
-    """The identity where the shape stays; option A or B where it changes, B with `norm` behind it."""
-    if channels_in == channels_out and stride == 1:
-        return nn.Identity()
-    if option == "A":
-        return ShortcutA(channels_in, channels_out, stride)
-    projection = nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
-    return nn.Sequential(projection, nn.BatchNorm2d(channels_out)) if norm == "batch" else projection
+@dataclass(frozen=True)
+class BlockSpec:
+    """What a block is built from.
+
+    Attributes:
+        channels_in, channels_out: of its input and output maps.
+        stride: 2 where the block halves the maps.
+        norm: batch or none.
+        shortcut: option of the shortcut where the shape changes, A or B.
+        first: whether it is the network's first block.
+    """
+
+    channels_in: int
+    channels_out: int
+    stride: int
+    norm: str
+    shortcut: str
+    first: bool
 
 
 class PlainBlock(nn.Module):
     """conv–BN–ReLU twice."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str) -> None:
+    preactivated = False
+    """Whether the block normalizes and activates its own input; the network's last output is then left to do."""
+
+    def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
-        self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.bn1 = make_norm(norm, channels_out)
-        self.conv2 = conv3x3(channels_out, channels_out)
-        self.bn2 = make_norm(norm, channels_out)
+        self.conv1 = conv3x3(spec.channels_in, spec.channels_out, spec.stride)
+        self.bn1 = make_norm(spec.norm, spec.channels_out)
+        self.conv2 = conv3x3(spec.channels_out, spec.channels_out)
+        self.bn2 = make_norm(spec.norm, spec.channels_out)
 
     def branch(self, x: Tensor) -> Tensor:
         """conv–BN–ReLU–conv–BN."""
@@ -92,12 +114,24 @@ class PlainBlock(nn.Module):
         return F.relu(self.branch(x), inplace=True)
 
 
+def make_shortcut(spec: BlockSpec, norm: str) -> nn.Module:
+    """The identity where the shape stays; option A or B where it changes, B followed by `norm`."""
+    if spec.channels_in == spec.channels_out and spec.stride == 1:
+        return nn.Identity()
+    if spec.shortcut == "A":
+        return ShortcutA(spec.channels_in, spec.channels_out, spec.stride)
+    if spec.shortcut == "B":
+        projection = nn.Conv2d(spec.channels_in, spec.channels_out, 1, stride=spec.stride, bias=False)
+        return nn.Sequential(projection, nn.BatchNorm2d(spec.channels_out)) if norm == "batch" else projection
+    raise ValueError(f"shortcut {spec.shortcut!r}: expected A or B")
+
+
 class ResidualBlock(PlainBlock):
     """The plain block with a shortcut around it, added before the last ReLU (2015, figure 2)."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str, option: str) -> None:
-        super().__init__(channels_in, channels_out, stride, norm)
-        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm)
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__(spec)
+        self.shortcut = make_shortcut(spec, spec.norm)
 
     def last_weight(self) -> Tensor:
         """What the branch's output is proportional to, its shift aside: the last batch norm's scale."""
@@ -114,14 +148,16 @@ class PreActBlock(nn.Module):
     The network's first block shares its first activation with its shortcut, as the 2016 paper's appendix says.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, norm: str, option: str, first: bool) -> None:
+    preactivated = True
+
+    def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
-        self.first, self.normalised = first, norm == "batch"
-        self.bn1 = make_norm(norm, channels_in)
-        self.conv1 = conv3x3(channels_in, channels_out, stride)
-        self.bn2 = make_norm(norm, channels_out)
-        self.conv2 = conv3x3(channels_out, channels_out)
-        self.shortcut = make_shortcut(option, channels_in, channels_out, stride, norm="none")
+        self.first, self.normalized = spec.first, spec.norm == "batch"
+        self.bn1 = make_norm(spec.norm, spec.channels_in)
+        self.conv1 = conv3x3(spec.channels_in, spec.channels_out, spec.stride)
+        self.bn2 = make_norm(spec.norm, spec.channels_out)
+        self.conv2 = conv3x3(spec.channels_out, spec.channels_out)
+        self.shortcut = make_shortcut(spec, norm="none")
 
     def last_weight(self) -> Tensor:
         """What the branch's output is proportional to: the last convolution, behind which nothing stands."""
@@ -130,7 +166,7 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
         # Without batch norm this is x itself, which the shortcut needs as it is.
-        activated = F.relu(self.bn1(x), inplace=self.normalised)
+        activated = F.relu(self.bn1(x), inplace=self.normalized)
         out: Tensor = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out), inplace=True))
         return out.add_(self.shortcut(activated if self.first else x))
@@ -143,6 +179,7 @@ class Network(nn.Module):
         self, name: str, depth: int, shortcut: str, width: int, channels: int, classes: int, norm: str = "batch"
     ) -> None:
         super().__init__()
+        block_class = block_named(name)
         n = (depth - 2) // 6
         self.conv1 = conv3x3(channels, width)
         blocks: list[nn.Module] = []
@@ -150,10 +187,11 @@ class Network(nn.Module):
         for stage, channels_out in enumerate((width, 2 * width, 4 * width)):
             for index in range(n):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(_block(name, channels_in, channels_out, stride, norm, shortcut, first=not blocks))
+                spec = BlockSpec(channels_in, channels_out, stride, norm, shortcut, first=not blocks)
+                blocks.append(block_class(spec))
                 channels_in = channels_out
         # In a pre-activation network the blocks bring their own BN–ReLU, and one more stands before pooling.
-        self.preact = name == "preact"
+        self.preact = block_class.preactivated
         self.bn = make_norm(norm, channels_in if self.preact else width)
         self.blocks = nn.Sequential(*blocks)
         self.linear = nn.Linear(channels_in, classes)
@@ -175,8 +213,8 @@ class Network(nn.Module):
             nn.init.normal_(self.linear.weight, std=SMALL_STD)
         if zero_init_residual:
             for block in self.blocks:
-                assert isinstance(block, ResidualBlock | PreActBlock)
-                nn.init.zeros_(block.last_weight())
+                last: Any = block
+                nn.init.zeros_(last.last_weight())
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, channels, H, W) → logits (B, classes)."""
@@ -190,14 +228,9 @@ class Network(nn.Module):
         return logits
 
 
-def _block(
-    name: str, channels_in: int, channels_out: int, stride: int, norm: str, option: str, first: bool
-) -> nn.Module:
-    if name == "plain":
-        return PlainBlock(channels_in, channels_out, stride, norm)
-    if name == "resnet":
-        return ResidualBlock(channels_in, channels_out, stride, norm, option)
-    return PreActBlock(channels_in, channels_out, stride, norm, option, first)
+def block_named(name: str) -> Any:
+    """The class of a model's blocks, which is built from a `BlockSpec`."""
+    return globals()[ARCHITECTURES[name].block]
 
 
 def build_network(
@@ -214,7 +247,7 @@ def build_network(
     """A freshly initialised network in channels_last memory format, out of torch's global random state.
 
     Args:
-        name: plain, resnet or preact.
+        name: a key of `ARCHITECTURES`.
         depth: 6n+2 with n ≥ 1.
         shortcut: A or B; without effect on plain networks.
         width: filters of the first stage.
@@ -227,8 +260,8 @@ def build_network(
     Raises:
         ValueError: one of these is none of the values named.
     """
-    if name not in ("plain", "resnet", "preact"):
-        raise ValueError(f"model {name!r}: expected plain, resnet or preact")
+    if name not in ARCHITECTURES:
+        raise ValueError(f"model {name!r}: expected one of {', '.join(ARCHITECTURES)}")
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth {depth}: expected 6n+2 with n ≥ 1")
     if shortcut not in ("A", "B"):
@@ -237,7 +270,7 @@ def build_network(
         raise ValueError(f"norm {norm!r}: expected batch or none")
     if init_linear not in ("kaiming", "small"):
         raise ValueError(f"init_linear {init_linear!r}: expected kaiming or small")
-    if zero_init_residual and name == "plain":
+    if zero_init_residual and not ARCHITECTURES[name].has_shortcuts:
         raise ValueError("zero_init_residual: expected a network with shortcuts, without which nothing would be left")
     network = Network(name, depth, shortcut, width, channels, classes, norm)
     network.initialise(init_linear, zero_init_residual)

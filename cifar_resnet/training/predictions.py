@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
 
 COLUMNS = ("index", "label", "prediction", "probability")
 
@@ -39,4 +39,4 @@ def write(path: Path, predictions: Predictions) -> None:
     columns = predictions.label.tolist(), predictions.prediction.tolist(), predictions.probability.tolist()
     for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
         writer.writerow((index, label, prediction, f"{probability:.6f}"))
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())

@@ -1,15 +1,15 @@
-"""The learning rate of every step: milestones, and the warm-up of deep networks."""
+"""The learning rate of every step: a schedule out of the registry, and the warm-up of deep networks."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cifar_resnet.config import OptimConfig
+from cifar_resnet.run.config import OptimConfig
+from cifar_resnet.schedules import SCHEDULES, Course
 
 WARMUP_FACTOR = 0.1
 WARMUP_ERROR = 80.0
@@ -27,12 +27,9 @@ def count_steps(images: int, batch_size: int) -> int:
 class Schedule:
     """Steps of the whole run, of an epoch, and the learning rate after warm-up."""
 
+    kind: str
     steps_per_epoch: int
-    total_steps: int
-    lr: float
-    gamma: float
-    milestones: tuple[int, ...]
-    peak_steps: int | None = None  # of one cycle: the steps on the way up; None: the rate goes by milestones
+    course: Course
 
     @classmethod
     def of(cls, optim: OptimConfig, steps_per_epoch: int) -> Schedule:
@@ -41,9 +38,13 @@ class Schedule:
         length = optim.iterations if optim.epochs is None else optim.epochs
         assert length is not None
         milestones = tuple(milestone * unit for milestone in optim.milestones)
-        total = length * unit
-        peak_steps = round(optim.peak * total) if optim.schedule == "onecycle" else None
-        return cls(steps_per_epoch, total, optim.lr, optim.gamma, milestones, peak_steps)
+        course = Course(optim.lr, length * unit, milestones, optim.gamma, optim.peak)
+        return cls(optim.schedule, steps_per_epoch, course)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.course.total
 
     @property
     def epochs(self) -> int:
@@ -52,12 +53,7 @@ class Schedule:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of the step that follows `step` finished ones."""
-        if self.peak_steps is not None:
-            # No step is wasted at a rate of 0, neither the first nor the last.
-            if step < self.peak_steps:
-                return self.lr * (step + 1) / self.peak_steps
-            return self.lr * (self.total_steps - step) / (self.total_steps - self.peak_steps)
-        return self.lr * self.gamma ** bisect_right(self.milestones, step)
+        return SCHEDULES[self.kind].lr_at(self.course, step)
 
     def epoch_end(self, step: int) -> int:
         """The step at which the epoch that `step` lies in ends."""
@@ -76,6 +72,8 @@ class Warmup:
     steps_left: int
     until_error: float | None = None
     error: Tensor = field(default_factory=lambda: torch.tensor(100.0, dtype=torch.float64))  # (), percent
+    # What `factor` can be, on the device of `error`, to where a number would have to be copied at each step.
+    factors: Tensor = field(default_factory=lambda: torch.tensor([1.0, WARMUP_FACTOR]))
 
     @classmethod
     def of(cls, warmup: int | str, depth: int, steps_per_epoch: int) -> Warmup:
@@ -91,19 +89,26 @@ class Warmup:
             return 1.0
         if self.until_error is None:
             return WARMUP_FACTOR
-        return torch.where(self.error < self.until_error, 1.0, WARMUP_FACTOR)
+        return torch.where(self.error < self.until_error, self.factors[0], self.factors[1])
+
+    def to(self, device: torch.device) -> None:
+        """Moves the tensors to a device."""
+        self.error, self.factors = self.error.to(device), self.factors.to(device)
 
     @property
     def watches_error(self) -> bool:
-        """Whether `advance` needs the batch's training error."""
+        """Whether the warm-up may end by the training error, which `observe` then needs."""
         return self.steps_left > 0 and self.until_error is not None
 
-    def advance(self, batch_error: Tensor | None = None) -> None:
-        """Counts one finished step; `batch_error` in percent, (), where `watches_error`."""
-        if self.steps_left > 0 and self.until_error is not None and batch_error is not None:
+    def observe(self, batch_error: Tensor) -> None:
+        """Takes in a batch's training error, (), in percent; in place, as a CUDA graph needs it."""
+        if self.steps_left > 0 and self.until_error is not None:
             # Once below, it stays there: the warm-up doesn't come back.
             running = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
-            self.error = torch.where(self.error < self.until_error, self.error, running)
+            self.error.copy_(torch.where(self.error < self.until_error, self.error, running))
+
+    def advance(self) -> None:
+        """Counts one finished step."""
         self.steps_left = max(0, self.steps_left - 1)
 
     def state(self) -> dict[str, Any]:
@@ -112,4 +117,5 @@ class Warmup:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes up where `state` left off."""
-        self.steps_left, self.error = int(state["steps_left"]), state["error"]
+        self.steps_left = int(state["steps_left"])
+        self.error.copy_(state["error"])

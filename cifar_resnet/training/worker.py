@@ -22,12 +22,13 @@ from typing import Any
 
 import torch
 
-from cifar_resnet import config as schema
-from cifar_resnet.config import Config
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.identity import config_hash
-from cifar_resnet.run_dir import FULL_DISK, JOB_VARIABLE, PARENT_GONE, RunDir, State, digest, now
+from cifar_resnet.run import config as schema
+from cifar_resnet.run.config import Config
+from cifar_resnet.run.files import FULL_DISK, digest
+from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load
@@ -209,7 +210,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     config = schema.from_container(run.read_config())
     begin = time.monotonic()
     with run.lock(timeout=2):
-        if run.mended_state(run.read_config()) is State.FINISHED:
+        if run.verified_state(run.read_config()) is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED
         run.remove_leftovers()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cifar_resnet.identity import run_name
+from cifar_resnet.run.identity import run_name
 from cifar_resnet.training.data import normalise
 from tests.conftest import compose_run
 from tests.every_key import acts

@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_resnet.config import MODELS
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.sweep import launch
-from cifar_resnet.training.models import PlainBlock, PreActBlock, ResidualBlock
+from cifar_resnet.training import models
 from tests.conftest import TINY
 from tests.every_key import acts
 from tests.training.conftest import finish, images_seen
-
-BLOCKS = {"plain": PlainBlock, "resnet": ResidualBlock, "preact": PreActBlock}
 
 
 def convolutions(run, size):
@@ -41,12 +39,14 @@ def test_precision_is_the_outputs(training, overrides):
 
 @acts("model.name", "model=plain")
 def test_name_chooses_the_kind_of_block(training, overrides):
-    assert {type(block) for block in training(*overrides).network.blocks} == {PlainBlock}
+    assert {type(block) for block in training(*overrides).network.blocks} == {models.PlainBlock}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_model_has_blocks_of_its_own_kind(training, name):
-    assert {type(block) for block in training(f"model={name}").network.blocks} == {BLOCKS[name]}
+    assert {type(block) for block in training(f"model={name}").network.blocks} == {
+        getattr(models, ARCHITECTURES[name].block)
+    }
 
 
 @acts("model.shortcut", "model.shortcut=B")

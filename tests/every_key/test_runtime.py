@@ -9,10 +9,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cifar_resnet.config import from_container
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch, plan, slurm
 from cifar_resnet.training import backend, checkpoint, worker
 from tests.conftest import TINY, compose_run, tree, work
@@ -94,6 +94,15 @@ def test_runs_per_gpu_is_the_slots_of_a_gpu(two_gpus, monkeypatch, tmp_path, ove
     monkeypatch.setattr(launch.slots, "wait_for", lambda gpus, runs_per_gpu, *_: asked.append(runs_per_gpu))
     assert train(RunDir(tmp_path / "run"), *overrides) == ExitCode.INTERRUPTED
     assert asked == [3]
+
+
+@acts("runtime.kernels", "runtime.kernels=eager")
+def test_kernels_eager_uses_no_cuda_graphs_on_a_gpu(training, overrides):
+    for words, graphs in (((), True), (overrides, False)):
+        run = training(*words)
+        assert not run.uses_graphs
+        run.device = torch.device("cuda")
+        assert run.uses_graphs is graphs
 
 
 @acts("runtime.compile", "runtime.compile=true")

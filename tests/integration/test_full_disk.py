@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cifar_resnet.run_dir import State, find_runs
+from cifar_resnet.run.folder import State, find_runs
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.integration
@@ -28,11 +28,11 @@ def test_the_run_that_fills_it_fails_in_words_and_continues_when_there_is_room(p
     assert done.returncode == 1, done.stdout + done.stderr
     assert "no space left on device while writing checkpoint.pt" in done.stdout
     assert "Traceback" not in done.stderr
-    assert sorted(run.state().value for run in find_runs([disk])) == ["failed", "finished"]
+    assert sorted(run.verified_state().value for run in find_runs([disk])) == ["failed", "finished"]
     subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
     done = program(*command)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {run.state() for run in find_runs([disk])} == {State.FINISHED}
+    assert {run.verified_state() for run in find_runs([disk])} == {State.FINISHED}
 
 
 def test_a_read_only_disk_is_refused_in_one_line(program, disk):

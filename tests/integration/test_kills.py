@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 import torch
 
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import worker
 
 KILLS = int(os.environ.get("KILLS", "9"))
@@ -90,7 +90,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, 
                 continue
         process.join()
         assert process.exitcode == 0, run.log.read_text()
-        assert run.state() is State.FINISHED
+        assert run.verified_state() is State.FINISHED
         assert result(run) == expected
         assert not list(run.path.glob(".*.*"))
         finished += 1

@@ -7,7 +7,8 @@ import functools
 
 import pytest
 
-from cifar_resnet.run_dir import RunDir, digest
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir
 
 HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
 CONFIG = {

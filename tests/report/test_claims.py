@@ -1,11 +1,13 @@
 """Each claim's verdict on made-up runs that speak for it, against it, and for neither."""
 
+import contextlib
 import re
 
 import pytest
 
 from cifar_resnet.report import claims, load
 from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
+from cifar_resnet.run.folder import State
 
 REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
 
@@ -228,3 +230,72 @@ def test_gradients_are_those_of_the_plain_networks_that_degrade(layers, judge):
     claim = judge(6)
     assert claim.verdict == FAILS
     assert re.findall(r"plain-(\d+)[^.]*, (\S+) at initialisation", claim.evidence) == [("56", "1"), ("110", "0.002")]
+
+
+@pytest.fixture
+def wild(make_run):
+    """Runs, of other seeds than the others, that have not finished and whose errors would turn every verdict."""
+    with contextlib.ExitStack() as held:
+
+        def make(model, depth, error):
+            for seed, state in enumerate((state for state in State if state is not State.FINISHED), 10):
+                name = f"{model}-{depth}-{state}"
+                run = make_run(name, [error, error], model=model, depth=depth, seed=seed, state=state, **REAL)
+                if state is State.RUNNING:
+                    held.enter_context(run.lock())
+
+        yield make
+
+
+def test_only_finished_runs_count(network, judge, wild, tmp_path):
+    for model, depth, error in (("plain", 20, 8.4), ("plain", 56, 20.0), ("resnet", 20, 8.3), ("resnet", 56, 7.0)):
+        early = 40.0 if model == "resnet" else 50.0
+        network(model, depth, [error, error + 0.1, error], train=[error, error + 0.1, error], early=early)
+    network("resnet", 110, [6.5, 6.5, 6.6])
+    network("preact", 110, [6.0, 6.1, 6.0])
+    before = [(claim.verdict, claim.evidence) for claim in map(judge, range(1, 5))]
+    assert [verdict for verdict, _ in before] == [HOLDS] * 4
+    for model, depth, error in (("plain", 20, 99.0), ("plain", 56, 0.0), ("resnet", 20, 99.0), ("resnet", 56, 99.0)):
+        wild(model, depth, error)
+    wild("preact", 110, 99.0)
+    wild("plain", 8, 0.0)  # nor do they make a network the shallowest
+    assert len(load.load([tmp_path]).unfinished) == 6 * 6
+    assert [(claim.verdict, claim.evidence) for claim in map(judge, range(1, 5))] == before
+
+
+def test_only_finished_runs_layers_count(layers, judge, make_run, make_layers):
+    layers("plain", [0.5] * 4, depth=56, seeds=3)
+    layers("resnet", [0.3] * 4, depth=56, seeds=3)
+    before = [judge(number) for number in (5, 6)]
+    assert [claim.verdict for claim in before] == [HOLDS] * 2
+    for model, response in (("plain", 0.0), ("resnet", 9.0)):
+        run = make_run(f"running-{model}", [9.0], model=model, depth=56, seed=7, state="running", **REAL)
+        make_layers(run, [response] * 4, [1e-9, 1, 1, 1])
+    assert [judge(number) for number in (5, 6)] == before
+
+
+def test_other_settings_layers_have_no_say(layers, judge, make_run, make_layers):
+    layers("plain", [0.5] * 4, depth=56)
+    layers("resnet", [0.3] * 4, depth=56)
+    layers("resnet", [0.3] * 4, depth=20)
+    run = make_run("another", [9.0], model="plain", depth=56, optim__lr=0.05, **REAL)
+    make_layers(run, [0.1] * 4, [1e-9, 1, 1, 1])
+    assert [judge(number).verdict for number in (5, 6)] == [HOLDS] * 2
+
+
+def test_other_data_sets_have_no_say(network, judge, make_run, make_layers):
+    network("resnet", 110, [6.5, 6.5, 6.6])
+    network("preact", 110, [6.0, 6.1, 6.0])
+    network("plain", 20, [8.4, 8.4, 8.5])
+    network("resnet", 20, [8.2, 8.3, 8.2], early=40.0)
+    before = [judge(number) for number in range(1, 7)]
+    assert [claim.verdict for claim in before[2:4]] == [HOLDS] * 2
+    for model, depth in (("preact", 110), ("plain", 20), ("resnet", 20)):
+        for seed in range(3):
+            early = 10.0 if model == "plain" else 90.0
+            run = make_run(
+                f"other-{model}-{seed}", [60.0, 99.0], train=[early, 99.0], model=model, depth=depth, seed=seed
+            )
+            make_layers(run, [0.5] * 4, [1] * 4)
+    assert [judge(number) for number in range(1, 7)] == before
+    assert judge(4, "digits").verdict == OPEN

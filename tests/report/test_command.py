@@ -115,6 +115,12 @@ def test_so_it_is_from_a_terminal(program):
     check(program("aggregate.py", "nowhere"), "nowhere is not a folder")
 
 
+def test_matplotlib_does_not_announce_its_font_cache(make_run, without_font_cache):
+    make_run("a", [60.0, 6.0])
+    done = without_font_cache("aggregate.py", "runs")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def check(done, message):
     assert done.returncode == 2
     assert message in done.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.report import load
-from cifar_resnet.run_dir import digest, find_runs
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import find_runs
 
 
 def test_a_run_is_its_last_epoch_and_its_best(make_run, tmp_path):

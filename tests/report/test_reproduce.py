@@ -6,8 +6,8 @@ import shlex
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cifar_resnet.identity import config_hash
 from cifar_resnet.report import reproduce
+from cifar_resnet.run.identity import config_hash
 
 
 def trained(command, composed):

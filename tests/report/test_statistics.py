@@ -76,14 +76,54 @@ def test_similar_means_that_the_whole_interval_is(low, high, within):
     assert Difference(0, (low + high) / 2, low, high, (3, 3), PAIRED).lies_within(1.0) is within
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "within"), [(-1.0, 1.0, True), (1.0, 1.0, True), (1.0, 2.0, None), (-2.0, -1.0, None)]
+)
+def test_the_margin_itself_is_still_similar(low, high, within):
+    assert Difference(0, 0, low, high, (3, 3), PAIRED).lies_within(1.0) is within
+
+
+@pytest.mark.parametrize(("low", "high", "sign"), [(0, 1, 0), (0.1, 0.9, 1), (-1, 0, 0), (-0.9, -0.1, -1), (-1, 1, 0)])
+def test_a_difference_counts_where_its_interval_excludes_zero(low, high, sign):
+    assert Difference(0, 0, low, high, (3, 3), PAIRED).sign == sign
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "method", "n"),
+    [
+        ({0: 1.0, 1: 2.0}, {0: 3.0, 1: 4.5}, PAIRED, (2, 2)),
+        ({0: 1.0, 1: 2.0, 2: 3.0}, {1: 3.0, 2: 4.5, 5: 9.0}, PAIRED, (2, 2)),
+        ({0: 1.0, 1: 2.0}, {1: 3.0, 2: 4.5}, WELCH, (2, 2)),
+        ({0: 1.0, 1: 2.0, 2: 3.0}, {3: 3.0, 4: 4.5}, WELCH, (3, 2)),
+        ({0: 1.0, 1: 2.0, 2: 3.0}, {0: 3.0}, ONE_SEED, (3, 1)),
+        ({0: 1.0}, {0: 3.0, 1: 2.0, 2: 3.0}, ONE_SEED, (1, 3)),
+    ],
+)
+def test_the_seeds_decide_on_the_method(first, second, method, n):
+    found = compare(first, second, 10_000)
+    assert (found.method, found.n) == (method, n)
+
+
+def test_the_order_of_the_seeds_does_not_matter():
+    first, second = {2: 9.3, 0: 8.7, 1: 8.9}, {0: 8.1, 1: 8.5, 2: 8.6}
+    assert compare(first, second) == compare(dict(sorted(first.items())), second)
+
+
+def test_seeds_that_agree_exactly_have_an_interval_of_no_width():
+    found = compare({0: 1.0, 1: 1.0}, {5: 3.0, 6: 3.0})
+    assert (found.low, found.mean, found.high) == (2.0, 2.0, 2.0)
+
+
 def test_an_error_has_the_decimals_that_its_images_allow():
-    assert [decimals(images) for images in (10_000, 5_000, 1_437, 360, 100, 32, None, math.nan)] == [
-        2,
-        2,
-        2,
-        1,
-        0,
-        0,
-        2,
-        2,
-    ]
+    found = {images: decimals(images) for images in (100_000, 10_000, 1_001, 1_000, 360, 101, 100, 32, 1)}
+    assert found == {100_000: 2, 10_000: 2, 1_001: 2, 1_000: 1, 360: 1, 101: 1, 100: 0, 32: 0, 1: 0}
+
+
+@pytest.mark.parametrize("images", [None, math.nan, 0, -1])
+def test_an_error_of_unknown_images_has_two_decimals(images):
+    assert decimals(images) == 2
+
+
+def test_no_value_has_no_mean():
+    assert all(map(math.isnan, mean_and_std([])))
+    assert mean_and_std([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))

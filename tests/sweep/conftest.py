@@ -1,10 +1,18 @@
-"""A run that the tests of sweeps begin with."""
+"""A run that the tests of sweeps begin with, and a parent's side of a run whose worker is no process."""
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from cifar_resnet.defaults import overridden
-from cifar_resnet.identity import run_name
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.identity import run_name
+from cifar_resnet.sweep import launch
+from cifar_resnet.sweep.control import Control
 from tests.conftest import TINY, compose_run, work
 
 
@@ -17,3 +25,86 @@ def outputs(tmp_path_factory):
     run.write_config(config)
     assert work(run).returncode == 0
     return folder
+
+
+@pytest.fixture
+def values(composed):
+    return composed(*TINY, "runtime.device=cpu")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(tmp_path / "outputs/synthetic/resnet-8/seed0-1a2b3c4d")
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "sweep"])
+def control(request):
+    """None, or the sweep that this process is the main one of."""
+    if not request.param:
+        yield None
+        return
+    begun = Control.begin(3, live=False)
+    yield begun
+    begun.end()
+
+
+@pytest.fixture
+def sweep():
+    begun = Control.begin(3, live=False)
+    yield begun
+    begun.end()
+
+
+def finish(run: RunDir) -> None:
+    """Leaves what a worker leaves that has finished its run."""
+    run.metrics.write_text("epoch\n1\n")
+    run.update_status(
+        state=State.FINISHED, outcome={"test_error": 12.345}, seconds=61.4, metrics_digest=digest(run.metrics)
+    )
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Replaces worker processes: what each one was started with. Each does `work` as it starts and ends with `code`."""
+
+    class Worker(SimpleNamespace):
+        def __init__(self, command, **options):
+            super().__init__(command=command, run=RunDir(Path(command[3])), **options)
+            self.config = self.run.read_config()
+            workers.append(self)
+            workers.work(self.run)
+
+        def wait(self, timeout=None):
+            return workers.code
+
+    class Workers(list):
+        work, code = staticmethod(finish), 0
+
+    workers = Workers()
+    monkeypatch.setattr(launch.subprocess, "Popen", Worker)
+    return workers
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal; afterwards signals are handled as before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Exited(BaseException):
+    """What stands for the end of this process."""
+
+
+@pytest.fixture
+def no_main(monkeypatch):
+    """The sweep's main process is gone."""
+
+    def leave(code):
+        raise Exited(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(Control, "main_is_alive", lambda self: False)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from cifar_resnet.run_dir import find_runs
+from cifar_resnet.run.folder import find_runs
 from tests.conftest import TINY, run_program
 
 SWEEP = ["train.py", "-m", "model=plain,resnet", *TINY]
@@ -21,7 +21,7 @@ def swept(tmp_path_factory):
 
 
 def states(folder):
-    return sorted(run.state().value for run in find_runs([folder / "outputs"]))
+    return sorted(run.verified_state().value for run in find_runs([folder / "outputs"]))
 
 
 def test_a_sweep_of_two_trains_both(swept):

@@ -1,18 +1,18 @@
 """Real faults: one run's stays its own, a stopped sweep continues, and two sweeps share their runs."""
 
+import contextlib
 import os
 import resource
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 
 import psutil
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, find_runs
 from tests.conftest import TINY, wait_for
 
 LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
@@ -54,7 +54,7 @@ def trained(folder, count) -> list[RunDir]:
 
 
 def states(folder) -> list[str]:
-    return sorted(run.state().value for run in find_runs([folder / "outputs"]))
+    return sorted(run.verified_state().value for run in find_runs([folder / "outputs"]))
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, tmp_path):
@@ -114,16 +114,35 @@ def test_a_killed_sweep_takes_its_workers_with_it_and_status_shows_both(start, t
     assert "2 runs: 2 interrupted" in shown_by_status(tmp_path)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_stops_all_runs_and_the_table_says_so(start, tmp_path, times):
+@pytest.fixture
+def suspend():
+    """Suspends a run's worker, so that SIGTERM waits until it goes on; ends it with the test."""
+    suspended = []
+
+    def of(run: RunDir) -> None:
+        suspended.append(psutil.Process(run.read_status()["pid"]))
+        suspended[-1].suspend()
+
+    yield of
+    for process in suspended:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.parametrize("workers", ["answer", "hang"])
+def test_ctrl_c_stops_all_runs_and_a_second_one_those_that_hang(start, suspend, tmp_path, workers):
     sweep = start(*TWO, *LONG)
     wait_for(lambda: trained(tmp_path, 2))
-    for _ in range(times):
+    if workers == "hang":
+        for run in find_runs([tmp_path / "outputs"]):
+            suspend(run)
+    os.killpg(sweep.pid, signal.SIGINT)
+    said = next(line for line in sweep.stdout if "stopping: each run writes its checkpoint" in line)
+    if workers == "hang":
         os.killpg(sweep.pid, signal.SIGINT)
-        time.sleep(0.3)
-    output, _ = sweep.communicate(timeout=60)
+    output = said + sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 1
-    assert "stopping: each run writes its checkpoint" in output
+    assert output.count("stopping: ") == 1
     assert "stopped; the same command continues" in output
     assert "Traceback" not in output
     assert states(tmp_path) == ["interrupted"] * 2

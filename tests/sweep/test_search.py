@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from cifar_resnet import locks
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run_dir import RunDir, State, digest, find_runs
+from cifar_resnet.run import locks
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.sweep import search
 from cifar_resnet.sweep.launch import objective
 from tests.conftest import TINY, tree, wait_for
@@ -85,7 +86,10 @@ class TestWithTheExtra:
         first = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
         assert first.returncode == 0, first.stdout + first.stderr
         assert first.stderr == ""
-        assert sorted(run.state() for run in find_runs([tmp_path / "outputs"])) == [State.DIVERGED, State.FINISHED]
+        assert sorted(run.verified_state() for run in find_runs([tmp_path / "outputs"])) == [
+            State.DIVERGED,
+            State.FINISHED,
+        ]
         before = trials(tmp_path)
         assert {state for state, _ in before} == {"COMPLETE"}
         assert max(value for _, value in before) == 100
@@ -119,7 +123,7 @@ class TestWithTheExtra:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "search: 0 of 2 trials done before, 2 to try again, 0 new" in done.stdout
-        assert [run.state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
+        assert [run.verified_state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
         assert [state for state, _ in trials(tmp_path)] == ["FAIL"] * 2 + ["COMPLETE"] * 2
 
     def test_what_failed_was_stopped_or_waited_is_queued_once(self):
@@ -145,7 +149,6 @@ class TestWithTheExtra:
         ("arguments", "message"),
         [
             (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected an integer of 1 or more"),
-            (["hydra.sweeper.storage=file"], "hydra.sweeper.storage=file: "),
             (["data.holdout=0"], "expected data.holdout=<images>"),
             (["optim.lr=0.1"], "expected a key to search"),
             (["optim.lr=tag(log,interval(0,1))"], "Optuna can't search this: "),
@@ -154,12 +157,22 @@ class TestWithTheExtra:
             (["optim.lr=choice(-1,-2)"], "expected a number above 0"),
         ],
     )
-    def test_a_mistake_is_one_line(self, program, tmp_path, arguments, message):
-        done = program(*SEARCH, *arguments)
+    def test_a_mistake_is_one_line(self, train_py, tmp_path, arguments, message):
+        self.check(train_py(*SEARCH[1:], *arguments), message, tmp_path)
+
+    def test_so_is_one_of_the_storage_which_is_noticed_as_the_search_begins(self, program, tmp_path):
+        self.check(program(*SEARCH, "hydra.sweeper.storage=file"), "hydra.sweeper.storage=file: ", tmp_path)
+
+    def check(self, done, message, folder):
         assert done.returncode == 2, done.stdout + done.stderr
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
-        assert not list(tmp_path.rglob("run.json"))
+        assert not list(folder.rglob("run.json"))
+
+    def test_matplotlib_does_not_announce_its_font_cache(self, without_font_cache):
+        done = without_font_cache(*SEARCH, "seed=0,1")
+        assert "a search would choose the luckiest" in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
 
     def test_a_plan_shows_what_one_trial_costs(self, program, tmp_path):
         done = program(*SEARCH, "runtime.dry_run=true")

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.devices import Gpu
-from cifar_resnet.run_dir import find_runs
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import find_runs
 from cifar_resnet.sweep import slots
 from tests.conftest import TINY
 
@@ -34,7 +34,7 @@ def say(what):
     with SEEN.open("a") as file:
         file.write(what + "\\n")
 if "cifar_resnet.training.worker" in sys.orig_argv:
-    from cifar_resnet.run_dir import RunDir
+    from cifar_resnet.run.folder import RunDir
     run = RunDir(Path(sys.orig_argv[sys.orig_argv.index("cifar_resnet.training.worker") + 1]))
     say("begin " + os.environ["CUDA_VISIBLE_DEVICES"])
     what, count = os.environ.get("UNTIL", "begin 1").split()
@@ -148,7 +148,7 @@ def sweep(program, tmp_path):
         path = os.pathsep.join([str(tmp_path / "fake"), str(REPO_ROOT)])
         done = program("train.py", "-m", *TINY, *arguments, PYTHONPATH=path, SEEN=str(seen), **environment)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert {run.state().value for run in find_runs([tmp_path / "outputs"])} == {"finished"}
+        assert {run.verified_state().value for run in find_runs([tmp_path / "outputs"])} == {"finished"}
         return done.stdout, most_at_a_time(seen.read_text().splitlines())
 
     return run

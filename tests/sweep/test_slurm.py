@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import PARENT_GONE, RunDir, State
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
 from cifar_resnet.sweep import queue, slurm
 from cifar_resnet.sweep.table import read_row
 from tests.conftest import TINY, tree
@@ -124,7 +124,7 @@ def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
     run.update_status(state=State.QUEUED, job="12_0")
     assert queue.live_jobs() is None
     assert not slurm.has_ended(run, queue.live_jobs())
-    assert run.state() is State.QUEUED
+    assert run.verified_state() is State.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
     commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="1_0")
     assert slurm.has_ended(run, {})
-    assert run.state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
     assert "no longer knows" in run.read_status()["reason"]
 
 
@@ -170,7 +170,7 @@ def test_what_a_run_said_of_its_end_stands(commands, run):
 def test_a_run_that_slurm_queues_again_is_queued(run):
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
     assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "BeginTime")})
-    assert run.state() is State.QUEUED
+    assert run.verified_state() is State.QUEUED
 
 
 def test_a_job_that_may_wait_for_ever_is_said(run, capsys):
@@ -185,7 +185,7 @@ def test_a_worker_that_outlived_its_job_leaves_the_reason_to_slurm(commands, run
     scontrol(commands, "FAILED", "137:0")
     run.update_status(state=State.INTERRUPTED, job="1_0", reason=PARENT_GONE)
     assert slurm.has_ended(run, {})
-    assert run.state() is State.FAILED
+    assert run.verified_state() is State.FAILED
 
 
 def test_runs_with_a_living_job_are_attached_to_and_failed_ones_are_not(commands, tmp_path):

@@ -6,9 +6,9 @@ import re
 import pytest
 import yaml
 
-from cifar_resnet.config import from_container
-from cifar_resnet.defaults import REPO_ROOT, overridden
-from cifar_resnet.identity import run_name
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.defaults import REPO_ROOT, overridden
+from cifar_resnet.run.identity import run_name
 
 SWEEPS = sorted((REPO_ROOT / "sweeps").glob("*.yaml"))
 # A search has no list of runs.

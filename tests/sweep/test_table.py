@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.table import Row, make_table, read_row, total_left
 
 

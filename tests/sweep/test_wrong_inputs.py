@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from cifar_resnet import status
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.folder import RunDir, find_runs
 from tests.conftest import TINY, called, tree, work
 
 VALUES = [
@@ -166,9 +166,9 @@ def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(compos
     ],
     ids=["differing classes", "empty class"],
 )
-def test_wrong_classes_are_refused_before_anything_is_written(program, images, tmp_path, sweep, spoil, message):
+def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, tmp_path, sweep, spoil, message):
     spoil(images)
-    check(program("train.py", *sweep, "data=image_folder", "data.root=images", "depth=8"), message)
+    check(train_py(*sweep, "data=image_folder", "data.root=images", "depth=8"), message)
     assert not (tmp_path / "outputs").exists()
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cifar_resnet.config import from_container
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
 from tests.conftest import TINY, compose_run, work

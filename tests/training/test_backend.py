@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from cifar_resnet.config import from_container
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.run.config import from_container
 from cifar_resnet.training import backend
+from cifar_resnet.training.models import build_network
 from tests.conftest import TINY
 
 
@@ -56,10 +57,13 @@ def test_the_device_is_a_gpu_where_there_is_one_and_it_is_wanted(monkeypatch):
         backend.choose_device("cuda")
 
 
-def test_a_gpu_is_compiled_for_with_cuda_graphs(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(torch, "compile", lambda network, **options: asked.update(options) or network)
-    backend.compiled(torch.nn.Identity(), torch.device("cuda"))
-    assert asked == {"mode": "reduce-overhead", "dynamic": False}
-    backend.compiled(torch.nn.Identity(), torch.device("cpu"))
-    assert asked["mode"] == "default"
+def test_for_a_gpu_each_block_is_compiled_and_shares_the_networks_weights(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda module, **options: compiled.append(module) or module)
+    network = build_network("resnet", 20)
+    twin = backend.compiled(network, torch.device("cuda"))
+    assert compiled == list(network.blocks)
+    assert list(network.blocks) == list(network.get_submodule("blocks"))
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(twin.eval()(images), network.eval()(images))
+    assert backend.compiled(network, torch.device("cpu")) is network

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cifar_resnet.errors import ExitCode, RunError
-from cifar_resnet.run_dir import RunDir
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.training import checkpoint, worker
 from tests.conftest import work
 from tests.training.conftest import finish

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cifar_resnet.config import MODELS
-from cifar_resnet.run_dir import State
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.run.folder import State
 from cifar_resnet.training import diagnostics
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.models import build_network
@@ -59,7 +59,7 @@ def by_hand(network, images, labels):
     }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_each_number_is_that_of_a_network_written_out_by_hand(name, norm):
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_the_batch_is_one_for_all_runs_and_has_all_classes_of_a_sorted_folder():
     assert len(chosen.unique()) == 10
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_training_is_bit_for_bit_the_same_with_and_without(training, model):
     plain, measured = (training(f"model={model}", "optim.epochs=3", *words) for words in ((), ENABLED))
     measured.diagnose()
@@ -126,7 +126,7 @@ def test_a_finished_run_gets_those_of_its_beginning_and_its_end(make_folder):
     finish(late), finish(whole)
     final = late.final.read_bytes()
     late.write_config(whole.read_config())
-    assert late.mended_state(late.read_config()) is State.INTERRUPTED
+    assert late.verified_state(late.read_config()) is State.INTERRUPTED
     finish(late)
     assert late.diagnostics.read_bytes() == whole.diagnostics.read_bytes()
     assert late.final.read_bytes() == final
@@ -138,14 +138,14 @@ def test_a_damaged_table_is_written_again_from_the_checkpoint(make_folder):
     finish(run)
     whole = run.diagnostics.read_bytes()
     run.diagnostics.write_bytes(whole[:100])
-    assert run.mended_state() is State.INTERRUPTED
+    assert run.verified_state() is State.INTERRUPTED
     finish(run)
     assert run.diagnostics.read_bytes() == whole
-    assert run.mended_state() is State.FINISHED
+    assert run.verified_state() is State.FINISHED
 
 
 def test_without_a_checkpoint_a_finished_run_is_not_trained_again_for_them(make_folder):
     run = make_folder("a")
     finish(run)
     run.checkpoint.unlink()
-    assert run.mended_state({"diagnostics": {"enabled": True}}) is State.FINISHED
+    assert run.verified_state({"diagnostics": {"enabled": True}}) is State.FINISHED

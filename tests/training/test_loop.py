@@ -1,13 +1,18 @@
 """Training goes on from any step as if nothing had happened, and sees what its configuration says."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
+from cifar_resnet.training import models
 from cifar_resnet.training.loop import Diverged, Training
+from cifar_resnet.training.models import ResidualBlock
 
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 
@@ -23,9 +28,24 @@ def results(run: Training):
     return history, {name: value.tolist() for name, value in run.network.state_dict().items()}
 
 
-CASES = [([], 1), ([], 7), ([], 8), ([], 12), (["optim.warmup=5"], 3), (["model=preact"], 12), (["model=plain"], 3)]
+CASES = [([], 1), ([], 7), ([], 8), ([], 12), (["optim.warmup=5"], 3)]
+CASES += [([f"model.name={name}"], 3) for name in (*ARCHITECTURES, "dropout")]
 # The one depth whose warm-up watches the training error.
 CASES += [(["depth=110", "model.width=1", "optim.batch_size=16", "optim.epochs=1"], 2)]
+
+
+class DropoutBlock(ResidualBlock):
+    """A residual block that draws random numbers at each step."""
+
+    def branch(self, x):
+        return F.dropout(super().branch(x), 0.3, self.training)
+
+
+@pytest.fixture(autouse=True)
+def dropout(monkeypatch):
+    """Adds a model with random layers to the registry."""
+    monkeypatch.setattr(models, "DropoutBlock", DropoutBlock, raising=False)
+    monkeypatch.setitem(ARCHITECTURES, "dropout", replace(ARCHITECTURES["resnet"], block="DropoutBlock"))
 
 
 @pytest.mark.parametrize(("overrides", "step"), CASES)
@@ -34,6 +54,7 @@ def test_a_run_stopped_at_any_step_and_continued_ends_bit_for_bit_alike(training
     while interrupted.step < step:
         interrupted.train_epoch(lambda: interrupted.step == step)
     state = copy.deepcopy(interrupted.state())
+    torch.manual_seed(12345)
     continued = training(*overrides)
     continued.load(state)
     assert results(finish(continued)) == results(finish(training(*overrides)))
@@ -107,6 +128,15 @@ def test_the_warmup_on_the_device_is_the_one_of_numbers(training):
     # An epoch of two steps brings no running error below 80 %; the warm-up ends with it all the same.
     assert [round(float(factor), 6) for factor in factors] == [0.1, 0.1, 1.0, 1.0]
     assert [row["lr"] for row in run.history] == [0.01, 0.1]
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "dropout"])
+def test_diagnostics_change_nothing_in_a_run(training, name):
+    overrides = [f"model.name={name}", "diagnostics.enabled=true", "diagnostics.every=1"]
+    measured = training(*overrides)
+    measured.diagnose()
+    assert results(finish(measured)) == results(finish(training(*overrides[:1])))
+    assert {row["epoch"] for row in measured.diagnostics} == {0, 1, 2}
 
 
 @pytest.mark.integration  # compiling takes a minute or more, and a C++ compiler

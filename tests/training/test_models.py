@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cifar_resnet.config import MODELS
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.training import models
 from cifar_resnet.training.models import build_network, count_parameters
 
@@ -16,7 +16,7 @@ TABLE = re.findall(r"^ +(plain|resnet|preact)-(\d+) +(\d+) +([\d,]+) +([\d,]+)$"
 
 def test_table_in_the_docstring_is_complete():
     assert [(name, int(depth)) for name, depth, *_ in TABLE] == [
-        (name, depth) for name in MODELS for depth in (20, 32, 44, 56, 110)
+        (name, depth) for name in ARCHITECTURES for depth in (20, 32, 44, 56, 110)
     ]
 
 
@@ -36,7 +36,7 @@ def test_published_parameter_counts():
     assert count_parameters(build_network("resnet", 110)) == 1_727_962
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 @pytest.mark.parametrize(("size", "channels", "classes"), [(4, 1, 2), (7, 3, 10), (8, 1, 10), (32, 3, 100), (33, 4, 5)])
 def test_any_image_size_channels_and_classes_work(name, option, size, channels, classes):
@@ -92,7 +92,7 @@ def out_of_place(network, images):
     return network.linear(x.mean((2, 3)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_gradients_equal_those_of_an_out_of_place_twin(name, option, norm):
@@ -130,7 +130,7 @@ def test_first_preact_block_alone_shares_its_activation():
     assert [block.first for block in network.blocks] == [True] + [False] * 8
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 def test_without_norm_there_is_no_batch_norm_and_the_same_convolutions(name, option):
     torch.manual_seed(3)
@@ -199,7 +199,7 @@ class MixedLayouts(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
     network = build_network(name, 8, option)
@@ -209,7 +209,7 @@ def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
     assert mixed.seen == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_weight_is_scaled_by_the_connections_into_its_unit(name):
     torch.manual_seed(0)
     network = build_network(name, 20, "B", width=32)
@@ -221,7 +221,7 @@ def test_every_weight_is_scaled_by_the_connections_into_its_unit(name):
         assert abs(module.weight.mean().item()) < 0.1 * module.weight.std().item()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize(("size", "maps"), [(32, [32, 16, 8]), (33, [33, 17, 9])])
 def test_each_stage_halves_the_maps_and_doubles_the_filters(name, size, maps):
     network = build_network(name, 20, width=4)

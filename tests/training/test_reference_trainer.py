@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_resnet.config import MODELS
-from cifar_resnet.defaults import REPO_ROOT
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.training.data import draw_epoch, normalise
 from cifar_resnet.training.loop import Training
 
@@ -18,12 +18,10 @@ FIFTY_STEPS = ["data.train_size=80", "data.augment=false", "optim.epochs=5", "op
 
 
 def losses_of_ours(run: Training) -> list[float]:
-    losses = []
-    add = run.sums.add
+    losses, add = [], run.sums.add
+    run.sums.add = lambda logits, labels, loss: losses.append(loss.item()) or add(logits, labels, loss)
     while not run.finished:
-        run.sums.add = lambda logits, labels, loss, add=add: losses.append(loss.item()) or add(logits, labels, loss)
         run.train_epoch(lambda: False)
-        add = run.sums.add
     return losses
 
 
@@ -39,7 +37,7 @@ def losses_of_reference(run: Training, twin: nn.Module, lr: float) -> list[float
     return losses
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize(
     ("dtype", "lr", "tolerance"),
     [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cifar_resnet.config import OptimConfig
+from cifar_resnet.run.config import OptimConfig
 from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
 
 
@@ -61,7 +61,8 @@ def warm_steps(warmup, errors):
     factors = []
     for error in errors:
         factors.append(round(float(warmup.factor), 6))
-        warmup.advance(torch.tensor(error) if warmup.watches_error else None)
+        warmup.observe(torch.tensor(error))
+        warmup.advance()
     return factors.count(0.1), factors
 
 

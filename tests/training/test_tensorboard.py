@@ -5,8 +5,8 @@ import csv
 import pytest
 
 from cifar_resnet import devices
-from cifar_resnet.config import from_container
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.run.config import from_container
 from cifar_resnet.sweep import compose
 from tests.training.conftest import finish
 

@@ -14,11 +14,11 @@ import sys
 import pytest
 import torch
 
-from cifar_resnet.config import from_container
-from cifar_resnet.defaults import REPO_ROOT
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.identity import config_hash
-from cifar_resnet.run_dir import JOB_VARIABLE, PARENT_GONE, RunDir, State
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.training import describe, worker
 from cifar_resnet.training.data import load
 from tests.conftest import work

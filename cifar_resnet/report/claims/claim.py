@@ -13,7 +13,7 @@ from cifar_resnet.report.groups import Group, fewest
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import ONE_SEED, PAIRED, Difference, decimals
 from cifar_resnet.report.tables.table import plus
-from cifar_resnet.run_dir import State
+from cifar_resnet.run.folder import State
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can't be told"
 # A claim about differences is worth this many seeds at least.

@@ -11,7 +11,7 @@ from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.figures import Drawn
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_text
 
 
 def write(
@@ -43,4 +43,4 @@ def write(
 
 
 def _write(path: Path, content: str) -> None:
-    write_atomically(path, lambda file: file.write(content.encode()))
+    write_text(path, content)

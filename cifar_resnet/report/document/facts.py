@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.identity import flatten
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.folder import makers
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.tables import Table
+from cifar_resnet.run.identity import flatten
 
 _IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
 # What a claim is about; one about networks that weren't trained isn't mentioned.

@@ -17,7 +17,8 @@ from cifar_resnet import reference
 from cifar_resnet.report.figures import classes, curves, diagnostics, paper, style, summary
 from cifar_resnet.report.groups import compared
 from cifar_resnet.report.load import Runs
-from cifar_resnet.run_dir import State, write_atomically
+from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.folder import State
 
 FOLDER = "figures"
 

@@ -31,7 +31,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from cifar_resnet.run_dir import write_atomically
+from cifar_resnet.run.files import write_atomically
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths in inches: a column of a two-column page, and a page."""

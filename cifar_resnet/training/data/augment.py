@@ -20,6 +20,14 @@ class Draws:
     offsets: Tensor  # (N, 2) int64: row and column of the crop in the padded image, 0 to 8
     flips: Tensor  # (N,) bool
 
+    def part(self, chosen: slice) -> Draws:
+        """Those of the positions of a slice."""
+        return Draws(self.permutation[chosen], self.offsets[chosen], self.flips[chosen])
+
+    def at(self, positions: Tensor) -> Draws:
+        """Those of the positions (B,) int64."""
+        return Draws(*(values.index_select(0, positions) for values in (self.permutation, self.offsets, self.flips)))
+
 
 def draw_epoch(size: int, seed: int, epoch: int, augment: bool) -> Draws:
     """The choices of one epoch; they depend on (seed, epoch) alone, so a run can go on from any step.

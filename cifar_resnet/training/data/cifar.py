@@ -8,8 +8,8 @@ from typing import Any
 import filelock
 import numpy as np
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.errors import DataError
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data.dataset import Source, make_source
 
 

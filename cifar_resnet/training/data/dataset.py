@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.errors import DataError
+from cifar_resnet.run.config import DataConfig
 
 # The lab's constants for CIFAR-10, per channel over its 50,000 training images.
 CIFAR10_MEAN = (0.4914, 0.4824, 0.4467)

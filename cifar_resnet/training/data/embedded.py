@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cifar_resnet.config import DataConfig
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data.dataset import Source, choose_balanced, make_source
 
 DIGITS_TEST_SIZE = 360

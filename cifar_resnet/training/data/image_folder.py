@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import DataError
 from cifar_resnet.image_classes import is_image, list_classes
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data.dataset import Source, Split, fingerprint
 
 _CACHE_FORMAT = 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.image_classes import list_classes
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data.embedded import DIGITS_TEST_SIZE
 from cifar_resnet.training.data.image_folder import list_images
 

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir, find_runs
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.sweep.slurm import is_installed
 from tests import conftest
 from tests.integration.slurm.cluster import MISSING, Cluster
@@ -72,7 +72,7 @@ class Site:
         return find_runs([self.folder / "outputs"]) if any(self.folder.glob("outputs/*/*/*/config.yaml")) else []
 
     def states(self) -> list[str]:
-        return [run.state().value for run in self.runs()]
+        return [run.verified_state().value for run in self.runs()]
 
     def status_program(self) -> str:
         return self.program("-m", "cifar_resnet.status", "outputs")

@@ -9,8 +9,8 @@ import psutil
 import pytest
 import torch
 
-from cifar_resnet.defaults import REPO_ROOT
-from cifar_resnet.run_dir import RunDir, State
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import search
 from tests.conftest import TINY
 from tests.integration.slurm.conftest import wait_for
@@ -35,7 +35,7 @@ def weights(run: RunDir) -> dict[str, bytes]:
 
 def begun(site, count: int) -> list[RunDir]:
     """The runs that are training and have a checkpoint, once there are `count`."""
-    found = [run for run in site.runs() if run.state() is State.RUNNING and run.checkpoint.exists()]
+    found = [run for run in site.runs() if run.verified_state() is State.RUNNING and run.checkpoint.exists()]
     return found if len(found) >= count else []
 
 
@@ -126,13 +126,13 @@ def test_a_run_queued_again_at_its_time_limit_and_then_requeued_ends_bit_for_bit
     job = site.job(run)
     # What Slurm sends before the time limit, to all processes of the job.
     site.cluster.ask("scancel", "--signal=USR2", job)
-    wait_for(lambda: run.state() is State.QUEUED)
+    wait_for(lambda: run.verified_state() is State.QUEUED)
     assert f"queued {job}" in site.status_program()
     assert "queued again" in reason(run)
     site.begin_again(job)
     wait_for(lambda: begun(site, 1))
     site.scontrol("requeue", job)
-    wait_for(lambda: run.state() is State.QUEUED)
+    wait_for(lambda: run.verified_state() is State.QUEUED)
     site.begin_again(job)
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 0, output
@@ -147,7 +147,7 @@ def test_a_real_time_limit_queues_the_job_again_and_the_run_continues(site):
     limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=30"]
     site.start("model=plain", *ENDLESS, *SLURM, *limit)
     (run,) = wait_for(lambda: begun(site, 1))
-    wait_for(lambda: run.state() is State.QUEUED)
+    wait_for(lambda: run.verified_state() is State.QUEUED)
     site.begin_again(site.job(run))
     wait_for(lambda: "continues at step" in run.log.read_text())
 
@@ -168,7 +168,7 @@ def test_scancel_interrupts_and_the_same_command_continues(site):
 
 def test_a_job_cancelled_before_it_began_interrupts_its_run(site):
     sweep = site.start("model=plain", *TINY, *SLURM, "+hydra.launcher.additional_parameters.hold=true")
-    (run,) = wait_for(lambda: [run for run in site.runs() if run.state() is State.QUEUED])
+    (run,) = wait_for(lambda: [run for run in site.runs() if run.verified_state() is State.QUEUED])
     assert f"queued {site.job(run)}" in site.status_program()
     site.cluster.ask("scancel", site.job(run))
     output, _ = sweep.communicate(timeout=600)

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from cifar_resnet.config import DataConfig
 from cifar_resnet.errors import DataError
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced, make_source
 from cifar_resnet.training.data.embedded import make_synthetic

@@ -14,7 +14,7 @@ from tests.training.data.test_dataset import config
 SCRIPT = """
 import sys
 from pathlib import Path
-from cifar_resnet.config import DataConfig
+from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import image_folder, load
 fill = image_folder._fill
 def counted(*arguments):

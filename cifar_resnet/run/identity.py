@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cifar_resnet import later_keys
+from cifar_resnet.run import later_keys
 
 MAX_NAME = 120
 _NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}

@@ -6,26 +6,26 @@ Nothing else passes between those rooms, and every file name of a run is written
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
-from cifar_resnet import config_text, locks
 from cifar_resnet.errors import BusyError, RunError
+from cifar_resnet.run import locks
+from cifar_resnet.run.files import FULL_DISK, digest, write_text
 
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
 PARENT_GONE = "the sweep that started it is gone"  # why a run is interrupted that outlived the process above it
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# The loader in C, which not every build of PyYAML has, takes a tenth of the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class State(str, Enum):
@@ -51,46 +51,6 @@ class State(str, Enum):
 def now() -> str:
     """The time as ISO 8601 in UTC, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file and puts it in place of `path` once it is safe on disk."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _named(path, write, file)
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
-    """Calls `write`; says of a full disk which file it was for, and not the temporary one's name."""
-    try:
-        write(file)
-        file.flush()
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def digest(path: Path) -> str | None:
-    """16 hexadecimal digits over a file's contents; None where there is no such file."""
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-    except OSError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -174,7 +134,7 @@ class RunDir:
         """Writes the resolved config."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config, lambda file: file.write(text.encode()))
+        write_text(self.config, text)
 
     def read_config(self) -> dict[str, Any]:
         """The resolved config as nested dictionaries.
@@ -183,7 +143,7 @@ class RunDir:
             RunError: config.yaml is absent or unreadable.
         """
         try:
-            config = config_text.parse(self.config.read_text(encoding="utf-8"))
+            config = _parse_config(self.config.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run folder: expected a config.yaml in it") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -217,7 +177,7 @@ class RunDir:
         status = {**before, **fields, "updated": now()}
         text = json.dumps(status, indent=2, ensure_ascii=False) + "\n"
         try:
-            write_atomically(self.status, lambda file: file.write(text.encode()))
+            write_text(self.status, text)
         except OSError as error:
             if error.errno not in FULL_DISK or not self.status.exists():
                 raise
@@ -227,27 +187,53 @@ class RunDir:
                 file.truncate()
         return status
 
-    def state(self) -> State:
-        """Where the run stands; `running` with nobody at it is `interrupted`."""
+    def recorded_state(self) -> State:
+        """What run.json records, cheaply, for a display; `running` with nobody at it is `interrupted`.
+
+        Whoever acts on a state, or reports it, asks `verified_state`.
+
+        Raises:
+            RunError: run.json is unreadable.
+        """
         state = State(self.read_status()["state"])
-        if state is State.RUNNING and not self.is_locked():
+        if state is State.RUNNING and not self._is_held():
             # Read again: its process may have written its end, and then freed the lock, since.
             state = State(self.read_status()["state"])
             return State.INTERRUPTED if state is State.RUNNING else state
         return state
 
-    def mended_state(self, config: Mapping[str, Any] | None = None) -> State:
-        """The state as a sweep takes it: a run whose run.json or a CSV file is damaged is rebuilt, so `interrupted`.
+    def _is_held(self) -> bool:
+        try:
+            return self.is_locked()
+        except OSError:
+            # On a disk that can't be written to, nobody can ask for the lock.
+            return True
 
-        A finished run's files are held against the digests in its run.json. With `config`, a finished run that lacks
-        the diagnostics asked for there is `interrupted`, too: they are added to it, at both its ends.
+    def verified_state(self, config: Mapping[str, Any] | None = None) -> State:
+        """The state that sweep, worker and report act on; see `verify`."""
+        return self.verify(config)[0]
+
+    def verify(self, config: Mapping[str, Any] | None = None) -> tuple[State, str | None]:
+        """The verified state and its reason.
+
+        The tables of a finished run must match the digests in its run.json: one with a damaged run.json or table is
+        `interrupted`, since the same command trains its end again.
+
+        Args:
+            config: with diagnostics enabled in it, a finished run without any is `interrupted`, too, if they can be
+                added from its checkpoint.
         """
         try:
-            status, state = self.read_status(), self.state()
-        except RunError:
-            return State.INTERRUPTED
-        whole = state is not State.FINISHED or (self._is_whole(status) and not self._lacks_diagnostics(config))
-        return state if whole else State.INTERRUPTED
+            status, state = self.read_status(), self.recorded_state()
+        except RunError as error:
+            return State.INTERRUPTED, str(error)
+        if state is State.FINISHED:
+            damaged = self._damaged_table(status)
+            if damaged is not None:
+                return State.INTERRUPTED, f"its {damaged.name} is not the one that it finished with"
+            if self._lacks_diagnostics(config):
+                return State.INTERRUPTED, "its diagnostics are to be added"
+        return state, status.get("reason")
 
     def has_results(self) -> bool:
         """Whether the run has come to its end with the tables that it has; diagnostics may be being added to it."""
@@ -255,16 +241,16 @@ class RunDir:
             status = self.read_status()
         except RunError:
             return False
-        return "outcome" in status and self._is_whole(status)
+        return "outcome" in status and self._damaged_table(status) is None
 
-    def _is_whole(self, status: Mapping[str, Any]) -> bool:
-        """Whether the tables of a finished run are those that it finished with."""
-        tables = (self.metrics, self.diagnostics, self.predictions)
-        known = [status.get(f"{path.stem}_digest") for path in tables]
-        # Of the others a run need not have any: there are runs from before there were such tables.
-        return known[0] == digest(self.metrics) and all(
-            expected is None or expected == digest(path) for path, expected in zip(tables, known, strict=True)
-        )
+    def _damaged_table(self, status: Mapping[str, Any]) -> Path | None:
+        """The first table of a finished run that isn't the one that it finished with."""
+        for path in (self.metrics, self.diagnostics, self.predictions):
+            expected = status.get(f"{path.stem}_digest")
+            # Every finished run has metrics; runs made before there were other tables have no digest of those.
+            if (expected is not None or path == self.metrics) and expected != digest(path):
+                return path
+        return None
 
     def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:
         wanted = ((config or {}).get("diagnostics") or {}).get("enabled", False)
@@ -290,3 +276,28 @@ def find_runs(paths: list[Path]) -> list[RunDir]:
         named = ", ".join(str(path) for path in paths)
         raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
     return list(found.values())
+
+
+def _parse_config(text: str) -> Any:
+    """The YAML of a config, part by part where it is a mapping: a part that many runs share is read once.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    parts: dict[Any, Any] = {}
+    for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE):
+        try:
+            parsed = _parse_part(part)
+        except yaml.YAMLError:
+            parsed = ()
+        if not isinstance(parsed, dict):
+            # An anchor of another part, say.
+            return yaml.load(text, Loader=_LOADER)
+        # Who changes a config must not change the others'.
+        parts |= {key: dict(value) if isinstance(value, dict) else value for key, value in parsed.items()}
+    return parts or None
+
+
+@lru_cache(maxsize=1024)
+def _parse_part(text: str) -> Any:
+    return yaml.load(text, Loader=_LOADER) if text else {}

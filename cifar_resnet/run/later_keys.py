@@ -19,6 +19,7 @@ AS_BEFORE: dict[str, Any] = {
     "runtime.runs_per_gpu": 1,
     "runtime.runs_per_job": 1,
     "runtime.tensorboard": False,
+    "runtime.kernels": "auto",
 }
 
 

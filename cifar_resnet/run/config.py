@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from cifar_resnet import later_keys
+from cifar_resnet.architectures import ARCHITECTURES, with_shortcuts
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.run import later_keys
+from cifar_resnet.schedules import SCHEDULES
 
-MODELS = ("plain", "resnet", "preact")
-SCHEDULES = ("step", "onecycle")
 DATA_KINDS = ("cifar10", "cifar100", "image_folder", "digits", "synthetic")
 Check = Callable[[Any], bool]
 
@@ -30,7 +30,8 @@ def _key(accepted: str, check: Check | None = None) -> Any:
     return field(default=MISSING, metadata={"accepted": accepted, "check": check})
 
 
-def _one_of(*choices: str) -> Any:
+def _one_of(choices: Collection[str]) -> Any:
+    """One of a registry's names, or of a few words."""
     return _key(f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
@@ -54,11 +55,11 @@ def _increases(values: list[int]) -> bool:
 class ModelConfig:
     """Which network; its depth stands apart because it is swept across all of them."""
 
-    name: str = _one_of(*MODELS)
-    shortcut: str = _one_of("A", "B")
+    name: str = _one_of(ARCHITECTURES)
+    shortcut: str = _one_of(("A", "B"))
     width: int = _key("an integer of 1 or more", lambda value: value >= 1)
-    norm: str = _one_of("batch", "none")
-    init_linear: str = _one_of("kaiming", "small")
+    norm: str = _one_of(("batch", "none"))
+    init_linear: str = _one_of(("kaiming", "small"))
     zero_init_residual: bool = _key("true or false")
 
 
@@ -69,7 +70,7 @@ class OptimConfig:
     epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
     iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
     batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)
-    schedule: str = _one_of(*SCHEDULES)
+    schedule: str = _one_of(SCHEDULES)
     lr: float = _number("a number above 0", lambda value: value > 0)
     peak: float = _number("a number from 0 to 1 (fraction of the run)", lambda value: 0 <= value <= 1)
     momentum: float = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
@@ -85,7 +86,7 @@ class OptimConfig:
 class DataConfig:
     """Which images, how many of them, and how they are presented."""
 
-    kind: str = _one_of(*DATA_KINDS)
+    kind: str = _one_of(DATA_KINDS)
     name: str = _key(
         "a label of 1 to 40 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit",
         lambda value: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is not None,
@@ -111,10 +112,11 @@ class DiagnosticsConfig:
 class RuntimeConfig:
     """Where and how a run is computed; never part of what the run is."""
 
-    device: str = _one_of("auto", "cpu", "cuda")
+    device: str = _one_of(("auto", "cpu", "cuda"))
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
     progress: bool = _key("true or false")
     runs_per_gpu: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
+    kernels: str = _one_of(("auto", "graph", "eager"))
     compile: bool = _key("true or false")
     deterministic: bool = _key("true or false")
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)
@@ -130,7 +132,7 @@ class Config:
 
     depth: int = _key("6n+2 (20, 32, 44, 56, 110, …)", lambda value: value >= 8 and (value - 2) % 6 == 0)
     seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
-    precision: str = _one_of("fp32", "tf32", "bf16")
+    precision: str = _one_of(("fp32", "tf32", "bf16"))
     out: str = _key("a folder", lambda value: value != "")
     init_from: str | None = _key("the folder of a finished run, or null")
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -240,7 +242,10 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
         )
-    if config.model.zero_init_residual and config.model.name == "plain":
-        raise ConfigError("model.zero_init_residual=true: plain networks have no shortcuts; expected resnet or preact")
+    if config.model.zero_init_residual and config.model.name not in with_shortcuts():
+        raise ConfigError(
+            f"model.zero_init_residual=true: {config.model.name} networks have no shortcuts; "
+            f"expected {' or '.join(with_shortcuts())}"
+        )
     if data.train_size is not None and data.holdout >= data.train_size:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")

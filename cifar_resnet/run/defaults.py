@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from cifar_resnet.identity import flatten
+from cifar_resnet.run.identity import flatten
 
-REPO_ROOT = Path(__file__).resolve().parents[1]
+REPO_ROOT = Path(__file__).resolve().parents[2]
 _CONF = REPO_ROOT / "conf"
 # Where data lie, which is no part of what a run is.
 _PATHS = {"data.root", "data.cache"}

@@ -1,0 +1,163 @@
+"""Measures training steps on a GPU: images/s of networks by precision, kernels and memory layout.
+
+    python benchmarks/gpu/steps.py --networks resnet-20 resnet-110 --precisions bf16 tf32 fp32 --json steps.jsonl
+    python benchmarks/gpu/steps.py --networks resnet-20 --kernels graph --profile
+
+Prints a line for each as it goes, and appends it to the file as JSON. Data, augmentation, forward and backward pass,
+update and metrics count; evaluation and start-up don't. Runs on a CPU, too, eagerly, as a test of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor
+
+from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.sweep.resolvers import plain_config
+from cifar_resnet.training import loop
+from cifar_resnet.training.backend import set_up
+from cifar_resnet.training.data import Dataset, Split
+from cifar_resnet.training.loop import Training
+
+KERNELS = {
+    "eager": ("eager", "false"),
+    "graph": ("graph", "false"),
+    "compile": ("eager", "true"),
+    "compile+graph": ("graph", "true"),
+}
+LAYOUTS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
+WARMUP_STEPS = 20
+normalise = loop.normalise
+
+
+def configure(network: str, precision: str, kernels: str, images: int) -> Config:
+    """The config of a run on synthetic images of CIFAR-10's size."""
+    model, depth = network.split("-")
+    chosen, compiled = KERNELS[kernels]
+    overrides = [f"model={model}", f"depth={depth}", f"precision={precision}", "data=synthetic", "optim.epochs=1000"]
+    overrides += [f"data.train_size={images}", "data.test_size=100", "optim.lr=0.01", "optim.warmup=none"]
+    overrides += [f"runtime.kernels={chosen}", f"runtime.compile={compiled}"]
+    with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+        return from_container(plain_config(compose("config", overrides=overrides)))
+
+
+def prepare(config: Config, images: int, layout: str) -> Training:
+    """A run on random images, in this memory layout."""
+    device, _ = set_up(config)
+    split = Split(torch.randint(256, (images, 32, 32, 3), dtype=torch.uint8), torch.randint(10, (images,)))
+    dataset = Dataset(
+        split, None, Split(split.images[:100], split.labels[:100]), ("",) * 10, (0.5,) * 3, (0.25,) * 3, ""
+    )
+    training = Training(config, dataset, device)
+    training.network.to(memory_format=LAYOUTS[layout])
+
+    def arranged(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        return normalise(pixels, mean, std).contiguous(memory_format=LAYOUTS[layout])
+
+    loop.normalise = arranged
+    return training
+
+
+def steps(training: Training, count: float, seconds: float = float("inf")) -> float:
+    """Trains so many steps, or as many as fit in the time; the seconds it took, the device's work included."""
+    begin, target = time.perf_counter(), training.step + count
+
+    def enough() -> bool:
+        return training.step >= target or time.perf_counter() - begin > seconds
+
+    while not enough():
+        training.train_epoch(enough)
+        if training.device.type == "cuda":
+            torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def busy(training: Training, count: int) -> dict[str, Any]:
+    """The device's share of the time of `count` steps, its kernels in each, and those that take the longest."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        seconds = steps(training, count)
+    kernels = [event for event in profile.key_averages() if event.self_device_time_total > 0]
+    kernels.sort(key=lambda event: -event.self_device_time_total)
+    total = sum(event.self_device_time_total for event in kernels)
+    return {
+        "busy": total / 1e6 / seconds,
+        "kernels_per_step": sum(event.count for event in kernels) / count,
+        "busy_ms_per_step": total / 1e3 / count,
+        "longest": [
+            [event.key[:90], round(event.self_device_time_total / 1e3 / count, 4), event.count / count]
+            for event in kernels[:14]
+        ],
+    }
+
+
+def measure(network: str, precision: str, kernels: str, layout: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One row: how long it took to prepare, and images/s after that."""
+    begin = time.perf_counter()
+    training = prepare(configure(network, precision, kernels, options.images), options.images, layout)
+    steps(training, options.warmup)
+    prepared = time.perf_counter() - begin
+    if options.at:
+        time.sleep(max(0, options.at - time.time()))
+    first = training.step
+    seconds = steps(training, float("inf") if options.seconds else options.steps, options.seconds or float("inf"))
+    done = training.step - first
+    size = training.config.optim.batch_size
+    row = {
+        "network": network,
+        "precision": precision,
+        "kernels": kernels,
+        "layout": layout,
+        "prepare_seconds": round(prepared, 2),
+        "ms_per_step": round(1000 * seconds / done, 4),
+        "images_per_second": round(done * size / seconds),
+        "loss": training.history[-1]["train_loss"] if training.history else training.sums.means()[0],
+    }
+    if training.device.type == "cuda":
+        row["memory_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
+        if options.profile:
+            row |= busy(training, 20)
+    return row
+
+
+def main() -> None:
+    """Measures all combinations."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=["resnet-20"])
+    parser.add_argument("--precisions", nargs="+", default=["bf16"], choices=["fp32", "tf32", "bf16"])
+    parser.add_argument("--kernels", nargs="+", default=list(KERNELS), choices=list(KERNELS))
+    parser.add_argument("--layouts", nargs="+", default=["NHWC"], choices=list(LAYOUTS))
+    parser.add_argument("--images", type=int, default=12800, help="of an epoch (default: 12800, 100 steps)")
+    parser.add_argument("--warmup", type=int, default=WARMUP_STEPS, help="steps before any is measured")
+    parser.add_argument("--steps", type=int, default=200, help="measured steps (default: 200)")
+    parser.add_argument("--seconds", type=float, help="measure for so long instead")
+    parser.add_argument("--at", type=float, help="begin to measure at this time (seconds since 1970)")
+    parser.add_argument("--profile", action="store_true", help="the device's share of the time, and its kernels")
+    parser.add_argument("--json", type=Path, help="file to append rows to")
+    options = parser.parse_args()
+    for precision, layout, network, kernels in itertools.product(
+        options.precisions, options.layouts, options.networks, options.kernels
+    ):
+        try:
+            row = measure(network, precision, kernels, layout, options)
+        except Exception as error:
+            row = {"network": network, "precision": precision, "kernels": kernels, "layout": layout}
+            row["error"] = f"{type(error).__name__}: {error}"[:500]
+        print(json.dumps({key: value for key, value in row.items() if key != "longest"}), flush=True)
+        for kernel in row.get("longest", []):
+            print("   ", *kernel, flush=True)
+        if options.json:
+            with options.json.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

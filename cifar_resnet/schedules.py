@@ -1,0 +1,88 @@
+"""The registry of learning-rate schedules: the rate of every step, and how a report describes it; imports no torch.
+
+To add a schedule, write a function here, add its entry to `SCHEDULES`, and a recipe that uses it to conf/optim/.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a schedule computes a learning rate from; all lengths in steps.
+
+    Attributes:
+        lr: the recipe's `optim.lr`.
+        total: steps of the whole run.
+        milestones: steps after which the rate changes.
+        gamma: factor of the rate at a milestone.
+        peak: fraction of the run at which the rate is highest.
+    """
+
+    lr: float
+    total: int
+    milestones: tuple[int, ...] = ()
+    gamma: float = 1.0
+    peak: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleKind:
+    """A schedule.
+
+    Attributes:
+        title: noun phrase for running text.
+        lr_at: (course, number of finished steps) → learning rate of the next step.
+        describe: values of `optim`, by key → completes "The learning rate …", without a full stop. A value that
+            differs between the runs described is None.
+        keys: the keys of `optim` that it reads, beside the length and `lr`.
+    """
+
+    title: str
+    lr_at: Callable[[Course, int], float]
+    describe: Callable[[dict[str, Any]], str]
+    keys: tuple[str, ...]
+
+
+def step_lr(course: Course, step: int) -> float:
+    """`lr`, multiplied by `gamma` after each milestone."""
+    return course.lr * course.gamma ** bisect_right(course.milestones, step)
+
+
+def describe_step(optim: dict[str, Any]) -> str:
+    """The step schedule in words."""
+    milestones = optim["milestones"]
+    if not milestones:
+        return f"begins at {optim['lr']}"
+    unit = "epoch" if optim["iterations"] is None else "step"
+    plural = "" if milestones == [1] else "s"
+    listed = [str(milestone) for milestone in milestones]
+    joined = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
+    return f"begins at {optim['lr']} and is multiplied by {optim['gamma']} after {joined} {unit}{plural}"
+
+
+def onecycle_lr(course: Course, step: int) -> float:
+    """Linearly up to `lr` at the fraction `peak` of the run, and linearly down to 0."""
+    up = round(course.peak * course.total)
+    # No step is wasted at a rate of 0, neither the first nor the last.
+    if step < up:
+        return course.lr * (step + 1) / up
+    return course.lr * (course.total - step) / (course.total - up)
+
+
+def describe_onecycle(optim: dict[str, Any]) -> str:
+    """One cycle in words."""
+    if optim["peak"] is None:
+        return f"rises linearly to {optim['lr']} and falls linearly to zero"
+    rise = f"rises linearly to {optim['lr']} over the first {100 * optim['peak']:g} % of the steps"
+    return f"{rise} and falls linearly to zero over the rest"
+
+
+SCHEDULES: dict[str, ScheduleKind] = {
+    "step": ScheduleKind("steps", step_lr, describe_step, ("milestones", "gamma")),
+    "onecycle": ScheduleKind("one cycle of the learning rate", onecycle_lr, describe_onecycle, ("peak",)),
+}

@@ -1,0 +1,36 @@
+"""The state of torch's random generators, so that a network with random layers continues exactly, too."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def capture(device: torch.device) -> dict[str, Tensor]:
+    """The state of torch's generators, which layers such as dropout draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Puts the generators into the states that `capture` returned, as far as they are of this device."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"].cpu())
+    # A run begun on a CPU has no state of a GPU's generator to continue from; it keeps the one of its seed.
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
+@contextlib.contextmanager
+def unchanged(device: torch.device) -> Iterator[None]:
+    """Leaves the generators as they were, whatever is drawn inside."""
+    states = capture(device)
+    try:
+        yield
+    finally:
+        restore(device, states)

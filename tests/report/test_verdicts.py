@@ -1,0 +1,227 @@
+"""What a verdict rests on: which networks, epochs and layers have a say, and what would make it surer."""
+
+import pytest
+
+from cifar_resnet.report import claims, load
+from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
+
+REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
+
+
+@pytest.fixture
+def judge(tmp_path):
+    def run(number, data="cifar10"):
+        return claims.judge(load.load([tmp_path]), data)[number - 1]
+
+    return run
+
+
+@pytest.fixture
+def network(make_run):
+    """A network of some seeds: its test errors, a list of epochs for each seed, and training errors likewise."""
+
+    def make(model, depth, test, train=None, **keys):
+        for seed, errors in enumerate(test):
+            wrong = errors if train is None else train[seed]
+            make_run(f"{model}-{depth}-{seed}", errors, wrong, model=model, depth=depth, seed=seed, **(REAL | keys))
+
+    return make
+
+
+def thrice(*errors):
+    """Three seeds, a tenth of a point apart."""
+    return [[error + seed / 10 for error in errors] for seed in range(3)]
+
+
+@pytest.mark.parametrize(("number", "model", "deepest"), [(1, "plain", 9.0), (2, "resnet", 3.0)])
+def test_networks_between_the_shallowest_and_the_deepest_are_named_and_have_no_vote(
+    network, judge, number, model, deepest
+):
+    network(model, 20, thrice(6.0))
+    network(model, 32, thrice(90.0 if model == "resnet" else 0.0))
+    network(model, 56, thrice(deepest))
+    claim = judge(number)
+    assert (claim.verdict, claim.missing, claim.command) == (HOLDS, "", "")
+    assert f"{model}-32 " in claim.evidence
+    assert "From 20 to 56 layers" in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("depths", "wanted"), [([], "20,56"), ([20], "20,56"), ([56], "20,56"), ([110], "56,110"), ([8], "8,56")]
+)
+@pytest.mark.parametrize(("number", "model"), [(1, "plain"), (2, "resnet")])
+def test_one_depth_asks_for_a_second_one(network, judge, depths, wanted, number, model):
+    network("preact", 20, [[8.0]])
+    for depth in depths:
+        network(model, depth, [[8.0]])
+    claim = judge(number)
+    assert claim.verdict == OPEN
+    assert f"model={model} " in claim.command and f"depth={wanted} " in claim.command + " "
+
+
+@pytest.mark.parametrize(("number", "models", "depth"), [(3, ("plain", "resnet"), 20), (4, ("resnet", "preact"), 110)])
+@pytest.mark.parametrize("there", [0, 1])
+def test_one_model_alone_asks_for_both(network, judge, number, models, depth, there):
+    network(models[there], depth, [[8.0]])
+    claim = judge(number)
+    assert claim.verdict == OPEN
+    assert f"model={','.join(models)} " in claim.command and f"depth={depth}" in claim.command
+
+
+@pytest.mark.parametrize(
+    ("seeds", "wanted", "command"), [(1, "3 rather than 1", "0,1,2"), (2, "4 rather than 2", "0,1,2,3"), (3, "", "")]
+)
+@pytest.mark.parametrize(
+    ("number", "first", "second"),
+    [
+        (1, ("plain", 20), ("plain", 56)),
+        (2, ("resnet", 56), ("resnet", 20)),
+        (3, ("resnet", 20), ("plain", 20)),
+        (4, ("preact", 110), ("resnet", 110)),
+    ],
+)
+def test_fewer_than_three_seeds_ask_for_more(network, judge, number, first, second, seeds, wanted, command):
+    low, high = (5.0, 5.2) if number == 3 else (5.0, 9.0)
+    early = [[10.0, error] for error in (low,) * seeds], [[90.0, error] for error in (high,) * seeds]
+    network(*first, [[50.0, low]] * seeds, early[0])
+    network(*second, [[50.0, high]] * seeds, early[1])
+    claim = judge(number)
+    assert claim.missing == (f"more seeds: {wanted}" if wanted else "")
+    assert (f"seed={command} " in claim.command + " ") if command else claim.command == ""
+
+
+def test_an_open_verdict_asks_for_twice_the_seeds(network, judge):
+    network("plain", 20, [[5.0], [5.1], [5.2]])
+    network("plain", 56, [[5.2], [5.0], [5.3]])
+    claim = judge(1)
+    assert claim.verdict == OPEN
+    assert claim.missing == "more seeds: 6 rather than 3"
+    assert "seed=0,1,2,3,4,5" in claim.command
+
+
+@pytest.mark.parametrize(("wrong", "harder"), [(1, True), (2, False)])
+def test_networks_fit_every_image_where_at_most_one_is_wrong(network, judge, wrong, harder):
+    for depth, test in ((20, 8.0), (56, 7.0)):
+        network("resnet", depth, thrice(test), train=[[100 * wrong / 50_000]] * 3)
+    claim = judge(2)
+    assert claim.verdict == OPEN
+    assert ("without error" in claim.missing) == harder
+
+
+def test_networks_that_fit_every_image_may_refute_the_claim_all_the_same(network, judge):
+    for depth, test in ((20, 7.0), (56, 8.0)):
+        network("resnet", depth, thrice(test), train=[[0.0]] * 3)
+    claim = judge(2)
+    assert claim.verdict == FAILS
+    assert "without error" not in claim.missing
+
+
+@pytest.mark.parametrize(("deep", "shallow"), [(0.0, 5.0), (5.0, 0.0)])
+def test_only_where_both_fit_every_image_is_there_no_error_left(network, judge, deep, shallow):
+    network("resnet", 20, [[7.0]], train=[[shallow]])
+    network("resnet", 56, [[7.0]], train=[[deep]])
+    assert "without error" not in judge(2).missing
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(0.5, HOLDS), (1.5, FAILS)])
+def test_up_to_one_point_is_similar(network, judge, difference, verdict):
+    network("plain", 20, thrice(50.0, 8.0), thrice(50.0, 8.0))
+    network("resnet", 20, thrice(50.0, 8.0 - difference), thrice(40.0, 8.0))
+    claim = judge(3)
+    assert claim.verdict == verdict
+    assert "up to 1 point counts as similar" in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("epochs", "half", "mean"), [(1, 1, "10.00"), (2, 1, "10.00"), (3, 1, "10.00"), (6, 3, "20.00"), (7, 3, "20.00")]
+)
+def test_the_faster_network_is_that_of_the_first_half(network, judge, epochs, half, mean):
+    errors = [[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0][:epochs]] * 3
+    for model in ("plain", "resnet"):
+        network(model, 20, errors)
+    assert f"Over the first {half} epochs the training error averages {mean} % for plain-20" in judge(3).evidence
+
+
+@pytest.fixture
+def layers(make_run, make_layers):
+    """A network of some seeds that recorded these layers; responses may differ by epoch, as gradients may."""
+
+    def make(model, responses, gradients=(1,) * 8, depth=56, seeds=1, epochs=(0, 2)):
+        for seed in range(seeds):
+            run = make_run(f"{model}-{depth}-{seed}", [9.0, 8.0], model=model, depth=depth, seed=seed, **REAL)
+            make_layers(run, responses, gradients, epochs)
+
+    return make
+
+
+def test_responses_are_those_after_the_last_epoch(make_run, make_layers, judge):
+    for model, last in (("plain", 0.5), ("resnet", 0.3)):
+        run = make_run(model, [9.0, 8.0], model=model, **REAL)
+        make_layers(run, [last] * 4, [1] * 4, epochs=(2,))
+        rows = run.diagnostics.read_text()
+        head, *after = rows.splitlines(keepends=True)
+        before = [row.replace("2,2,", "0,0,", 1).replace(f",{last},", f",{0.9 - last},") for row in after]
+        run.diagnostics.write_text("".join([head, *before, *after]))
+    claim = judge(5)
+    assert claim.verdict == HOLDS
+    assert "averages 0.5 in the plain and 0.3 in the residual network" in claim.evidence
+    assert "smaller in 4 of 4 layers" in claim.evidence
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [([], "20,56"), ([("plain", 20)], "20,56"), ([("plain", 32), ("plain", 44), ("resnet", 44)], "44")],
+)
+def test_responses_that_nobody_recorded_are_asked_of_the_depths_that_both_have(network, judge, there, wanted):
+    network("preact", 20, [[8.0]])
+    for model, depth in there:
+        network(model, depth, [[8.0]])
+    claim = judge(5)
+    assert claim.verdict == OPEN
+    assert f"depth={wanted} " in claim.command and "diagnostics.enabled=true" in claim.command
+
+
+@pytest.mark.parametrize(("seeds", "missing"), [(1, "more seeds: 3 rather than 1"), (3, "")])
+def test_responses_of_fewer_than_three_seeds_ask_for_more(layers, judge, seeds, missing):
+    layers("plain", [0.5] * 4, (1,) * 4, seeds=seeds)
+    layers("resnet", [0.3] * 4, (1,) * 4, seeds=seeds)
+    claim = judge(5)
+    assert claim.missing == missing
+    assert ("seed=0,1,2" in claim.command and "diagnostics.enabled=true" in claim.command) == bool(missing)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "share"),
+    [
+        ((1, 4, 9, 9, 9, 9, 2, 2), "1 at"),  # geometric means of a quarter: 2 over 2
+        ((1, 4, 1, 1, 1, 1, 16, 1), "0.5 at"),
+        ((2, 2, 1, 1, 1, 1, 1, 1), "2 at"),
+        ((0, 4, 1, 1, 1, 1, 1, 1), "0 at"),
+        ((1, 1, 1, 1, 1, 1, 0, 1), "0 at"),
+    ],
+)
+def test_gradients_are_compared_by_the_outer_quarters_of_the_layers(layers, judge, gradients, share):
+    layers("plain", [0.5] * 8, gradients)
+    assert f"next to the output, {share} initialisation" in judge(6).evidence
+
+
+def test_gradients_must_be_healthy_at_both_ends_of_every_run(layers, judge):
+    layers("plain", [0.5] * 4, {0: (1, 1, 1, 1), 1: (1e-9, 1, 1, 1), 2: (1, 1, 1, 1)}, epochs=(0, 1, 2))
+    assert judge(6).verdict == HOLDS
+    layers("plain", [0.5] * 4, {0: (1, 1, 1, 1), 2: (0.05, 1, 1, 1)}, depth=110)
+    assert judge(6).verdict == OPEN
+
+
+def test_gradients_of_several_seeds_are_said_by_their_range(layers, make_run, make_layers, judge):
+    layers("plain", [0.5] * 4, (0.5, 1, 1, 1))
+    run = make_run("other", [9.0, 8.0], model="plain", depth=56, seed=5, **REAL)
+    make_layers(run, [0.5] * 4, (0.001, 1, 1, 1))
+    claim = judge(6)
+    assert "0.001 to 0.5 (2 seeds) at initialisation" in claim.evidence
+    assert claim.verdict == FAILS
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.1, HOLDS), (0.0999, OPEN), (0.01, OPEN), (0.00999, FAILS)])
+def test_gradients_are_healthy_from_a_tenth_and_vanish_below_a_hundredth(layers, judge, share, verdict):
+    layers("plain", [0.5] * 4, (share, 1, 1, 1))
+    assert judge(6).verdict == verdict

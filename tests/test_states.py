@@ -1,0 +1,251 @@
+"""Where a run stands: states with their files, records on a full disk, locks that wait, and folders that are runs."""
+
+import errno
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from cifar_resnet import run_dir
+from cifar_resnet.errors import BusyError, RunError
+from cifar_resnet.run import locks
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import RunDir, State, find_runs, now
+
+TABLES = ["metrics", "diagnostics", "predictions"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(tmp_path)
+
+
+@pytest.fixture
+def finished(run):
+    """A finished run with all its tables."""
+    for name in TABLES:
+        getattr(run, name).write_text(name)
+    digests = {f"{name}_digest": digest(getattr(run, name)) for name in TABLES}
+    run.update_status(state=State.FINISHED, outcome={"test_error": 5.0}, **digests)
+    return run
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_run_is_open_until_it_has_finished_failed_or_diverged(state):
+    assert state.is_open == (state not in {State.FINISHED, State.FAILED, State.DIVERGED})
+    assert str(state) == state.value
+
+
+def test_the_time_is_that_of_utc_to_the_second():
+    read = datetime.fromisoformat(now())
+    assert read.utcoffset() == timedelta(0)
+    assert abs(datetime.now(timezone.utc) - read) < timedelta(minutes=1)
+    assert len(now()) == len("2026-01-31T12:00:00+00:00")
+
+
+def test_a_digest_is_of_the_contents_alone(tmp_path):
+    for name, text in (("a", "text"), ("b", "text"), ("c", "texts")):
+        (tmp_path / name).write_text(text)
+    a, b, c, absent = (digest(tmp_path / name) for name in "abcd")
+    assert a == b != c
+    assert len(a) == 16 and absent is None
+
+
+def test_a_finished_run_with_the_tables_that_it_finished_with_is_finished(finished):
+    assert finished.verified_state() is State.FINISHED
+    assert finished.has_results()
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("damage", ["changed", "absent"])
+def test_a_finished_run_with_another_table_is_to_be_rebuilt(finished, name, damage):
+    path = getattr(finished, name)
+    path.unlink() if damage == "absent" else path.write_text("half")
+    assert finished.verified_state() is State.FINISHED
+    assert finished.verified_state() is State.INTERRUPTED
+    assert not finished.has_results()
+
+
+@pytest.mark.parametrize("name", TABLES[1:])
+def test_a_run_from_before_there_was_a_table_needs_none(finished, name):
+    finished.update_status(**{f"{name}_digest": None})
+    assert finished.verified_state() is State.FINISHED  # it may have one all the same
+    getattr(finished, name).unlink()
+    assert finished.verified_state() is State.FINISHED
+
+
+def test_a_finished_run_without_a_digest_of_its_metrics_is_to_be_rebuilt(finished):
+    finished.update_status(metrics_digest=None)
+    assert finished.verified_state() is State.INTERRUPTED
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.FINISHED, State.RUNNING)])
+def test_no_other_state_hangs_on_the_tables(run, state):
+    run.metrics.write_text("another one than any digest is of")
+    run.update_status(state=state)
+    assert run.verified_state() is state
+    assert not run.has_results()
+
+
+def test_a_run_to_which_diagnostics_are_being_added_has_its_results(finished):
+    with finished.lock():
+        finished.update_status(state=State.RUNNING)
+        assert finished.verified_state() is State.RUNNING
+        assert finished.has_results()
+
+
+def test_a_damaged_record_is_to_be_rebuilt(run):
+    run.status.write_text("{")
+    assert run.verified_state() is State.INTERRUPTED
+    assert not run.has_results()
+
+
+ASKED = {"diagnostics": {"enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoint", "diagnostics", "state"),
+    [
+        (ASKED, True, False, State.INTERRUPTED),
+        (ASKED, True, True, State.FINISHED),
+        (ASKED, False, False, State.FINISHED),  # they would cost a training
+        ({"diagnostics": {"enabled": False}}, True, False, State.FINISHED),
+        ({}, True, False, State.FINISHED),
+        (None, True, False, State.FINISHED),
+    ],
+)
+def test_diagnostics_asked_for_later_are_added_to_a_finished_run(finished, config, checkpoint, diagnostics, state):
+    if checkpoint:
+        finished.checkpoint.write_bytes(b"state")
+    if not diagnostics:
+        finished.diagnostics.unlink()
+        finished.update_status(diagnostics_digest=None)
+    assert finished.verified_state(config) is state
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(run):
+    files = [run.checkpoint, run.final, run.metrics, run.diagnostics, run.predictions, run.status]
+    for path in files:
+        path.write_text("whole")
+        (path.parent / f".{path.name}.abc123").write_text("half")
+    (run.path / ".mine").write_text("the user's")
+    run.remove_leftovers()
+    assert sorted(run.path.iterdir()) == sorted([*files, run.path / ".mine"])
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that answers each atomic write with this error."""
+
+    def fail(number):
+        def refuse(path, write):
+            raise OSError(number, "refused", str(path))
+
+        monkeypatch.setattr(run_dir, "write_atomically", refuse)
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_on_a_full_disk_the_old_record_makes_room_for_the_reason(run, disk, number):
+    run.update_status(state=State.RUNNING, threads=2, reason="a reason that is longer than the next one " * 9)
+    disk(number)
+    run.update_status(state=State.FAILED, reason="disk full")
+    status = run.read_status()
+    assert (status["state"], status["reason"], status["threads"]) == ("failed", "disk full", 2)
+
+
+def test_on_a_full_disk_there_is_no_room_where_there_was_no_record(run, disk):
+    disk(errno.ENOSPC)
+    with pytest.raises(OSError, match="refused"):
+        run.update_status(state=State.FAILED)
+    assert not run.status.exists()
+
+
+def test_a_record_that_may_not_be_written_is_as_it_was(run, disk):
+    run.update_status(state=State.RUNNING)
+    disk(errno.EACCES)
+    with pytest.raises(OSError, match="refused"):
+        run.update_status(state=State.FAILED)
+    assert run.read_status()["state"] == State.RUNNING
+
+
+def test_a_damaged_record_is_begun_anew(run):
+    run.status.write_text("{")
+    status = run.update_status(state=State.FAILED)
+    assert set(status) == {"state", "updated"}
+    assert run.read_status() == status
+
+
+@pytest.mark.parametrize("kind", ["flock", "soft"])
+@pytest.mark.parametrize("patience", [0, 60])
+def test_a_lock_that_is_freed_within_the_patience_is_had(run, monkeypatch, kind, patience):
+    monkeypatch.setenv(locks.VARIABLE, kind)
+    holder = run.lock()
+    holder.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits unless told to"))
+    assert run.is_locked()
+    monkeypatch.setattr(time, "sleep", lambda seconds: holder.__exit__(None, None, None))
+    assert run.is_locked(patience) == (not patience)
+    if not patience:
+        with pytest.raises(BusyError), run.lock():
+            pass
+        holder.__exit__(None, None, None)
+    with run.lock():
+        pass
+
+
+@pytest.mark.parametrize(("kind", "name", "stays"), [("flock", "run.lock", True), ("soft", "run.softlock", False)])
+def test_a_soft_lock_is_a_file_that_exists_while_it_is_held(run, monkeypatch, kind, name, stays):
+    monkeypatch.setenv(locks.VARIABLE, kind)
+    with run.lock():
+        assert (run.path / name).exists()
+    assert stays or not (run.path / name).exists()
+
+
+def test_records_are_readable_by_people(run):
+    run.write_config({"seed": 0, "data": {"root": "größte"}, "a": 1})
+    assert run.config.read_text(encoding="utf-8") == "seed: 0\ndata:\n  root: größte\na: 1\n"
+    run.update_status(state=State.FAILED, reason="größte")
+    assert run.status.read_text(encoding="utf-8").startswith('{\n  "state": "failed",\n  "reason": "größte",\n')
+
+
+def test_a_lock_is_free_after_a_fault_of_its_holder(run):
+    with pytest.raises(ZeroDivisionError), run.lock():
+        raise ZeroDivisionError
+    assert not run.is_locked()
+
+
+def test_a_folder_that_nobody_held_is_not_locked_and_is_not_made(tmp_path):
+    assert not RunDir(tmp_path / "a").is_locked()
+    assert not (tmp_path / "a").exists()
+    with RunDir(tmp_path / "a/b").lock():
+        assert (tmp_path / "a/b").is_dir()
+
+
+def test_only_soft_locks_are_broken(run, monkeypatch):
+    with run.lock():
+        locks.break_soft(run.path)
+        assert run.is_locked()
+    monkeypatch.setenv(locks.VARIABLE, "soft")
+    locks.break_soft(run.path)  # there is none
+
+
+def test_runs_are_found_once_in_the_order_of_their_names(tmp_path):
+    for name in ("b/2", "b/10", "a", ".hidden/c", "b/.hydra"):
+        RunDir(tmp_path / name).write_config({})
+    found = [run.path.relative_to(tmp_path).as_posix() for run in find_runs([tmp_path, tmp_path / "b"])]
+    assert found == ["a", "b/10", "b/2"]
+    assert find_runs([tmp_path / "b", tmp_path])[0].path == tmp_path / "b/10"
+
+
+def test_a_hidden_folder_may_hold_runs_where_it_is_asked_for(tmp_path):
+    RunDir(tmp_path / ".hidden/c").write_config({})
+    assert len(find_runs([tmp_path / ".hidden"])) == 1
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(RunError, match="no run folder under"):
+        find_runs([tmp_path])
+    with pytest.raises(RunError, match="nowhere is not a folder"):
+        find_runs([tmp_path / "nowhere"])
