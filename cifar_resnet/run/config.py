@@ -67,7 +67,7 @@ class ModelConfig:
 class OptimConfig:
     """SGD and its schedule. Exactly one of epochs and iterations is set; milestones are counted in that unit."""
 
-    name: str | None = _optional("the recipe's file in conf/optim/, without .yaml", lambda value: value != "")
+    name: str = _key("the recipe's file in conf/optim/, without .yaml", lambda value: value != "")
     epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
     iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
     batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)

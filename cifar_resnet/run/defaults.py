@@ -55,11 +55,11 @@ OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 def recipe(flat: Mapping[str, Any]) -> str:
     """The recipe that a flat config is compared with: the option of the group optim that it was composed of.
 
-    Folders of the three oldest recipes' runs are named by the recipe's values, since their configs had no name for it.
+    The oldest recipes' configs had no name for it; theirs follows from the schedule and the unit of the length.
     """
-    name = flat.get("optim.name")
-    if name is not None and name not in later_keys.UNNAMED_RECIPES:
-        return str(name)
+    name = str(flat.get("optim.name", later_keys.AS_BEFORE["optim.name"]))
+    if name not in later_keys.UNNAMED_RECIPES:
+        return name
     if flat.get("optim.schedule") == "onecycle":
         return "onecycle"
     return "lab" if flat["optim.epochs"] is not None else "paper"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 AS_BEFORE: dict[str, Any] = {
-    "optim.name": None,
+    "optim.name": "lab",
     "model.norm": "batch",
     "model.init_linear": "kaiming",
     "model.zero_init_residual": False,
@@ -24,7 +24,7 @@ AS_BEFORE: dict[str, Any] = {
 }
 
 UNNAMED_RECIPES = ("lab", "onecycle", "paper")
-"""The recipes of configs that have no `optim.name`; folders of their runs are named by the values of the recipe."""
+"""The recipes that there were before `optim.name`: which one a run's is follows from its values, as it did then."""
 
 
 def nested() -> dict[str, Any]:

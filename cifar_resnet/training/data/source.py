@@ -108,6 +108,7 @@ def channel_statistics(images: Tensor) -> Statistics:
             counts += np.bincount(chunk.numpy().ravel(), minlength=256)
         mean = float(np.average(values, weights=counts))
         means.append(mean)
-        # A channel without any contrast is left as it is, not divided by zero.
-        deviations.append(float(np.average((values - mean) ** 2, weights=counts) ** 0.5) or 1.0)
+        # A channel without any contrast is left as it is. Its computed deviation need not be 0: the mean is rounded.
+        contrast = np.count_nonzero(counts) > 1
+        deviations.append(float(np.average((values - mean) ** 2, weights=counts) ** 0.5) if contrast else 1.0)
     return tuple(means), tuple(deviations)
