@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.report.claims import Claim
 from cifar_resnet.report.folder import makers
 from cifar_resnet.report.load import Runs

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10, reference
+from cifar_resnet import reference
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.report.groups import Group, fewest
 from cifar_resnet.report.load import Runs
 from cifar_resnet.report.statistics import decimals, mean_and_std

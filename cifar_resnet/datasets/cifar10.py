@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cifar_resnet.datasets.folders import is_image, list_classes
 from cifar_resnet.errors import DataError
-from cifar_resnet.image_classes import is_image, list_classes
 
 # In the order of the original labels, 0 to 9, which is also the alphabetical one.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
