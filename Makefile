@@ -1,4 +1,4 @@
-# `make help` lists the targets. An active virtual environment is used; else .venv is made, with PYTHON=… if given.
+# `make help` lists the targets. They use the active virtual environment, or create .venv (with PYTHON=…, if given).
 
 PYTHON ?= python3
 DEMO   ?= outputs/demo
@@ -10,7 +10,7 @@ else
 ENV := .venv
 endif
 PY    := $(ENV)/bin/python
-# Installing leaves this mark; it is done again only when what it depends on has changed.
+# Marks a finished installation, which is repeated only when its requirements change.
 STAMP := $(ENV)/.cifar-resnet-installed
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ STAMP := $(ENV)/.cifar-resnet-installed
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## make .venv (or use the active environment) and install
+setup: $(STAMP)  ## install, into the active virtual environment or a new .venv
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(PY) || { $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and \
@@ -29,21 +29,22 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## the nine runs on digits, and their report (minutes, no download of data)
+demo: $(STAMP)  ## train nine networks on digits and write their report (minutes, no data download)
 	$(PY) train.py -m sweeps=demo out=$(DEMO)
 	$(PY) aggregate.py $(DEMO)
+	@echo "Open the report in a browser: $(DEMO)/report/report.html"
 
-test: $(STAMP)  ## all tests that need no Debian package
+test: $(STAMP)  ## run all tests that need no Debian packages
 	$(PY) -m pytest
 
-integration: $(STAMP)  ## tests that need the Debian packages that README names (TESTS=… for some of them)
+integration: $(STAMP)  ## run tests that need the Debian packages in docs/running.md (TESTS=… selects some)
 	$(PY) -m pytest -n 0 -m integration -rs $(TESTS)
 
-lint: $(STAMP)  ## ruff, mypy and import-linter
+lint: $(STAMP)  ## run ruff, mypy and import-linter
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(ENV)/bin/lint-imports --no-cache
 
-clean:  ## remove .venv and what the demo wrote
+clean:  ## remove .venv and the demo's output
 	rm -rf .venv $(DEMO)

@@ -1,7 +1,7 @@
-"""Makes tables and figures of run folders.
+"""Turn run folders into tables, figures and a report.
 
-python aggregate.py outputs/                          # every run under outputs/, into outputs/report/
-python aggregate.py outputs/demo other/runs --out r   # several folders together, into r/
+python aggregate.py outputs/                          # all runs under outputs/; writes outputs/report/
+python aggregate.py outputs/demo other/runs --out r   # several folders together; writes r/
 """
 
 import sys

@@ -23,7 +23,11 @@ import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
+from omegaconf import DictConfig, OmegaConf
 
+from cifar_resnet.run.config import FIELDS
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
@@ -121,13 +125,13 @@ def train_py(tmp_path, monkeypatch):
     return run
 
 
-def work(run: RunDir) -> subprocess.CompletedProcess[str]:
+def work(run: RunDir, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Does what a worker process does with a run's folder, in this process."""
     from cifar_resnet.training import worker  # here, as torch takes seconds that only some tests need
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        return called(lambda: sys.exit(worker.main([str(run.path)])))
+        return called(lambda: sys.exit(worker.main([str(run.path), *arguments])))
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -137,14 +141,27 @@ def work(run: RunDir) -> subprocess.CompletedProcess[str]:
 
 
 @functools.cache
-def _composed(*overrides: str) -> dict:
+def _composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
-        return plain_config(compose("config", overrides=list(overrides)))
+        config = compose("config", overrides=list(overrides))
+    return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+
+
+@functools.cache
+def _resolved(*overrides: str) -> dict:
+    # Hydra takes a tenth of a second to compose files, so each choice of files is composed once.
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = [one for one in parsed if one.key_or_group in FIELDS and one.type is OverrideType.CHANGE]
+    files = [str(one.input_line) for one in parsed if one not in values]
+    config = copy.deepcopy(_composed(*files))
+    for one in values:
+        OmegaConf.update(config, one.key_or_group, one.value())
+    return plain_config(config)
 
 
 def compose_run(*overrides: str) -> dict:
     """A run's config out of conf/, as plain dictionaries of the caller's own."""
-    return copy.deepcopy(_composed(*overrides))
+    return copy.deepcopy(_resolved(*overrides))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.errors import DataError
 
 RECORDED = {

@@ -2,8 +2,13 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from cifar_resnet import diagnose
+from cifar_resnet.run.config import from_container
+from cifar_resnet.training.data import load
+from cifar_resnet.training.loop import Training
+from tests.conftest import TINY, compose_run
 
 SMALL = ["data=synthetic", "data.train_size=16", "data.test_size=1", "data.image_size=8", "model.width=4"]
 
@@ -42,3 +47,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys):
     assert message in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_the_numbers_are_those_that_a_run_of_the_same_config_begins_with():
+    config = compose_run(*TINY, "seed=3", "model=preact", "diagnostics.enabled=true")
+    checked = from_container(config)
+    run = Training(checked, load(checked.data, checked.seed), torch.device("cpu"))
+    run.diagnose()
+    measured = diagnose.measure([config])[list(run.diagnostics[0])]
+    pd.testing.assert_frame_equal(measured, pd.DataFrame(run.diagnostics), check_dtype=False)

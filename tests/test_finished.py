@@ -14,6 +14,7 @@ import cifar_resnet
 from cifar_resnet import evaluate
 from cifar_resnet.errors import DataError, RunError
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.training.data import normalise
 from tests.conftest import TINY, compose_run, work
 
 
@@ -114,3 +115,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(run, capsys, arguments):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_a_loaded_network_is_in_evaluation_mode_and_takes_images_as_in_training(run):
+    loaded = cifar_resnet.load_run(run.path)
+    dataset = loaded.load_data()
+    assert not loaded.network.training
+    mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
+    expected = normalise(dataset.test.images, mean, std)
+    torch.testing.assert_close(loaded.normalise(dataset.test.images), expected, rtol=0, atol=0)
+    predictions = loaded.network(expected).argmax(1).tolist()
+    assert predictions == [int(row["prediction"]) for row in csv.DictReader(run.predictions.open())]

@@ -6,7 +6,7 @@ from cifar_resnet.run import later_keys
 from cifar_resnet.run.config import FIELDS
 from cifar_resnet.run.identity import MAX_NAME, config_hash, flatten, run_name
 
-ELSEWHERE = {"out", "data.root", "data.cache"}
+ELSEWHERE = {"out", "data.root", "data.cache", "optim.name"}
 
 
 def is_part(key):

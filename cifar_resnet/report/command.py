@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cifar_resnet import __version__
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run.files import write_text
 
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     kinds = ",".join(FORMATS)
     parser.add_argument("--format", default=kinds, metavar=kinds, help="what to write (default: all)")
+    parser.add_argument("--version", action="version", version=f"cifar-resnet {__version__}")
     options = parser.parse_args(arguments)
     try:
         aggregate(options.paths, options.out or options.paths[0] / "report", options.where, _formats(options.format))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cifar_resnet.cifar10 import TEST_IMAGES, TRAIN_IMAGES
+from cifar_resnet.datasets.cifar10 import TEST_IMAGES, TRAIN_IMAGES
 
 # Images that the paper held out for validation during development (section 4.2).
 PAPER_HOLDOUT = 5_000

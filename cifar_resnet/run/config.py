@@ -17,11 +17,11 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from cifar_resnet.architectures import ARCHITECTURES, with_shortcuts
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import later_keys
 from cifar_resnet.schedules import SCHEDULES
 
-DATA_KINDS = ("cifar10", "cifar100", "image_folder", "digits", "synthetic")
 Check = Callable[[Any], bool]
 
 
@@ -67,6 +67,7 @@ class ModelConfig:
 class OptimConfig:
     """SGD and its schedule. Exactly one of epochs and iterations is set; milestones are counted in that unit."""
 
+    name: str = _key("the recipe's file in conf/optim/, without .yaml", lambda value: value != "")
     epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
     iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
     batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)
@@ -86,7 +87,7 @@ class OptimConfig:
 class DataConfig:
     """Which images, how many of them, and how they are presented."""
 
-    kind: str = _one_of(DATA_KINDS)
+    kind: str = _one_of(DATASETS)
     name: str = _key(
         "a label of 1 to 40 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit",
         lambda value: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is not None,
@@ -238,7 +239,7 @@ def check(config: Config) -> None:
         )
     if optim.nesterov and optim.momentum == 0:
         raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")
-    if data.kind in ("cifar10", "cifar100", "image_folder") and not data.root:
+    if DATASETS[data.kind].needs_root and not data.root:
         raise ConfigError(
             f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
         )

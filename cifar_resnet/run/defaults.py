@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
@@ -52,10 +53,13 @@ OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 def recipe(flat: Mapping[str, Any]) -> str:
-    """The option of the group optim that a flat config is held against.
+    """The recipe that a flat config is compared with: the option of the group optim that it was composed of.
 
-    It is told by the schedule and the unit of the length, as a config doesn't name the options that it was made of.
+    The oldest recipes' configs had no name for it; theirs follows from the schedule and the unit of the length.
     """
+    name = str(flat.get("optim.name", later_keys.AS_BEFORE["optim.name"]))
+    if name not in later_keys.UNNAMED_RECIPES:
+        return name
     if flat.get("optim.schedule") == "onecycle":
         return "onecycle"
     return "lab" if flat["optim.epochs"] is not None else "paper"
@@ -102,7 +106,7 @@ def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -
     flat = flatten(config)
     name = recipe(flat)
     raw = _defaults(flat["model.name"], name, flat["data.kind"])
-    unnamed = {"depth", "seed", "model.name", "data.name", "data.kind", *_PATHS}
+    unnamed = {"depth", "seed", "model.name", "data.name", "data.kind", "optim.name", *_PATHS}
     named = sorted(set(flat) & set(raw) - unnamed if keys is None else set(flat) & set(raw) & set(keys) - unnamed)
     expected = {key: _compute(key, raw[key], flat) if _is_computed(raw[key]) else raw[key] for key in named}
     other = name != _USUAL_RECIPE and (keys is None or RECIPE in keys)

@@ -12,13 +12,15 @@ from cifar_resnet.run import later_keys
 
 MAX_NAME = 120
 _NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
-_NOT_IDENTITY_OF_DATA = {"root", "cache"}
+# Within their groups: where data lie, and what a recipe is called, whose values are all in the config.
+_NOT_IDENTITY_OF = {"data": {"root", "cache"}, "optim": {"name"}}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
-    kept["data"] = {key: value for key, value in config["data"].items() if key not in _NOT_IDENTITY_OF_DATA}
+    for group, left_out in _NOT_IDENTITY_OF.items():
+        kept[group] = {key: value for key, value in config[group].items() if key not in left_out}
     return kept
 
 

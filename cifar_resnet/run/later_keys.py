@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 AS_BEFORE: dict[str, Any] = {
+    "optim.name": "lab",
     "model.norm": "batch",
     "model.init_linear": "kaiming",
     "model.zero_init_residual": False,
@@ -21,6 +22,9 @@ AS_BEFORE: dict[str, Any] = {
     "runtime.tensorboard": False,
     "runtime.kernels": "auto",
 }
+
+UNNAMED_RECIPES = ("lab", "onecycle", "paper")
+"""The recipes that there were before `optim.name`: which one a run's is follows from its values, as it did then."""
 
 
 def nested() -> dict[str, Any]:

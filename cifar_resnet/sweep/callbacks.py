@@ -15,10 +15,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import cifar10
+from cifar_resnet.datasets.folders import list_classes
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
-from cifar_resnet.image_classes import list_classes
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import compose, launch, search, slurm

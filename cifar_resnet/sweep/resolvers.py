@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.defaults import REPO_ROOT, overridden
@@ -49,5 +50,5 @@ def _run_dir(root: DictConfig) -> str:
 
 def _a_tenth_of(kind: str, train_size: int | None) -> int:
     """A tenth of a data set's training images, in images; 0 where their number isn't known before they are listed."""
-    whole = {"cifar10": 50_000, "cifar100": 50_000, "digits": 1437}
-    return (train_size or whole.get(kind, 0)) // 10
+    sizes = DATASETS[kind].sizes if kind in DATASETS else None
+    return (train_size or (0 if sizes is None else sizes.train)) // 10

@@ -19,7 +19,7 @@ from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run.config import Config, from_container
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
-from cifar_resnet.training.data.sizes import Sizes, count
+from cifar_resnet.training.data.sizes import Workload, count
 from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
 from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps
@@ -48,7 +48,7 @@ def measure(config: Config) -> dict[str, Any]:
     }
 
 
-def _random_images(config: Config, sizes: Sizes, device: torch.device) -> Dataset:
+def _random_images(config: Config, sizes: Workload, device: torch.device) -> Dataset:
     """One batch to train on and one to evaluate."""
 
     def make(images: int) -> Split:
@@ -61,7 +61,7 @@ def _random_images(config: Config, sizes: Sizes, device: torch.device) -> Datase
     return Dataset(train, None, test, tuple(map(str, range(sizes.classes))), mean, std, "")
 
 
-def count_gflop(config: Config, sizes: Sizes) -> float:
+def count_gflop(config: Config, sizes: Workload) -> float:
     """GFLOP of one image's forward and backward pass, counted by torch over its matrix products and convolutions."""
     network = network_of(config, sizes.channels, sizes.classes)
     network.eval()

@@ -14,11 +14,11 @@ from collections import Counter
 import pytest
 import torch
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import worker
 
 KILLS = int(os.environ.get("KILLS", "9"))
-MODELS = ("plain", "resnet", "preact")
 # A checkpoint after every step, so that many kills fall into one.
 RUN = [
     "data=digits",
@@ -68,7 +68,7 @@ def begun(run: RunDir, process_id: int) -> bool:
     return run.status.exists() and run.read_status().get("pid") == process_id
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, model):
     config = composed(*RUN, f"model={model}")
     whole, run = RunDir(tmp_path / "whole"), RunDir(tmp_path / "killed")
@@ -78,7 +78,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, 
     assert process.exitcode == 0
     expected, rng, moments, kills, finished = result(whole), random.Random(model), Counter(), 0, 0
     seconds = whole.read_status()["seconds"]
-    wanted = -(-KILLS // len(MODELS))
+    wanted = -(-KILLS // len(ARCHITECTURES))
     while kills < wanted or run.path.exists():
         run.write_config(config)
         process = start(run)

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from cifar_resnet.cifar10 import CLASSES
+from cifar_resnet.datasets.cifar10 import CLASSES
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 

@@ -7,7 +7,7 @@ from cifar_resnet.run.config import from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
-from tests.conftest import TINY, work
+from tests.conftest import TINY, compose_run, work
 
 
 @pytest.fixture
@@ -22,15 +22,27 @@ def make_folder(tmp_path, composed):
     return make
 
 
+def make_training(*overrides: str) -> Training:
+    """The training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
+    config = from_container(compose_run(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
+    return Training(config, load(config.data, config.seed), torch.device("cpu"))
+
+
 @pytest.fixture
-def training(composed):
-    """Makes the training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
+def training():
+    """Makes the training of a tiny run, see `make_training`."""
+    return make_training
 
-    def make(*overrides: str) -> Training:
-        config = from_container(composed(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
-        return Training(config, load(config.data, config.seed), torch.device("cpu"))
 
-    return make
+def images_seen(run: Training) -> list[torch.Tensor]:
+    """Trains an epoch; the network's input at each step."""
+    seen: list[torch.Tensor] = []
+    hook = run.network.register_forward_pre_hook(
+        lambda network, inputs: seen.append(inputs[0].clone()) if network.training else None
+    )
+    run.train_epoch(lambda: False)
+    hook.remove()
+    return seen
 
 
 def finish(run: RunDir) -> str:

@@ -1,14 +1,16 @@
 """A checkpoint is whole or refused, holds no code, and has one before it to fall back on."""
 
 import hashlib
+import io
 import pickle
+import types
 
 import pytest
 import torch
 
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.training import checkpoint
+from cifar_resnet.training import checkpoint, worker
 from tests.conftest import work
 from tests.training.conftest import finish
 
@@ -62,6 +64,22 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(run, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("content", [{"format": checkpoint.FORMAT - 1, "step": 2}, {"step": 2}, [checkpoint.FORMAT]])
+def test_a_whole_file_of_another_format_is_refused(run, content):
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    for path in (run.checkpoint, run.previous_checkpoint):
+        path.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+    with pytest.raises(RunError, match=f"no checkpoint of this program's format {checkpoint.FORMAT}"):
+        checkpoint.load(run, CPU)
+
+
+def test_what_is_loaded_is_what_was_saved(run):
+    state = checkpoint.load(run, CPU)
+    assert state.keys() == {"step", "weights"}
+    assert torch.equal(state["weights"], torch.full((1000,), 2.0))
+
+
 def test_a_run_whose_images_have_changed_is_refused(make_folder):
     run = make_folder("a", "optim.lr=0.01")
     finish(run)
@@ -81,3 +99,23 @@ def test_checkpoints_within_a_long_epoch_follow_the_clock(make_folder):
     assert checkpoint.load(run, CPU)["step"] == 8
     run.checkpoint.unlink()
     assert checkpoint.load(run, CPU)["step"] == 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "saved"), [(0, [1, 2, 3, 4, 5, 6, 7, 8]), (30, [3, 6, 8]), (50, [5, 8]), (3600, [8])]
+)
+def test_a_checkpoint_is_written_each_time_so_many_seconds_have_passed_since_the_last(
+    make_folder, monkeypatch, seconds, saved
+):
+    clock = types.SimpleNamespace(now=5000.0)
+    monkeypatch.setattr(worker, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    wanted, save, steps = worker.StopRequest.wanted, checkpoint.save, []
+
+    def step_of_ten_seconds(stop):
+        clock.now += 10
+        return wanted(stop)
+
+    monkeypatch.setattr(worker.StopRequest, "wanted", step_of_ten_seconds)
+    monkeypatch.setattr(checkpoint, "save", lambda run, state: steps.append(state["step"]) or save(run, state))
+    finish(make_folder("a", f"runtime.checkpoint_seconds={seconds}", "optim.batch_size=8", "optim.epochs=1"))
+    assert steps == saved

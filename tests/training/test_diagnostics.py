@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.folder import State
 from cifar_resnet.training import diagnostics
 from cifar_resnet.training.data import Split
@@ -58,7 +59,7 @@ def by_hand(network, images, labels):
     }
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_each_number_is_that_of_a_network_written_out_by_hand(name, norm):
     torch.manual_seed(0)
@@ -89,7 +90,7 @@ def test_the_batch_is_one_for_all_runs_and_has_all_classes_of_a_sorted_folder():
     assert len(chosen.unique()) == 10
 
 
-@pytest.mark.parametrize("model", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_training_is_bit_for_bit_the_same_with_and_without(training, model):
     plain, measured = (training(f"model={model}", "optim.epochs=3", *words) for words in ((), ENABLED))
     measured.diagnose()

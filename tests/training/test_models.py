@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.training import models
 from cifar_resnet.training.models import build_network, count_parameters
 
@@ -15,7 +16,7 @@ TABLE = re.findall(r"^ +(plain|resnet|preact)-(\d+) +(\d+) +([\d,]+) +([\d,]+)$"
 
 def test_table_in_the_docstring_is_complete():
     assert [(name, int(depth)) for name, depth, *_ in TABLE] == [
-        (name, depth) for name in ("plain", "resnet", "preact") for depth in (20, 32, 44, 56, 110)
+        (name, depth) for name in ARCHITECTURES for depth in (20, 32, 44, 56, 110)
     ]
 
 
@@ -35,7 +36,7 @@ def test_published_parameter_counts():
     assert count_parameters(build_network("resnet", 110)) == 1_727_962
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 @pytest.mark.parametrize(("size", "channels", "classes"), [(4, 1, 2), (7, 3, 10), (8, 1, 10), (32, 3, 100), (33, 4, 5)])
 def test_any_image_size_channels_and_classes_work(name, option, size, channels, classes):
@@ -91,7 +92,7 @@ def out_of_place(network, images):
     return network.linear(x.mean((2, 3)))
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_gradients_equal_those_of_an_out_of_place_twin(name, option, norm):
@@ -129,7 +130,7 @@ def test_first_preact_block_alone_shares_its_activation():
     assert [block.first for block in network.blocks] == [True] + [False] * 8
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 def test_without_norm_there_is_no_batch_norm_and_the_same_convolutions(name, option):
     torch.manual_seed(3)
@@ -198,7 +199,7 @@ class MixedLayouts(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["A", "B"])
 def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
     network = build_network(name, 8, option)
@@ -206,3 +207,26 @@ def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
     with MixedLayouts() as mixed:
         F.cross_entropy(network(images), torch.arange(4)).backward()
     assert mixed.seen == []
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_weight_is_scaled_by_the_connections_into_its_unit(name):
+    torch.manual_seed(0)
+    network = build_network(name, 20, "B", width=32)
+    drawn = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
+    # The first, the widening ones and the shortcuts' have another number of connections out.
+    assert any(module.weight.shape[1] != module.weight.shape[0] for module in drawn)
+    for module in drawn:
+        assert module.weight.std().item() == pytest.approx((2 / module.weight[0].numel()) ** 0.5, rel=0.1)
+        assert abs(module.weight.mean().item()) < 0.1 * module.weight.std().item()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(("size", "maps"), [(32, [32, 16, 8]), (33, [33, 17, 9])])
+def test_each_stage_halves_the_maps_and_doubles_the_filters(name, size, maps):
+    network = build_network(name, 20, width=4)
+    shapes = []
+    for block in network.blocks:
+        block.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape[1:])))
+    network(torch.zeros(1, 3, size, size))
+    assert shapes == [(4 * 2**stage, side, side) for stage, side in enumerate(maps) for _ in range(3)]

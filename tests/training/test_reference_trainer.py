@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.training.data import draw_epoch, normalise
 from cifar_resnet.training.loop import Training
@@ -36,7 +37,7 @@ def losses_of_reference(run: Training, twin: nn.Module, lr: float) -> list[float
     return losses
 
 
-@pytest.mark.parametrize("model", ["plain", "resnet", "preact"])
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize(
     ("dtype", "lr", "tolerance"),
     [

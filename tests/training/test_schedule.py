@@ -96,3 +96,29 @@ def test_warmup_goes_on_from_its_state():
     warm_steps(warmup, [70.0] * 10)
     other.load(warmup.state())
     assert warm_steps(other, [70.0] * 30)[0] == 12
+
+
+def test_a_warmup_that_has_ended_does_not_come_back_when_the_error_rises_again():
+    count, factors = warm_steps(Warmup.of("auto", 110, 391), [50.0] * 30 + [100.0] * 361)
+    assert factors == sorted(factors)
+    assert 0 < count < 30
+
+
+def test_a_warmup_of_a_number_of_iterations_does_not_watch_the_error():
+    warmup = Warmup.of(7, 110, 391)
+    assert not warmup.watches_error
+    assert Warmup.of("auto", 110, 391).watches_error
+
+
+def test_one_cycle_counted_in_steps_peaks_at_its_fraction_of_the_steps():
+    recipe = optim(schedule="onecycle", epochs=None, iterations=10, lr=0.4, peak=0.4, milestones=[])
+    schedule = Schedule.of(recipe, steps_per_epoch=3)
+    rates = [schedule.lr_at(step) for step in range(10)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, *(0.4 * left / 6 for left in (6, 5, 4, 3, 2, 1))])
+    assert [schedule.epoch_end(step) for step in (0, 2, 3, 9)] == [3, 3, 6, 10]
+    assert schedule.epochs == 4
+
+
+def test_gamma_and_milestones_are_the_recipes():
+    schedule = Schedule.of(optim(epochs=6, gamma=0.5, milestones=[2, 3]), steps_per_epoch=10)
+    assert [schedule.lr_at(step) for step in (19, 20, 29, 30, 59)] == pytest.approx([0.1, 0.05, 0.05, 0.025, 0.025])

@@ -1,19 +1,26 @@
 """A run's worker fills its folder, stops when asked, and goes on where it stopped."""
 
 import csv
+import errno
 import itertools
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from cifar_resnet.errors import ExitCode
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.training import describe, worker
+from cifar_resnet.training.data import load
 from tests.conftest import work
 from tests.training.conftest import finish
 
@@ -121,3 +128,88 @@ def test_a_busy_run_is_left_alone(make_folder):
     with run.lock():
         assert work(run).returncode == ExitCode.BUSY
     assert not run.status.exists()
+
+
+def test_the_seconds_of_a_run_are_those_of_training_and_evaluation(make_folder):
+    run = make_folder("a", "data.test_size=600")  # so that its evaluation takes time, too
+    finish(run)
+    rows = list(csv.DictReader(run.metrics.open()))
+    spent = [float(row["train_seconds"]) + float(row["test_seconds"]) for row in rows]
+    assert all(float(row["test_seconds"]) > 0 for row in rows)
+    assert run.read_status()["seconds"] == pytest.approx(sum(spent), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "final", "metrics", "diagnostics", "predictions", "status"])
+def test_what_a_killed_process_left_half_written_is_removed(make_folder, monkeypatch, name):
+    run = make_folder("a")
+    left = run.path / f".{getattr(run, name).name}.x7k2"
+    left.write_bytes(b"half")
+    monkeypatch.setattr(worker, "train", lambda *arguments: State.INTERRUPTED)
+    work(run)
+    assert not left.exists()
+    assert run.config.exists()
+
+
+def test_a_divergence_is_the_runs_state_with_its_step(make_folder):
+    run = make_folder("a", "optim.lr=1e30")
+    done = work(run)
+    assert done.returncode == ExitCode.FAILED
+    status = run.read_status()
+    assert (status["state"], "outcome" in status) == ("diverged", False)
+    assert re.fullmatch(r"the training loss is not finite at step \d+ \(epoch \d+\)", status["reason"])
+    assert done.stderr == f"diverged: {status['reason']}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("a bug"), "KeyError: 'a bug'"),
+        (MemoryError("1 TB"), "out of memory: 1 TB"),
+        (RuntimeError("[enforce fail] can't allocate memory"), "out of memory: [enforce fail] can't allocate memory"),
+        (OSError(errno.ENOSPC, "No space left", "/a/final.pt"), "no space left on device while writing final.pt"),
+    ],
+)
+def test_a_fault_is_the_runs_reason_and_its_traceback_is_in_the_log(make_folder, monkeypatch, error, reason):
+    def fail(*arguments, **options):
+        raise error
+
+    run = make_folder("a")
+    monkeypatch.setattr(worker, "load", fail)
+    assert work(run).returncode == ExitCode.FAILED
+    assert (run.read_status()["state"], run.read_status()["reason"]) == ("failed", reason)
+    assert "Traceback" in run.log.read_text()
+
+
+def test_a_run_whose_parent_is_gone_stops_after_a_step_with_a_checkpoint(make_folder, monkeypatch):
+    run = make_folder("a")
+    monkeypatch.setattr(worker.os, "getppid", lambda: 1)
+    done = work(run, "--parent", "12345", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")
+    assert run.read_status()["reason"] == PARENT_GONE
+    assert run.read_status()["progress"]["step"] == 1
+    assert run.checkpoint.exists()
+
+
+def test_the_record_says_who_trained_what_on_which_images(make_folder, monkeypatch):
+    monkeypatch.setenv(JOB_VARIABLE, "12_3")
+    run = make_folder("a", "data.holdout=16", "optim.epochs=1")
+    finish(run)
+    config = from_container(run.read_config())
+    dataset, status = load(config.data, config.seed), run.read_status()
+    assert (status["pid"], status["host"], status["job"]) == (os.getpid(), socket.gethostname(), "12_3")
+    assert status["hash"] == config_hash(run.read_config())
+    assert (status["threads"], status["parameters"]) == (1, 75_290)
+    assert status["data"] == {
+        "name": "synthetic",
+        "kind": "synthetic",
+        "fingerprint": dataset.fingerprint,
+        "train_images": 48,
+        "val_images": 16,
+        "test_images": 32,
+        "classes": 10,
+        "class_names": list(dataset.classes),
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "image_shape": [8, 8, 3],
+        "is_cifar10": False,
+    }

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.report import published
 from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.runs.collection import Runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_resnet.cifar10 import is_cifar10
+from cifar_resnet.datasets.cifar10 import is_cifar10
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs

@@ -9,11 +9,11 @@ from typing import Any
 import filelock
 import numpy as np
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import cifar10
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import image_folder
-from cifar_resnet.training.data.dataset import Source, make_source
+from cifar_resnet.training.data.source import Source, make_source
 
 
 def import_torchvision() -> Any:

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import DATASETS, cifar10
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
-
-# What the lab normalizes CIFAR-10 with; the exact values, in cifar10.py, differ by up to 0.0002.
-CIFAR10_MEAN = (0.4914, 0.4824, 0.4467)
-CIFAR10_STD = (0.2471, 0.2435, 0.2616)
-
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation per channel, for pixels of 0 to 1."""
+from cifar_resnet.training.data.source import Source, Split, Statistics, channel_statistics, choose_balanced
 
 # Streams of random numbers beside those of the epochs, which count from 0.
 _TRAIN_STREAM, _HOLDOUT_STREAM, _TEST_STREAM = 2**32 - 1, 2**32 - 2, 2**32 - 3
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images and labels of one part of a data set."""
-
-    images: Tensor  # uint8 (N, H, W, C), contiguous; may be mapped from a file
-    labels: Tensor  # int64 (N,)
-
-    def pick(self, indices: np.ndarray) -> Split:
-        """The part at these indices."""
-        chosen = torch.from_numpy(indices)
-        return Split(self.images[chosen], self.labels[chosen])
-
-
-@dataclass(frozen=True)
-class Source:
-    """A whole data set as its source has it."""
-
-    train: Split
-    test: Split
-    classes: tuple[str, ...]
-    fingerprint: str
-    statistics: Statistics | None = None  # of all training images, where the source keeps them
-
-    def statistics_of_train(self) -> Statistics:
-        """Mean and standard deviation of each channel of all training images."""
-        return self.statistics or channel_statistics(self.train.images)
 
 
 @dataclass(frozen=True)
@@ -74,9 +39,9 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
     Raises:
         DataError: it is absent, damaged, or smaller than what is asked of it.
     """
-    source = _readers()[config.kind](config, progress)
+    source = reader_of(config.kind)(config, progress)
     train, test, val = resize(source.train, config), resize(source.test, config), None
-    if config.kind != "synthetic":
+    if not DATASETS[config.kind].sized_by_config:
         train = subset(train, config.train_size, "data.train_size", [seed, _TRAIN_STREAM])
         # The same test images for every seed: seeds are to differ by their training alone.
         test = subset(test, config.test_size, "data.test_size", [0, _TEST_STREAM])
@@ -91,9 +56,20 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
     return Dataset(train, val, test, source.classes, mean, std, source.fingerprint, _is_cifar10(config, source))
 
 
+def reader_of(kind: str) -> Callable[[DataConfig, bool], Source]:
+    """The function that reads a kind of data set: `data` and whether to show progress → its images."""
+    module, name = DATASETS[kind].reader.split(":")
+    # Imported here because a reader may need a library that the others don't.
+    reader: Callable[[DataConfig, bool], Source] = getattr(
+        importlib.import_module(f"cifar_resnet.training.data.{module}"), name
+    )
+    return reader
+
+
 def _normalization(config: DataConfig, source: Source, train: Split) -> Statistics:
-    if config.kind == "cifar10":
-        return CIFAR10_MEAN, CIFAR10_STD
+    known = DATASETS[config.kind].statistics
+    if known is not None:
+        return known
     return source.statistics_of_train() if train is source.train else channel_statistics(train.images)
 
 
@@ -113,38 +89,6 @@ def other_images(config: DataConfig, known: str | None, found: str) -> str:
     """The fingerprints of images that aren't the ones a run knows, for an error's line, and a likely reason."""
     hint = "; the archive and a folder of images differ in their order" if config.kind == "cifar10" else ""
     return f"(fingerprint {known}, now {found}{hint})"
-
-
-def _readers() -> dict[str, Callable[[DataConfig, bool], Source]]:
-    # Imported here because they import this module's classes.
-    from cifar_resnet.training.data import cifar, embedded, image_folder
-
-    return {
-        "cifar10": cifar.read_cifar10,
-        "cifar100": cifar.read,
-        "image_folder": image_folder.read,
-        "digits": embedded.read_digits,
-        "synthetic": embedded.make_synthetic,
-    }
-
-
-def fingerprint(*arrays: np.ndarray) -> str:
-    """16 hexadecimal digits over the arrays' shapes and contents."""
-    digest = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def make_source(
-    train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], classes: tuple[str, ...]
-) -> Source:
-    """A source out of NumPy images (N, H, W, C) and labels (N,)."""
-    splits = [
-        Split(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))) for images, labels in (train, test)
-    ]
-    return Source(splits[0], splits[1], classes, fingerprint(*train, *test))
 
 
 def resize(split: Split, config: DataConfig) -> Split:
@@ -168,30 +112,3 @@ def subset(split: Split, size: int | None, key: str, stream: list[int]) -> Split
     if size > count:
         raise DataError(f"{key}={size}: expected at most the {count} images that there are")
     return split.pick(choose_balanced(split.labels.numpy(), size, stream))
-
-
-def choose_balanced(labels: np.ndarray, size: int, stream: list[int]) -> np.ndarray:
-    """Sorted indices of `size` labels, as many of each class as possible, drawn from the stream of this seed."""
-    order = np.random.default_rng(stream).permutation(len(labels))
-    shuffled = labels[order]
-    by_class = np.argsort(shuffled, kind="stable")
-    counts = np.unique(shuffled, return_counts=True)[1]
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[by_class] = np.concatenate([np.arange(count) for count in counts])
-    # The first of each class, then the second of each, and so on.
-    return np.sort(order[np.argsort(rank, kind="stable")[:size]])
-
-
-def channel_statistics(images: Tensor) -> Statistics:
-    """Mean and standard deviation of each channel of uint8 (N, H, W, C) on a scale of 0 to 1; exact, by counting."""
-    values = np.arange(256) / 255
-    means, deviations = [], []
-    for channel in range(images.shape[3]):
-        counts = np.zeros(256, dtype=np.int64)
-        for chunk in torch.split(images[..., channel], 5000):
-            counts += np.bincount(chunk.numpy().ravel(), minlength=256)
-        mean = float(np.average(values, weights=counts))
-        means.append(mean)
-        # A channel without any contrast is left as it is, not divided by zero.
-        deviations.append(float(np.average((values - mean) ** 2, weights=counts) ** 0.5) or 1.0)
-    return tuple(means), tuple(deviations)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cifar_resnet.datasets import DIGITS_TEST_IMAGES
 from cifar_resnet.run.config import DataConfig
-from cifar_resnet.training.data.dataset import Source, choose_balanced, make_source
+from cifar_resnet.training.data.source import Source, choose_balanced, make_source
 
-DIGITS_TEST_SIZE = 360
 _CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -17,7 +17,7 @@ def read_digits(config: DataConfig, progress: bool) -> Source:
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    test = choose_balanced(digits.target, DIGITS_TEST_SIZE, [0])
+    test = choose_balanced(digits.target, DIGITS_TEST_IMAGES, [0])
     train = np.setdiff1d(np.arange(len(images)), test)
     return make_source((images[train], digits.target[train]), (images[test], digits.target[test]), _CLASSES)
 

@@ -20,11 +20,11 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
+from cifar_resnet.datasets.folders import is_image, list_classes
 from cifar_resnet.devices import count_cores
 from cifar_resnet.errors import DataError
-from cifar_resnet.image_classes import is_image, list_classes
 from cifar_resnet.run.config import DataConfig
-from cifar_resnet.training.data.dataset import Source, Split, channel_statistics, fingerprint
+from cifar_resnet.training.data.source import Source, Split, channel_statistics, fingerprint
 
 _CACHE_FORMAT = 1
 _CHUNK = 250

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from cifar_resnet.image_classes import list_classes
+from cifar_resnet.datasets import DATASETS, Sizes
+from cifar_resnet.datasets.folders import list_classes
 from cifar_resnet.run.config import DataConfig
-from cifar_resnet.training.data.embedded import DIGITS_TEST_SIZE
 from cifar_resnet.training.data.image_folder import list_images
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Numbers of images, and their shape."""
+class Workload:
+    """How many images of which shape an epoch sees."""
 
     train: int  # without those held out
     watched: int  # the split that is evaluated each epoch
@@ -25,22 +25,17 @@ class Sizes:
     classes: int
 
 
-def count(config: DataConfig) -> Sizes:
-    """The sizes of the data set that `config` asks for.
+def count(config: DataConfig) -> Workload:
+    """The images of each epoch of a run, as `config` asks for them.
 
     Raises:
         DataError: an image folder isn't one.
     """
-    if config.kind == "digits":
-        whole = Sizes(1797 - DIGITS_TEST_SIZE, DIGITS_TEST_SIZE, 8, 8, 1, 10)
-    elif config.kind == "image_folder":
-        whole = _count_folder(Path(config.root or "."))
-    else:
-        whole = Sizes(50_000, 10_000, 32, 32, 3, 100 if config.kind == "cifar100" else 10)
+    whole = DATASETS[config.kind].sizes or _count_folder(Path(config.root or "."))
     train = (config.train_size or whole.train) - config.holdout
-    watched = config.holdout or config.test_size or whole.watched
+    watched = config.holdout or config.test_size or whole.test
     height, width = (config.image_size or size for size in (whole.height, whole.width))
-    return Sizes(train, watched, height, width, whole.channels, whole.classes)
+    return Workload(train, watched, height, width, whole.channels, whole.classes)
 
 
 def _count_folder(root: Path) -> Sizes:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cifar_resnet import cifar10
+from cifar_resnet.datasets import DATASETS, cifar10
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.training.data import load, other_images
-from cifar_resnet.training.data.dataset import CIFAR10_MEAN, CIFAR10_STD, channel_statistics
+from cifar_resnet.training.data.source import channel_statistics
 from tests.test_cifar10 import pngs
 from tests.training.data.test_dataset import config
 
@@ -36,7 +36,7 @@ def read(root, kind="cifar10", **changes):
 
 def test_a_folder_is_normalized_like_the_archive_and_has_its_classes(original):
     data = read(original)
-    assert (data.mean, data.std) == (CIFAR10_MEAN, CIFAR10_STD)
+    assert (data.mean, data.std) == DATASETS["cifar10"].statistics
     assert data.classes == cifar10.CLASSES
     assert data.train.labels.tolist() == sorted([*range(10), *range(10)])
     assert data.is_cifar10

@@ -1,12 +1,16 @@
 """Subsets, hold-out, statistics and the embedded data sets."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn import functional as F
 
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import load
-from cifar_resnet.training.data.dataset import channel_statistics, choose_balanced
+from cifar_resnet.training.data.embedded import make_synthetic
+from cifar_resnet.training.data.source import channel_statistics, choose_balanced, make_source
 
 
 def config(kind, **changes):
@@ -84,3 +88,83 @@ def test_synthetic_images_are_the_same_each_time():
     assert one.train.images.shape == (40, 8, 8, 3)
     assert one.fingerprint == other.fingerprint
     assert one.train.labels.bincount().tolist() == [4] * 10
+
+
+def test_statistics_leave_out_the_images_held_out():
+    data = load(config("digits", holdout=700), seed=0)
+    assert (data.mean, data.std) == channel_statistics(data.train.images)
+    assert (data.mean, data.std) != channel_statistics(torch.cat([data.train.images, data.val.images]))
+
+
+def test_statistics_are_those_of_a_subset_where_there_is_one():
+    data = load(config("digits", train_size=20), seed=0)
+    assert (data.mean, data.std) == channel_statistics(data.train.images)
+
+
+def test_a_channel_without_contrast_is_left_as_it_is_whatever_its_shade():
+    shades = torch.arange(256, dtype=torch.uint8).expand(3, 5, 5, 256)
+    mean, std = channel_statistics(shades)
+    assert mean == pytest.approx([shade / 255 for shade in range(256)])
+    assert set(std) == {1.0}
+
+
+@pytest.mark.parametrize("size", [5, 12])
+def test_resized_pixels_are_rounded_to_the_nearest_and_smoothed_as_pillow_does(size):
+    whole, resized = load(config("digits"), seed=0), load(config("digits", image_size=size), seed=0)
+    assert torch.equal(resized.train.labels, whole.train.labels)
+    for before, after in zip(whole.test.images[:20, ..., 0], resized.test.images[:20, ..., 0], strict=True):
+        exact = F.interpolate(
+            before[None, None].double(), (size, size), mode="bilinear", antialias=True, align_corners=False
+        )[0, 0]
+        assert (after - exact).abs().max() <= 0.501
+        pillow = Image.fromarray(before.numpy()).resize((size, size), Image.Resampling.BILINEAR)
+        assert (after.int() - torch.from_numpy(np.array(pillow)).int()).abs().max() <= 1
+
+
+def test_digits_keep_their_17_shades_rounded_to_the_nearest():
+    shades = load(config("digits"), seed=0).train.images.unique().tolist()
+    assert shades == [round(255 * shade / 16 + 1e-9) for shade in range(17)]
+
+
+def test_the_fingerprint_is_of_the_pixels_and_labels_of_both_splits():
+    images, labels = np.zeros((4, 2, 2, 3), np.uint8), np.zeros(4, np.int64)
+    other_images, other_labels = images.copy(), labels.copy()
+    other_images[3, 1, 1, 2] = other_labels[3] = 1
+    splits = [(images, labels), (other_images, labels), (images, other_labels)]
+    prints = {make_source(train, test, ("a", "b")).fingerprint for train in splits for test in splits}
+    assert len(prints) == 9
+    turned = [(part.reshape(4, 4, 1, 3), labels) for part in (images, images)]
+    assert make_source(*turned, ("a", "b")).fingerprint not in prints
+
+
+IMAGES, LABELS = np.zeros((4, 2, 2, 3), np.uint8), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES.transpose(0, 3, 1, 2), LABELS, r"uint8 \(4, 3, 2, 2\): expected uint8 \(N, H, W, C\)"),
+        (IMAGES.astype(np.float32), LABELS, "float32"),
+        (IMAGES[0], LABELS, "expected uint8"),
+        (IMAGES, LABELS[:3], r"expected integers \(4,\)"),
+        (IMAGES, LABELS.astype(np.float64), "labels are float64"),
+        (IMAGES, LABELS + 1, "from 1 to 2: expected 0 to 1"),
+        (IMAGES, LABELS - 1, "from -1 to 0"),
+        (np.zeros((4, 3, 3, 3), np.uint8), LABELS, "expected one shape"),
+    ],
+)
+def test_a_readers_arrays_are_checked(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        make_source((IMAGES, LABELS), (images, labels), ("a", "b"))
+
+
+@pytest.mark.parametrize("size", [8, 10])
+def test_synthetic_images_have_the_size_asked_for_and_a_pattern_that_can_be_learned(size):
+    asked = config("synthetic", train_size=400, test_size=100, image_size=size)
+    data = load(asked, seed=0)
+    assert make_synthetic(asked, False).train.images.shape == (400, size, size, 3)
+    assert data.test.images.shape == (100, size, size, 3)
+    assert not rows(data.train) & rows(data.test)
+    means = torch.stack([data.train.images[data.train.labels == label].float().mean(0) for label in range(10)])
+    nearest = torch.cdist(data.test.images.float().flatten(1), means.flatten(1)).argmin(1)
+    assert (nearest == data.test.labels).float().mean() > 0.9

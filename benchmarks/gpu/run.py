@@ -1,0 +1,166 @@
+"""Checks and measures this project on a GPU within a given time, the most valuable things first.
+
+    python benchmarks/gpu/run.py --minutes 5 --out gpu-results            # correctness, speed, sharing
+    python benchmarks/gpu/run.py --minutes 9 --out gpu-results --stages train --images FOLDER \
+        --networks resnet-110,preact-20 plain-56 resnet-56
+
+Each stage prints as it goes and writes JSON lines or a log into the folder. A stage that doesn't fit into the time left
+is skipped, and the last line names it. `train` trains networks of the lab's recipe side by side, each list of networks
+one after another, until the time is over; the same command continues them. Runs on a CPU, too, with tiny numbers
+(--tiny), as a test of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sharing import mps
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+NINE = [f"{model}-{depth}" for model in ("plain", "resnet", "preact") for depth in (20, 56, 110)]
+# Checkpoints are written within this time after a run is asked to stop.
+STOPPING_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something to run, and the seconds that it is allowed."""
+
+    seconds: float
+    command: list[str]
+
+
+def python(script: str, *arguments: str) -> list[str]:
+    """The command of one of this folder's scripts."""
+    return [sys.executable, str(HERE / script), *arguments]
+
+
+def stages(options: argparse.Namespace) -> dict[str, Stage]:
+    """All stages that are commands, by name, in order of value."""
+    out, tiny = options.out, options.tiny
+    networks = ["resnet-8"] if tiny else ["resnet-20", "resnet-110"]
+    few = ["--images", "640", "--warmup", "1", "--steps", "2"] if tiny else ["--steps", "60"]
+    steps = ["--networks", *networks, *few, "--json", str(out / "steps.jsonl")]
+    others = ["eager"] if tiny else ["eager", "compile+graph"]
+    shared = ["--networks", *(networks * 2 if tiny else NINE), "--json", str(out / "sharing.jsonl")]
+    shared += ["--prepare", "5", "--seconds", "1", "--precision", "fp32"] if tiny else ["--prepare", "26"]
+    usual = [sys.executable, str(ROOT / "benchmarks" / "reference_trainer.py"), "resnet", "8" if tiny else "20"]
+    usual += ["fp32", "256", "2", "0", "1", "cpu"] if tiny else ["tf32", "25600", "2", "8", "8", "cuda"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(ROOT / "tests" / "training" / "test_graph.py")]
+    profile = [] if tiny else ["--profile"]
+    found = {
+        "correctness": Stage(110, [*tests, "-n", "0" if tiny else "8"]),
+        "graph": Stage(60, python("steps.py", *steps, "--kernels", "graph", *profile)),
+        "kernels": Stage(110, python("steps.py", *steps, "--kernels", *others)),
+        "usual": Stage(45, usual),
+        "precisions": Stage(
+            110,
+            python(
+                "steps.py", *steps, "--kernels", "graph", "--precisions", "fp32", "tf32", "--layouts", "NHWC", "NCHW"
+            ),
+        ),
+        "sharing": Stage(60, python("sharing.py", *shared)),
+        "sharing-mps": Stage(60, python("sharing.py", "--mps", *shared)),
+    }
+    return {name: stage for name, stage in found.items() if not (tiny and name in ("precisions", "sharing-mps"))}
+
+
+def run(name: str, stage: Stage, out: Path, seconds: float) -> None:
+    """Runs a stage for at most its own time and so many seconds; its output is shown and kept."""
+    print(f"== {name}", flush=True)
+    log = out / f"{name}.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(stage.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        timer = threading.Timer(min(stage.seconds, seconds), process.kill)
+        timer.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            file.write(line)
+        code = process.wait()
+        timer.cancel()
+    print(f"== {name}: {'ok' if code == 0 else f'ended with {code}'}", flush=True)
+
+
+def train(options: argparse.Namespace, left: Callable[[], float]) -> None:
+    """Trains each list of networks one after another, the lists side by side, until the time is over."""
+    stopping = threading.Event()
+    recipe = ["optim.epochs=1", "model.width=4"] if options.tiny else []
+    data = ["data=cifar10", f"data.root={options.images}"] if options.images else ["data=digits"]
+    precision = "fp32" if options.tiny else "bf16"
+    fixed = [*data, *recipe, f"precision={precision}", "diagnostics.enabled=true", f"out={options.out / 'outputs'}"]
+    fixed += ["runtime.threads=1", "runtime.progress=false", "runtime.runs_per_gpu=16", f"seed={options.seed}"]
+    fixed += [f"data.cache={options.out / 'cache'}", f"runtime.compile={'false' if options.tiny else 'true'}"]
+
+    def chain(networks: str, environment: dict[str, str]) -> None:
+        for network in networks.split(","):
+            model, depth = network.split("-")
+            with (options.out / f"{network}.log").open("w") as log:
+                command = [sys.executable, str(ROOT / "train.py"), f"model={model}", f"depth={depth}", *fixed]
+                # A group of its own, so that the worker of a run can be asked to stop with it.
+                process = subprocess.Popen(
+                    command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=options.out
+                )
+                while process.poll() is None:
+                    if stopping.wait(0.5):
+                        os.killpg(process.pid, signal.SIGTERM)
+                        process.wait(STOPPING_SECONDS)
+            last = (options.out / f"{network}.log").read_text().strip().splitlines()
+            print(f"{network}: {last[-1] if last else 'no output'}", flush=True)
+            if stopping.is_set():
+                return
+
+    with mps(not options.tiny) as environment:
+        chains = [threading.Thread(target=chain, args=(networks, environment)) for networks in options.networks]
+        for thread in chains:
+            thread.start()
+        while any(thread.is_alive() for thread in chains) and left() > STOPPING_SECONDS + 10:
+            time.sleep(1)
+        stopping.set()
+        for thread in chains:
+            thread.join()
+
+
+def main() -> None:
+    """Runs the stages asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=5, help="for everything together (default: 5)")
+    parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder (default: gpu-results)")
+    parser.add_argument("--stages", nargs="+", help="some of them, train among them (default: all but train)")
+    parser.add_argument("--networks", nargs="+", default=["resnet-110"], help="lists for train, joined by commas")
+    parser.add_argument("--images", type=Path, help="folder of CIFAR-10 for train (default: digits)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tiny", action="store_true", help="numbers for a test of this program on a CPU")
+    options = parser.parse_args()
+    options.out = options.out.resolve()
+    options.out.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + 60 * options.minutes
+    known, skipped = stages(options), []
+    for name in options.stages or known:
+        left = end - time.monotonic()
+        if name == "train":
+            train(options, lambda: end - time.monotonic())
+        elif left > known[name].seconds / 2:
+            run(name, known[name], options.out, left)
+        else:
+            skipped.append(name)
+    if shutil.which("nvidia-smi"):
+        subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], check=False
+        )
+    print(f"skipped for want of time: {', '.join(skipped) or 'none'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""What is known about data sets without reading their images, and without torch."""
+
+from cifar_resnet.datasets.registry import DATASETS, DIGITS_TEST_IMAGES, DataSet, Sizes
+
+__all__ = ["DATASETS", "DIGITS_TEST_IMAGES", "DataSet", "Sizes"]

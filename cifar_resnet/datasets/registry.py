@@ -1,0 +1,104 @@
+"""The registry of data sets: what is known about each before it is read.
+
+To add a data set, write a reader in `training/data/`, add an entry here, and a file in conf/data/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_resnet.datasets import cifar10
+from cifar_resnet.datasets.folders import list_classes
+
+DIGITS_TEST_IMAGES = 360
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many images of which shape a whole data set has."""
+
+    train: int
+    test: int
+    height: int
+    width: int
+    channels: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One value of `data.kind`.
+
+    Attributes:
+        title: its name in running text and headings.
+        description: one sentence about its images, for the report's set-up.
+        reader: module in `cifar_resnet.training.data` and function in it, joined by a colon, that returns a `Source`.
+        sizes: of the whole data set; None where only its files tell.
+        needs_root: whether `data.root` must name a folder.
+        usual_root: `data.root` as conf/ has it.
+        check_root: raises DataError where `data.root` can't be this data set, by listing files only.
+        named_by_root: whether `data.name` is the folder's name unless given.
+        statistics: mean and standard deviation per channel to normalize with, for pixels of 0 to 1; None: those of
+            the training images.
+        sized_by_config: whether `data.train_size` and `data.test_size` make the images rather than choose among them.
+    """
+
+    title: str
+    description: str
+    reader: str
+    sizes: Sizes | None
+    needs_root: bool = False
+    usual_root: str | None = None
+    check_root: Callable[[Path], object] | None = None
+    named_by_root: bool = False
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    sized_by_config: bool = False
+
+
+DATASETS: dict[str, DataSet] = {
+    "cifar10": DataSet(
+        title="CIFAR-10",
+        description="CIFAR-10: color images of 32×32 pixels in 10 classes.",
+        reader="cifar:read_cifar10",
+        sizes=Sizes(cifar10.TRAIN_IMAGES, cifar10.TEST_IMAGES, cifar10.SIZE, cifar10.SIZE, 3, 10),
+        needs_root=True,
+        usual_root="data",
+        check_root=cifar10.is_folder,
+        # As the lab normalizes; the exact values, `cifar10.MEAN` and `cifar10.STD`, differ by up to 0.0002.
+        statistics=((0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2616)),
+    ),
+    "cifar100": DataSet(
+        title="CIFAR-100",
+        description="CIFAR-100: color images of 32×32 pixels in 100 classes.",
+        reader="cifar:read",
+        sizes=Sizes(50_000, 10_000, 32, 32, 3, 100),
+        needs_root=True,
+        usual_root="data",
+    ),
+    "image_folder": DataSet(
+        title="a folder of images",
+        description="Images read from a folder of JPEG or PNG files.",
+        reader="image_folder:read",
+        sizes=None,
+        needs_root=True,
+        check_root=list_classes,
+        named_by_root=True,
+    ),
+    "digits": DataSet(
+        title="digits",
+        description="The handwritten digits of scikit-learn: grayscale images of 8×8 pixels in 10 classes.",
+        reader="embedded:read_digits",
+        sizes=Sizes(1797 - DIGITS_TEST_IMAGES, DIGITS_TEST_IMAGES, 8, 8, 1, 10),
+    ),
+    "synthetic": DataSet(
+        title="synthetic images",
+        description="Synthetic images, made from a seed: a faint pattern for each class under noise. They allow no "
+        "conclusion about real images.",
+        reader="embedded:make_synthetic",
+        sizes=Sizes(50_000, 10_000, 32, 32, 3, 10),
+        sized_by_config=True,
+    ),
+}
+"""Value of `data.kind` → what is known about it."""
