@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.report.runs.factors import as_override
 from cifar_resnet.run.defaults import folder_name, overridden, recipe
 from cifar_resnet.run.identity import flatten
@@ -56,10 +57,10 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     data = config["data"]
     chosen: dict[str, Any] = {"model": config["model"]["name"], "depth": config["depth"], "seed": config["seed"]}
     chosen |= {"data": data["kind"]}
-    usual = {"cifar10": "data", "cifar100": "data"}.get(data["kind"])
-    if data.get("root") != usual:
+    known = DATASETS.get(data["kind"])
+    if data.get("root") != (known.usual_root if known else None):
         chosen["data.root"] = data.get("root")
-    if data["name"] != (folder_name(data.get("root")) if data["kind"] == "image_folder" else data["kind"]):
+    if data["name"] != (folder_name(data.get("root")) if known and known.named_by_root else data["kind"]):
         chosen["data.name"] = data["name"]
     chosen["optim"] = recipe(flatten(config))
     if config.get("out", _OUT) != _OUT:

@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import RunError
-from cifar_resnet.report import claims, document, figures, tables
+from cifar_resnet.report import claims, document, escaping, figures, tables
 from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
@@ -204,6 +205,17 @@ def test_an_unknown_value_is_an_error(make_run, report):
         report()
 
 
+@pytest.mark.parametrize("kind", DATASETS)
+def test_every_data_set_is_described_by_its_entry(make_run, report, kind):
+    make_run("a", [50.0, 6.0], data__kind=kind, data__name=kind)
+    assert escaping.markdown(DATASETS[kind].description) in report()
+
+
+def test_a_data_set_without_an_entry_is_called_by_its_kind(make_run, report):
+    make_run("a", [50.0, 6.0], data__kind="svhn", data__name="svhn")
+    assert "Images of the kind svhn, which this version" in report()
+
+
 OTHER = "**Not the papers' data.**"
 
 
@@ -214,7 +226,7 @@ OTHER = "**Not the papers' data.**"
         (CIFAR10_FOLDER | {"std": [0.2458, 0.2421, 0.2604]}, {}, ["networks on cifar10\n", OTHER]),
         (CIFAR10_FOLDER | {"is_cifar10": False, "image_shape": [16, 16, 3]}, {}, [OTHER, "16×16"]),
         ({}, {"data__kind": "cifar10"}, ["networks on CIFAR-10\n", "32×32 pixels in 10 classes."]),
-        ({}, {"data__kind": "cifar10", "data__image_size": 16}, ["CIFAR-10, resized.", OTHER]),
+        ({}, {"data__kind": "cifar10", "data__image_size": 16}, ["in 10 classes, resized to 16×16 pixels.", OTHER]),
     ],
 )
 def test_the_title_is_cifar10_if_the_images_are(make_run, report, status, config, expected):

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
-from cifar_resnet.datasets import cifar10
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.report import published
 from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.runs.collection import Runs
@@ -19,9 +19,6 @@ from cifar_resnet.report.tables import Table
 from cifar_resnet.report.wording import join
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
-
-# For runs created before the image size was recorded.
-_IMAGE_SIZES = {"cifar10": 32, "cifar100": 32, "digits": 8}
 
 
 @dataclass(frozen=True)
@@ -135,6 +132,33 @@ class Facts:
         return self.runs.on_cifar10(self.data)
 
     @property
+    def kind(self) -> str:
+        """The runs' `data.kind`, which is the same for all runs of a data set."""
+        return str(self.only("data.kind"))
+
+    @property
+    def sized_by_config(self) -> bool:
+        """Whether the number of images is any that the config asks for, so that no run uses only a subset."""
+        return self.kind in DATASETS and DATASETS[self.kind].sized_by_config
+
+    def describe_images(self) -> str:
+        """A sentence on the images."""
+        if self.all_cifar10:
+            sentence = DATASETS["cifar10"].description
+            if self.kind == "cifar10":
+                return sentence
+            return (
+                f"{sentence[:-1]}, read from a folder of image files and recognized by their classes, their number, "
+                "and the training images' mean and standard deviation."
+            )
+        if self.kind not in DATASETS:
+            return f"Images of the kind {self.kind}, which this version of the project doesn't have."
+        sentence, size = DATASETS[self.kind].description, self.only("data.image_size")
+        if size is None or self.sized_by_config:
+            return sentence
+        return f"{sentence[:-1]}, resized to {size}×{size} pixels."
+
+    @property
     def title(self) -> str:
         """The data set's name in the text."""
         return self.runs.title(self.data)
@@ -198,7 +222,9 @@ class Facts:
         recorded = [self.runs.statuses[folder].get("data", {}).get("image_shape") for folder in self.finished["folder"]]
         if recorded and all(shape and shape == recorded[0] and shape[0] == shape[1] for shape in recorded):
             return int(recorded[0][0])
-        return cifar10.SIZE if self.all_cifar10 else _IMAGE_SIZES.get(self.only("data.kind"))
+        # Runs created before the image shape was recorded.
+        known = DATASETS.get("cifar10" if self.all_cifar10 else self.kind)
+        return known.sizes.height if known and known.sizes and not known.sized_by_config else None
 
     def architecture(self) -> Table:
         """The layers of each depth: one row per stage, one column per depth."""

@@ -115,9 +115,9 @@ def _fence(token: Token) -> str:
 
 
 def render_table(table: Table) -> str:
-    """The table under its caption, on as many pages as it is long; too wide a one as several parts.
+    """The table with its caption, which may span several pages; one that is too wide is split into parts.
 
-    Each part repeats the first columns, which name the rows.
+    Each part repeats the first columns, which identify the rows.
     """
     frame = table.frame.astype(str)
     right = table.right_aligned
