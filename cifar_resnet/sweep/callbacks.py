@@ -21,18 +21,16 @@ from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError, ExitCode
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.status.live import LiveTable
+from cifar_resnet.status.table import Row, count_runs, labels, make_summary, make_table, read_row
 from cifar_resnet.sweep import compose, launch, search, slurm
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
-from cifar_resnet.sweep.live import LiveTable
 from cifar_resnet.sweep.messages import is_users, one_line
-from cifar_resnet.sweep.table import Row, count_runs, labels, make_summary, make_table, read_row
 from cifar_resnet.terminal import make_console
 
 _WAIT_SECONDS = 1.0
 # Kind of data → what raises DataError where `data.root` can't be that, by listing files.
 _CHECKS: dict[str, Callable[[Path], object]] = {"cifar10": cifar10.is_folder, "image_folder": list_classes}
-# A thread and a terminal can't be pickled into joblib's processes, as this callback is; so it is kept here.
-_live: LiveTable | None = None
 
 
 @contextmanager
@@ -44,8 +42,7 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _live is not None:
-            _live.stop()
+        LiveTable.stop_shown()
         if is_users(error):
             print(f"error: {one_line(error)}", file=sys.stderr)
             sys.exit(ExitCode.USER)
@@ -77,7 +74,6 @@ class Plan(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks all runs of the sweep, says how they stand, and begins to show them."""
-        global _live
         with user_errors():
             compose.check_launcher(config)
             on_slurm = slurm.is_chosen(config)
@@ -109,8 +105,7 @@ class Plan(Callback):
         control = Control.begin(size, live=shown, on_stop=LEAVING if on_slurm else STOPPING)
         control.listen()
         if shown:
-            _live = LiveTable(lambda console: self._render(console, control))
-            _live.start()
+            LiveTable(lambda console: self._render(console, control)).start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Waits for runs that others train, prints all runs; exit code 1 unless all have finished.
@@ -122,8 +117,7 @@ class Plan(Callback):
         if control is None or not (self.runs or searches) or sys.exc_info()[0] is not None:
             return
         _await_others(control)
-        if _live is not None:
-            _live.stop()
+        LiveTable.stop_shown()
         reasons = {str(run.path): fields["reason"] for run, fields in control.notes() if "reason" in fields}
         if self.runs:
             make_console().print(make_summary(self._rows(), reasons))

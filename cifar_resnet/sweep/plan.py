@@ -18,8 +18,8 @@ from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.status.table import count_runs, duration, read_row
 from cifar_resnet.sweep.launch import worker_config, worker_environment
-from cifar_resnet.sweep.table import count_runs, duration, read_row
 from cifar_resnet.terminal import make_console
 
 # Two checkpoints of weights and momentum, and the final weights, in numbers of four bytes.

@@ -144,7 +144,7 @@ def test_a_finished_run_that_another_sweep_has_taken_up_again_has_finished(runs)
 @pytest.mark.parametrize(("state", "looked_at"), [(State.PENDING, True), (State.FAILED, True), (State.FINISHED, False)])
 def test_only_runs_that_are_to_be_trained_need_their_images(runs, monkeypatch, state, looked_at):
     listed = []
-    monkeypatch.setattr(callbacks, "list_classes", listed.append)
+    monkeypatch.setitem(callbacks._CHECKS, "image_folder", listed.append)
     monkeypatch.setenv("HOME", "/home/me")
     data = SimpleNamespace(kind="image_folder", root="~/images")
     config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))

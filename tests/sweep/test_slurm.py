@@ -8,8 +8,8 @@ import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
+from cifar_resnet.status.table import read_row
 from cifar_resnet.sweep import queue, slurm
-from cifar_resnet.sweep.table import read_row
 from tests.conftest import TINY, tree
 
 SWEEP = ["-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cifar_resnet import status
 from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.status import __main__ as status
 from tests.conftest import TINY, called, tree, work
 
 VALUES = [
