@@ -17,8 +17,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet import __version__
-from cifar_resnet.sweep.callbacks import user_errors
 from cifar_resnet.sweep.launch import launch
+from cifar_resnet.sweep.messages import user_errors
 
 # Makes Hydra raise the errors that it would print over several lines; `user_errors` prints them as one.
 os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -108,7 +108,7 @@ def test_a_killed_job_ends_the_sweep_with_slurms_reason(site):
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
     assert sorted(site.states()) == ["failed", "finished"]
-    assert f"Slurm says FAILED, exit code 137:0, of job {site.job(victim)}" in output, output
+    assert f"Slurm reports FAILED, exit code 137:0, for job {site.job(victim)}" in output, output
 
 
 def test_a_run_over_its_memory_fails_alone(site):
@@ -173,7 +173,7 @@ def test_a_job_cancelled_before_it_began_interrupts_its_run(site):
     site.cluster.ask("scancel", site.job(run))
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
-    assert "its job was cancelled (scancel); Slurm says CANCELLED" in output
+    assert "its job was cancelled (scancel); Slurm reports CANCELLED" in output
 
 
 def test_the_terminal_may_close_and_the_same_command_attaches(site):
@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_the_jobs_alone(site):
     (run,) = wait_for(lambda: begun(site, 1))
     os.kill(sweep.pid, signal.SIGINT)
     output, _ = sweep.communicate(timeout=60)
-    assert "the jobs go on; the same command waits for them" in output
+    assert "the jobs keep running; run the same command again to wait for them" in output
     assert site.states() == ["running"]
     assert json.loads(run.status.read_text())["state"] == "running"
 
@@ -211,12 +211,12 @@ def test_a_search_left_while_its_jobs_go_on_attaches_to_them_and_ends_with_the_b
     wait_for(lambda: begun(site, 1))
     os.kill(sweep.pid, signal.SIGINT)
     output, _ = sweep.communicate(timeout=60)
-    assert "the jobs go on; the same command waits for them" in output
+    assert "the jobs keep running; run the same command again to wait for them" in output
     jobs = {run.path: site.job(run) for run in site.runs()}
     assert len(jobs) == 2
     code, output = site.train(*command)
     assert code == 0, output
-    assert "search: 0 of 3 trials done before, 2 to try again, 1 new" in output
+    assert "search: 0 of 3 trials done, 2 to retry, 1 new" in output
     assert "best of 3 trials: final validation error " in output
     assert {path: site.job(RunDir(path)) for path in jobs} == jobs
     assert len(site.runs()) == 3

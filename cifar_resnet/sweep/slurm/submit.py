@@ -1,6 +1,6 @@
-"""A sweep on Slurm, from the submitting machine: what is submitted, what is only waited for, and which jobs are gone.
+"""The submitting side of a sweep on Slurm: submits jobs, waits for their runs, and notices jobs that are gone.
 
-Jobs do without this process: it may end at any time, and the same command takes its place.
+The jobs don't depend on this process. It may end at any time, and the same command waits for them again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run import locks
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import PARENT_GONE, RunDir, State, now
-from cifar_resnet.sweep import queue
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.compose import run_dir
 from cifar_resnet.sweep.control import Control
-from cifar_resnet.sweep.launch import objective, why_left
+from cifar_resnet.sweep.launch import objective
 from cifar_resnet.sweep.resolvers import plain_config
+from cifar_resnet.sweep.slurm import squeue
 
+QUEUED_AGAIN = "its job was stopped and is queued again; the run will continue"
 _POLL_SECONDS = 2.0
-_SQUEUE_SECONDS = 15.0  # more often would be a burden on the cluster
-# Slurm's default for MaxArraySize takes this many.
+_SQUEUE_SECONDS = 15.0  # asking more often would burden the cluster
+# As many as Slurm allows by default (MaxArraySize).
 _JOBS_PER_ARRAY = 1000
 
 
@@ -40,17 +43,17 @@ def is_chosen(config: DictConfig) -> bool:
 
 
 def is_installed() -> bool:
-    """Whether the extra `slurm` is."""
+    """Whether the extra `slurm` is installed."""
     return None not in (find_spec("submitit"), find_spec("hydra_plugins.hydra_submitit_launcher"))
 
 
 def check(config: DictConfig) -> None:
-    """Raises ConfigError unless runs can be submitted from here, and the launcher's settings can be."""
+    """Raises ConfigError if jobs can't be submitted from this machine or the launcher's settings are invalid."""
     if not is_installed():
-        raise ConfigError("hydra/launcher=slurm needs the extra of that name: pip install -e '.[slurm]'")
+        raise ConfigError("hydra/launcher=slurm needs the extra slurm: pip install -e '.[slurm]'")
     if shutil.which("sbatch") is None:
         raise ConfigError(
-            "hydra/launcher=slurm: there is no sbatch here; expected a machine that submits to Slurm (a login node), "
+            "hydra/launcher=slurm: sbatch was not found; expected a machine that can submit jobs (a login node), "
             "or hydra/launcher=joblib to train on this machine"
         )
     from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
@@ -65,44 +68,41 @@ def check(config: DictConfig) -> None:
         raise ConfigError(f"hydra.launcher.array_parallelism={value}: expected 1 or more jobs at a time")
 
 
-def runs_at_a_time(config: DictConfig) -> int:
-    """Runs side by side if the cluster has room for all the jobs that are allowed."""
-    return int(config.hydra.launcher.array_parallelism * config.runtime.runs_per_job)
-
-
 def attached(runs: Sequence[RunDir]) -> dict[Path, str]:
-    """The runs that are with a job that lives, so that they are waited for and not submitted; how, in words."""
-    live = queue.live_jobs() or {}
+    """The runs in a queued or running job, which are not submitted again; by folder, which job that is, in words."""
+    live = squeue.live_jobs() or {}
     found = {}
     for run in runs:
         with contextlib.suppress(RunError):
             status = run.read_status()
             if status.get("job") in live and State(status["state"]).is_open:
-                found[run.path] = f"with job {status['job']} ({live[status['job']].state.lower()}); waited for"
+                found[run.path] = f"in job {status['job']} ({live[status['job']].state.lower()}); waiting for it"
     return found
 
 
-def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """What the launcher does: submits the runs that nobody has, and waits for all.
+def submit_and_wait(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    """Submits the runs that need training and are in no job yet, and waits for all runs.
+
+    Args:
+        launcher: Hydra's launcher, set up.
+        job_overrides: the overrides of each run.
+        first: position of the first run in the sweep.
 
     Raises:
-        ConfigError: sbatch refuses the jobs.
+        ConfigError: sbatch rejects the jobs.
     """
-    from cifar_resnet.sweep.allocation import Assignment
-    from cifar_resnet.sweep.compose import run_dir
-
     loader = launcher.hydra_context.config_loader
     configs = [loader.load_sweep_config(launcher.config, list(overrides)) for overrides in job_overrides]
     runs = [run_dir(config) for config in configs]
-    wanted = {
-        run.path: Assignment(run.path, values, number)
-        for number, (run, values) in enumerate(zip(runs, map(plain_config, configs), strict=True), first)
-        if why_left(run, run.verified_state(values), values["runtime"]["retry_failed"]) is None
-    }
-    others = attached(runs)
-    new = [item for path, item in wanted.items() if path not in others and not RunDir(path).is_locked()]
+    assignments = [
+        Assignment(run, plain_config(config), index)
+        for index, (run, config) in enumerate(zip(runs, configs, strict=True), first)
+    ]
+    wanted = {one.run: one for one in assignments if one.reason_to_skip() is None}
+    in_jobs = attached(runs)
+    new = [one for run, one in wanted.items() if run.path not in in_jobs and not run.is_locked()]
     _submit(launcher.params, new, launcher.config.runtime.runs_per_job)
-    wait([RunDir(path) for path in wanted])
+    wait(list(wanted))
     return [
         JobReturn(
             overrides=overrides,
@@ -115,62 +115,67 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
     ]
 
 
-def _submit(parameters: Mapping[str, Any], runs: Sequence[Any], runs_per_job: int) -> None:
-    """Submits job arrays, and writes each run's job into its folder."""
-    from cifar_resnet.sweep.allocation import Allocation, mark_queued
+def _submit(parameters: Mapping[str, Any], assignments: Sequence[Assignment], runs_per_job: int) -> None:
+    """Submits job arrays, and records each run's job in its folder."""
+    from cifar_resnet.sweep.slurm.job import Job, mark_queued  # needs submitit
 
-    # The package is found from any folder, installed or not: sbatch hands the environment on.
+    # The package must be importable from any folder, installed or not; sbatch passes the environment on.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
-    packs = [list(runs[begin : begin + runs_per_job]) for begin in range(0, len(runs), runs_per_job)]
+    packs = [list(assignments[begin : begin + runs_per_job]) for begin in range(0, len(assignments), runs_per_job)]
     for begin in range(0, len(packs), _JOBS_PER_ARRAY):
         some = packs[begin : begin + _JOBS_PER_ARRAY]
-        for job, pack in zip(_submit_array(parameters, Allocation(), some), some, strict=True):
-            for run in pack:
-                mark_queued(run, job)
+        for job, pack in zip(_submit_array(parameters, Job(), some), some, strict=True):
+            for assignment in pack:
+                mark_queued(assignment, job)
 
 
 def _submit_array(parameters: Mapping[str, Any], call: Any, packs: Sequence[Any]) -> list[str]:
-    """The ids of the jobs, one a pack."""
+    """Submits one job array and returns the ids of its jobs, one per pack of runs."""
     import submitit
 
     own = {"_target_", "submitit_folder", "max_num_timeout"}
     generic = {"name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node"}
     generic.add("stderr_to_stdout")
     settings = {key if key in generic else f"slurm_{key}": value for key, value in parameters.items() if key not in own}
-    # From Slurm 22.05 on, srun no longer takes over what sbatch was told.
+    # Since Slurm 22.05, srun no longer inherits this option from sbatch.
     line = "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}"
     settings["slurm_setup"] = [*(parameters.get("setup") or []), line]
     executor = submitit.AutoExecutor(
         parameters["submitit_folder"], cluster="slurm", slurm_max_num_timeout=parameters["max_num_timeout"]
     )
     try:
-        # What sbatch says it prints, too; our line says it once.
+        # submitit also prints what sbatch reports, which our own line repeats.
         with contextlib.redirect_stderr(io.StringIO()):
             executor.update_parameters(**settings)
             return [job.job_id for job in executor.map_array(call, packs)]
     except submitit.core.utils.FailedJobError as error:
-        raise ConfigError(f"Slurm refuses the jobs: {' '.join(str(error).split())}; see hydra.launcher") from error
+        raise ConfigError(f"Slurm rejected the jobs: {' '.join(str(error).split())}; see hydra.launcher") from error
     except ValueError as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
 
 
 def wait(runs: Sequence[RunDir]) -> None:
-    """Waits until each run has ended, or its job has; returns early where the user asks to leave."""
+    """Waits until each run or its job has ended; returns early if the user stops the sweep."""
     control = Control.current()
     waiting = {run.path: run for run in runs}
     asked = -_SQUEUE_SECONDS
-    while waiting and not (control is not None and control.stops()):
+    while waiting and not control.is_stopping():
         live = None
         if time.monotonic() - asked >= _SQUEUE_SECONDS:
-            # Before the folders are read: what a job that is gone had to say is in them by then.
-            live, asked = queue.live_jobs(), time.monotonic()
+            # Asked before the folders are read, which then hold all that a job that is gone has written.
+            live, asked = squeue.live_jobs(), time.monotonic()
         waiting = {path: run for path, run in waiting.items() if not has_ended(run, live)}
         if waiting:
             time.sleep(_POLL_SECONDS)
 
 
-def has_ended(run: RunDir, live: Mapping[str, queue.Job] | None) -> bool:
-    """Whether nothing more will come of the run; writes why where its job is gone and could not."""
+def has_ended(run: RunDir, live: Mapping[str, squeue.QueuedJob] | None) -> bool:
+    """Whether the run has ended; if its job is gone without having recorded why, records that too.
+
+    Args:
+        run: the run.
+        live: the user's jobs; None if unknown, in which case only the run folder counts.
+    """
     try:
         status = run.read_status()
     except RunError:
@@ -187,25 +192,24 @@ def has_ended(run: RunDir, live: Mapping[str, queue.Job] | None) -> bool:
     return False
 
 
-def _note_waiting(run: RunDir, status: Mapping[str, Any], job: queue.Job) -> None:
-    """Writes of a run whose job waits that it is queued, and of one that may wait for ever, why."""
+def _note_waiting(run: RunDir, status: Mapping[str, Any], job: squeue.QueuedJob) -> None:
+    """Records that a run whose job is pending is queued, and the reason if the job may wait forever."""
     reason = status.get("reason")
     if status["state"] != State.QUEUED:
-        reason = "its job was stopped and is queued again; it continues then"
+        reason = QUEUED_AGAIN
     if job.may_be_stuck:
-        reason = f"its job waits; Slurm says why: {job.reason}"
+        reason = f"its job may wait forever; reason reported by Slurm: {job.reason}"
     if reason == status.get("reason"):
         return
     with contextlib.suppress(BusyError), run.lock():
         run.update_status(state=State.QUEUED, reason=reason)
-        control = Control.current()
-        if job.may_be_stuck and not (control is not None and control.live):
+        if job.may_be_stuck and not Control.current().live:
             print(f"{run.path.parent.name} {run.path.name}: {reason}", flush=True)
 
 
 def _settle(run: RunDir, job: str | None) -> bool:
-    """Writes how a run ended whose job is gone; False where somebody is at it all the same."""
-    # On a shared disk, what another machine wrote is seen after this at the latest.
+    """Records how a run ended whose job is gone; returns False if a process is still training it."""
+    # On a shared disk, this makes what another machine wrote visible.
     with contextlib.suppress(OSError):
         os.utime(run.path)
     if job is not None:
@@ -213,9 +217,9 @@ def _settle(run: RunDir, job: str | None) -> bool:
     try:
         with run.lock():
             status = run.read_status()
-            unsaid = status["state"] in (State.QUEUED, State.RUNNING) or status.get("reason") == PARENT_GONE
-            if unsaid and job is not None:
-                state, reason = queue.how_it_ended(job)
+            is_unrecorded = status["state"] in (State.QUEUED, State.RUNNING) or status.get("reason") == PARENT_GONE
+            if is_unrecorded and job is not None:
+                state, reason = squeue.how_it_ended(job)
                 run.update_status(state=state, reason=reason, finished=now())
     except BusyError:
         return False
