@@ -1,15 +1,20 @@
 """What a sweep prints before its runs and does after them, without starting Hydra or any process."""
 
+import pickle
+import sys
 from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.status.live import LiveTable
 from cifar_resnet.sweep import callbacks, checks, launch, machines
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.messages import user_errors
 from cifar_resnet.sweep.selection import all_finished
 from cifar_resnet.sweep.standing import print_standing
 from tests.conftest import TINY
@@ -153,3 +158,19 @@ def test_only_runs_that_will_be_trained_need_their_images(runs, monkeypatch, sta
     config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))
     checks.check_images({runs[str(state)]: config, runs["no diagnostics"]: config})
     assert [str(path) for path in listed] == (["/home/me/images"] if is_checked else [])
+
+
+def test_joblibs_processes_get_a_callback_without_the_state_of_the_main_one():
+    callback = callbacks.SweepCallback()
+    callback._sweep = sys.stdout  # can't be pickled, like a thread or a terminal
+    assert pickle.loads(pickle.dumps(callback))._sweep is None
+
+
+def test_a_live_table_is_removed_before_an_error_is_printed(capsys):
+    table = LiveTable(lambda console: "the table")
+    table.start()
+    with pytest.raises(SystemExit) as ended, user_errors():
+        raise ConfigError("depth=21: expected 6n+2")
+    assert ended.value.code == 2
+    assert not table._thread.is_alive()
+    assert capsys.readouterr().err == "error: depth=21: expected 6n+2\n"
