@@ -17,7 +17,7 @@ _REFRESH_SECONDS = 1.0
 class LiveTable:
     """Shows what `render` returns for a console, once a second, until `stop`."""
 
-    # A terminal has one live table at a time, and whoever prints an error there must remove it first.
+    # A terminal has one live table at a time, which must be removed before an error is printed.
     _shown: ClassVar[LiveTable | None] = None
 
     def __init__(self, render: Callable[[Console], RenderableType]) -> None:

@@ -33,7 +33,7 @@ def check_run(config: DictConfig) -> Config:
     try:
         checked = from_container(plain_config(config))
         if checked.init_from is not None:
-            check_origin(checked)
+            _check_origin(checked)
     except ConfigError as error:
         overrides = list(config.hydra.overrides.task) if "hydra" in config else []
         raise ConfigError(
@@ -42,7 +42,7 @@ def check_run(config: DictConfig) -> Config:
     return checked
 
 
-def check_origin(config: Config) -> None:
+def _check_origin(config: Config) -> None:
     """Raises ConfigError unless `init_from` is a finished run of the same network."""
     origin = RunDir(Path(str(config.init_from)))
     if not origin.config.exists() or not origin.final.exists():

@@ -9,7 +9,7 @@ import pytest
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
 from cifar_resnet.status.table import read_row
-from cifar_resnet.sweep.slurm import squeue, submit
+from cifar_resnet.sweep.slurm import squeue, submit, watch
 from tests.conftest import TINY, tree
 
 SWEEP = ["-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
@@ -123,7 +123,7 @@ def test_no_run_ends_while_slurm_does_not_answer(commands, run):
     commands("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="12_0")
     assert squeue.live_jobs() is None
-    assert not submit.has_ended(run, squeue.live_jobs())
+    assert not watch.has_ended(run, squeue.live_jobs())
     assert run.verified_state() is State.QUEUED
 
 
@@ -145,7 +145,7 @@ def test_no_run_ends_while_slurm_does_not_answer(commands, run):
 def test_a_run_whose_job_is_gone_ends_with_the_reason_from_slurm(commands, run, before, job_state, code, state, reason):
     scontrol(commands, job_state, code)
     run.update_status(state=before, job="1_0")
-    assert submit.has_ended(run, {"1_1": squeue.QueuedJob("RUNNING")})
+    assert watch.has_ended(run, {"1_1": squeue.QueuedJob("RUNNING")})
     status = run.read_status()
     assert status["state"] == state
     assert reason in status["reason"]
@@ -155,7 +155,7 @@ def test_a_run_whose_job_is_gone_ends_with_the_reason_from_slurm(commands, run, 
 def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
     commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="1_0")
-    assert submit.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.verified_state() is State.INTERRUPTED
     assert "no longer knows" in run.read_status()["reason"]
 
@@ -163,20 +163,20 @@ def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
 def test_a_reason_recorded_by_the_run_is_kept(commands, run):
     scontrol(commands, "FAILED", "0:9")
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert submit.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.read_status()["reason"] == "stopped by SIGTERM"
 
 
 def test_a_run_whose_job_slurm_requeues_is_queued(run):
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert not submit.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "BeginTime")})
+    assert not watch.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "BeginTime")})
     assert run.verified_state() is State.QUEUED
 
 
 def test_a_job_that_may_wait_forever_is_reported_once(run, capsys):
     run.update_status(state=State.QUEUED, job="1_0")
     for _ in range(2):
-        assert not submit.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "PartitionTimeLimit")})
+        assert not watch.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "PartitionTimeLimit")})
     assert run.read_status()["reason"] == "its job may wait forever; reason reported by Slurm: PartitionTimeLimit"
     assert capsys.readouterr().out.count("PartitionTimeLimit") == 1
 
@@ -184,7 +184,7 @@ def test_a_job_that_may_wait_forever_is_reported_once(run, capsys):
 def test_slurm_gives_the_reason_for_a_worker_that_outlived_its_job(commands, run):
     scontrol(commands, "FAILED", "137:0")
     run.update_status(state=State.INTERRUPTED, job="1_0", reason=PARENT_GONE)
-    assert submit.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.verified_state() is State.FAILED
 
 

@@ -12,7 +12,7 @@ from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
-from cifar_resnet.sweep.slurm import squeue, submit
+from cifar_resnet.sweep.slurm import squeue, submit, watch
 from tests.conftest import TINY
 
 if not submit.is_installed():
@@ -203,7 +203,7 @@ def clock(monkeypatch):
         time.asked.append(time.now)
         return time.live
 
-    monkeypatch.setattr(submit, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: time.now))
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: time.now))
     monkeypatch.setattr(squeue, "live_jobs", live_jobs)
     return time
 
@@ -211,9 +211,9 @@ def clock(monkeypatch):
 def test_slurm_is_asked_immediately_and_then_every_fifteen_seconds(clock, tmp_path, monkeypatch):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
-    ended = submit.has_ended
-    monkeypatch.setattr(submit, "has_ended", lambda run, live: ended(run, live) or clock.now >= 150)
-    submit.wait([run])
+    ended = watch.has_ended
+    monkeypatch.setattr(watch, "has_ended", lambda run, live: ended(run, live) or clock.now >= 150)
+    watch.wait([run])
     assert clock.asked == [100.0, 116.0, 132.0, 148.0]  # folders are read every two seconds
     assert clock.now == 150.0
 
@@ -221,7 +221,7 @@ def test_slurm_is_asked_immediately_and_then_every_fifteen_seconds(clock, tmp_pa
 def test_runs_that_have_ended_are_not_waited_for(clock, tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.FAILED, job="1_0")
-    submit.wait([run])
+    watch.wait([run])
     assert clock.now == 100.0
 
 
@@ -230,7 +230,7 @@ def test_ctrl_c_ends_the_waiting(clock, tmp_path):
     run.update_status(state=State.RUNNING, job="1_0")
     control = Control.begin(1, live=False)
     control.stop()
-    submit.wait([run])
+    watch.wait([run])
     control.end()
     assert clock.asked == []
 
@@ -239,7 +239,7 @@ def test_a_locked_run_is_waited_for_even_if_its_job_is_gone(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     with run.lock():
-        assert not submit.has_ended(run, {})
+        assert not watch.has_ended(run, {})
 
 
 def test_the_soft_lock_of_a_job_that_is_gone_is_broken(tmp_path, monkeypatch):
@@ -248,7 +248,7 @@ def test_the_soft_lock_of_a_job_that_is_gone_is_broken(tmp_path, monkeypatch):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     (tmp_path / "run.softlock").write_text("1\nanother-machine\n")
-    assert submit.has_ended(run, {})
+    assert watch.has_ended(run, {})
     status = run.read_status()
     assert (status["state"], status["reason"]) == ("interrupted", "job 1_0 is gone")
     assert "finished" in status
@@ -259,18 +259,18 @@ def test_the_soft_lock_of_a_run_without_a_job_is_kept(tmp_path, monkeypatch):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING)
     (tmp_path / "run.softlock").write_text("1\nanother-machine\n")
-    assert not submit.has_ended(run, {})
+    assert not watch.has_ended(run, {})
 
 
 def test_a_recorded_reason_is_kept(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert submit.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.read_status()["reason"] == "stopped by SIGTERM"
 
 
 def test_a_run_with_a_damaged_run_json_ends_with_its_job(tmp_path):
     run = RunDir(tmp_path)
     run.status.write_text("{")
-    assert submit.has_ended(run, {})
-    assert not submit.has_ended(run, None)
+    assert watch.has_ended(run, {})
+    assert not watch.has_ended(run, None)

@@ -1,1 +1,1 @@
-"""Sweeps on a Slurm cluster: submitting and awaiting jobs, what a job does, and what Slurm reports about its jobs."""
+"""Sweeps on a Slurm cluster: submitting jobs, waiting for them, what a job does, and what Slurm reports about it."""

@@ -23,7 +23,7 @@ from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import train
 from cifar_resnet.sweep.slurm import squeue
-from cifar_resnet.sweep.slurm.submit import QUEUED_AGAIN
+from cifar_resnet.sweep.slurm.watch import QUEUED_AGAIN
 from cifar_resnet.sweep.worker_process import worker_config
 
 # Submitit's signal before the time limit; Slurm sends it to all processes of the job.

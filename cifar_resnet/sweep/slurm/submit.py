@@ -1,7 +1,4 @@
-"""The submitting side of a sweep on Slurm: submits jobs, waits for their runs, and notices jobs that are gone.
-
-The jobs don't depend on this process. It may end at any time, and the same command waits for them again.
-"""
+"""The submitting side of a sweep on Slurm: checks the launcher's settings and submits the runs in job arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import contextlib
 import io
 import os
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,20 +15,16 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cifar_resnet.errors import BusyError, ConfigError, RunError
-from cifar_resnet.run import locks
+from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import PARENT_GONE, RunDir, State, now
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.compose import run_dir
-from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import objective
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.sweep.slurm import squeue
+from cifar_resnet.sweep.slurm.watch import wait
 
-QUEUED_AGAIN = "its job was stopped and is queued again; the run will continue"
-_POLL_SECONDS = 2.0
-_SQUEUE_SECONDS = 15.0  # asking more often would burden the cluster
 # As many as Slurm allows by default (MaxArraySize).
 _JOBS_PER_ARRAY = 1000
 
@@ -152,77 +144,3 @@ def _submit_array(parameters: Mapping[str, Any], call: Any, packs: Sequence[Any]
         raise ConfigError(f"Slurm rejected the jobs: {' '.join(str(error).split())}; see hydra.launcher") from error
     except ValueError as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
-
-
-def wait(runs: Sequence[RunDir]) -> None:
-    """Waits until each run or its job has ended; returns early if the user stops the sweep."""
-    control = Control.current()
-    waiting = {run.path: run for run in runs}
-    asked = -_SQUEUE_SECONDS
-    while waiting and not control.is_stopping():
-        live = None
-        if time.monotonic() - asked >= _SQUEUE_SECONDS:
-            # Asked before the folders are read, which then hold all that a job that is gone has written.
-            live, asked = squeue.live_jobs(), time.monotonic()
-        waiting = {path: run for path, run in waiting.items() if not has_ended(run, live)}
-        if waiting:
-            time.sleep(_POLL_SECONDS)
-
-
-def has_ended(run: RunDir, live: Mapping[str, squeue.QueuedJob] | None) -> bool:
-    """Whether the run has ended; if its job is gone without having recorded why, records that too.
-
-    Args:
-        run: the run.
-        live: the user's jobs; None if unknown, in which case only the run folder counts.
-    """
-    try:
-        status = run.read_status()
-    except RunError:
-        status = {"state": State.INTERRUPTED.value}
-    if not State(status["state"]).is_open:
-        return True
-    if live is None:
-        return False
-    job = str(status.get("job"))
-    if job not in live:
-        return _settle(run, status.get("job"))
-    if live[job].state == "PENDING":
-        _note_waiting(run, status, live[job])
-    return False
-
-
-def _note_waiting(run: RunDir, status: Mapping[str, Any], job: squeue.QueuedJob) -> None:
-    """Records that a run whose job is pending is queued, and the reason if the job may wait forever."""
-    reason = status.get("reason")
-    if status["state"] != State.QUEUED:
-        reason = QUEUED_AGAIN
-    if job.may_be_stuck:
-        reason = f"its job may wait forever; reason reported by Slurm: {job.reason}"
-    if reason == status.get("reason"):
-        return
-    with contextlib.suppress(BusyError), run.lock():
-        run.update_status(state=State.QUEUED, reason=reason)
-        if job.may_be_stuck and not Control.current().live:
-            print(f"{run.path.parent.name} {run.path.name}: {reason}", flush=True)
-
-
-def _settle(run: RunDir, job: str | None) -> bool:
-    """Records how a run ended whose job is gone; returns False if a process is still training it."""
-    # On a shared disk, this makes what another machine wrote visible.
-    with contextlib.suppress(OSError):
-        os.utime(run.path)
-    if job is not None:
-        locks.break_soft(run.path)
-    try:
-        with run.lock():
-            status = run.read_status()
-            is_unrecorded = status["state"] in (State.QUEUED, State.RUNNING) or status.get("reason") == PARENT_GONE
-            if is_unrecorded and job is not None:
-                state, reason = squeue.how_it_ended(job)
-                run.update_status(state=state, reason=reason, finished=now())
-    except BusyError:
-        return False
-    except RunError:
-        return True
-    return True
