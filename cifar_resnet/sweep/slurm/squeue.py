@@ -10,7 +10,7 @@ from cifar_resnet.run.folder import State
 
 # Ends that are not the run's fault: the same command continues from the checkpoint.
 _INTERRUPTED = {
-    "CANCELLED": "its job was cancelled (scancel)",
+    "CANCELLED": "its job was canceled (scancel)",
     "PREEMPTED": "its job was preempted",
     "NODE_FAIL": "its job's node failed",
     "BOOT_FAIL": "its job's node failed to start",

@@ -173,7 +173,7 @@ def test_a_job_that_is_canceled_before_it_starts_interrupts_its_run(site):
     site.cluster.ask("scancel", site.job(run))
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
-    assert "its job was cancelled (scancel); Slurm reports CANCELLED" in output
+    assert "its job was canceled (scancel); Slurm reports CANCELLED" in output
 
 
 def test_the_same_command_attaches_to_the_jobs_after_the_terminal_was_closed(site):
