@@ -39,6 +39,6 @@ if __name__ == "__main__":
     if "--version" in sys.argv[1:]:  # Hydra's own option of this name prints Hydra's version
         print(f"cifar-resnet {__version__}")
         sys.exit()
-    OmegaConf.register_new_resolver("options_in", options_in)
+    OmegaConf.register_new_resolver("options_in", options_in, replace=True)
     with user_errors():
         main()
