@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cifar_resnet.datasets import cifar10
-from cifar_resnet.datasets.folders import list_classes
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import count_gpus, require_tensorboard
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import later_keys
@@ -20,8 +19,6 @@ from cifar_resnet.sweep.resolvers import plain_config
 
 # Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
 _SHAPE = ("name", "shortcut", "width", "norm")
-# By kind of data set: raises DataError, from file names only, if `data.root` can't hold such a data set.
-_ROOT_CHECKS: dict[str, Callable[[Path], object]] = {"cifar10": cifar10.is_folder, "image_folder": list_classes}
 
 
 def check_run(config: DictConfig) -> Config:
@@ -86,8 +83,9 @@ def check_images(configs: Mapping[RunDir, Config]) -> None:
     needed = {
         (config.data.kind, str(config.data.root))
         for run, config in configs.items()
-        if config.data.kind in _ROOT_CHECKS
-        and reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
+        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
     }
     for kind, root in sorted(needed):
-        _ROOT_CHECKS[kind](Path(root).expanduser())
+        check_root = DATASETS[kind].check_root
+        if check_root is not None:
+            check_root(Path(root).expanduser())

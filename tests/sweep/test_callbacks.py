@@ -1,5 +1,6 @@
 """What a sweep prints before its runs and does after them, without starting Hydra or any process."""
 
+import dataclasses
 import pickle
 import sys
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
@@ -152,7 +154,8 @@ def test_a_finished_run_counts_as_finished_while_another_sweep_adds_to_it(runs):
 )
 def test_only_runs_that_will_be_trained_need_their_images(runs, monkeypatch, state, is_checked):
     listed = []
-    monkeypatch.setitem(checks._ROOT_CHECKS, "image_folder", listed.append)
+    folder = dataclasses.replace(DATASETS["image_folder"], check_root=listed.append)
+    monkeypatch.setitem(DATASETS, "image_folder", folder)
     monkeypatch.setenv("HOME", "/home/me")
     data = SimpleNamespace(kind="image_folder", root="~/images")
     config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))
