@@ -17,8 +17,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet import __version__
-from cifar_resnet.sweep.callbacks import user_errors
 from cifar_resnet.sweep.launch import launch
+from cifar_resnet.sweep.messages import user_errors
 
 # Makes Hydra raise the errors that it would print over several lines; `user_errors` prints them as one.
 os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -39,6 +39,6 @@ if __name__ == "__main__":
     if "--version" in sys.argv[1:]:  # Hydra's own option of this name prints Hydra's version
         print(f"cifar-resnet {__version__}")
         sys.exit()
-    OmegaConf.register_new_resolver("options_in", options_in)
+    OmegaConf.register_new_resolver("options_in", options_in, replace=True)
     with user_errors():
         main()

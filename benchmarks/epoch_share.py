@@ -26,7 +26,7 @@ from throughput import compose_run
 from torch.nn import functional as F
 
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.sweep.launch import worker_environment
+from cifar_resnet.sweep.worker_process import worker_environment
 from cifar_resnet.training import worker
 from cifar_resnet.training.loop import Training
 from cifar_resnet.training.models import Network

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cifar_resnet.sweep.launch import MALLOC
+from cifar_resnet.sweep.worker_process import MALLOC
 
 # The vector instructions that decide how fast a convolution can be.
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")

@@ -37,8 +37,8 @@ from cifar_resnet.devices import count_cores
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.sweep.launch import worker_environment
 from cifar_resnet.sweep.resolvers import plain_config
+from cifar_resnet.sweep.worker_process import worker_environment
 from cifar_resnet.training.data.sizes import count
 from cifar_resnet.training.measure import count_gflop
 from cifar_resnet.training.models import build_network

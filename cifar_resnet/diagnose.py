@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.files import write_text
 from cifar_resnet.run.identity import flatten
-from cifar_resnet.sweep.callbacks import user_errors
+from cifar_resnet.sweep.messages import user_errors
 
 if TYPE_CHECKING:
     import pandas as pd

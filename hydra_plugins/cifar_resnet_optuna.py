@@ -1,6 +1,6 @@
-"""The sweeper of `sweeps=search`: here because Hydra takes sweepers from this package alone.
+"""The sweeper of `sweeps=search`, in the only package where Hydra looks for sweepers.
 
-Hydra imports it at every start, so it is empty where the extra `optuna` isn't installed, and what it does lies in
+Hydra imports it at every start. Without the extra `optuna` it is empty, and the work is done in
 `cifar_resnet.sweep.search`.
 """
 
@@ -13,24 +13,24 @@ with contextlib.suppress(ImportError):
     from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
     class TrialsSweeper(OptunaSweeper):
-        """hydra-optuna-sweeper's sweeper, but for its end and its beginning: `n_trials` in all, however often begun."""
+        """hydra-optuna-sweeper's sweeper, except that `n_trials` counts the trials of all starts together."""
 
         def __init__(self, storage: str, n_trials: int, n_jobs: int, params: Any, **sampler: int) -> None:
             super().__init__(
-                sampler=None,  # type: ignore[arg-type]  # made of its settings at each start
+                sampler=None,  # type: ignore[arg-type]  # created from its settings at each start
                 direction="minimize",
                 storage=storage,
                 study_name=None,
                 n_trials=n_trials,
                 n_jobs=n_jobs,
-                max_failure_rate=1.0,  # a failed trial is one of many
+                max_failure_rate=1.0,  # a failed trial doesn't end the search
                 search_space=None,
                 custom_search_space=None,
                 params=params,
             )
 
         def sweep(self, arguments: list[str]) -> None:
-            """Goes on with the search until it has its trials, or is stopped."""
-            from cifar_resnet.sweep import search
+            """Continues the search until it has all its trials or is stopped."""
+            from cifar_resnet.sweep.search import run_search
 
-            search.sweep(self.sweeper)
+            run_search(self.sweeper)

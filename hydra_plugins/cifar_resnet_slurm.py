@@ -1,7 +1,7 @@
-"""The launcher of `hydra/launcher=slurm`: here because Hydra takes launchers from this package alone.
+"""The launcher of `hydra/launcher=slurm`, in the only package where Hydra looks for launchers.
 
-Hydra imports it at every start, so it is empty where the extra `slurm` isn't installed, and what it does lies in
-`cifar_resnet.sweep.slurm`.
+Hydra imports it at every start. Without the extra `slurm` it is empty, and the work is done in
+`cifar_resnet.sweep.slurm.submit`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ with contextlib.suppress(ImportError):
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
     class RunsLauncher(SlurmLauncher):  # type: ignore[misc]
-        """Submitit's launcher, but for its waiting: it knows runs that are queued, and notices jobs that are gone."""
+        """Submitit's launcher, except that it recognizes queued runs and notices jobs that are gone."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Submits the runs that nobody has yet, and waits for all of them."""
-            from cifar_resnet.sweep import slurm
+            """Submits the runs that are in no job yet, and waits for all runs."""
+            from cifar_resnet.sweep.slurm.submit import submit_and_wait
 
-            return slurm.launch(self, job_overrides, initial_job_idx)
+            return submit_and_wait(self, job_overrides, initial_job_idx)

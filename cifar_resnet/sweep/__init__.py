@@ -1,6 +1,6 @@
-"""Starts runs, one process each, under Hydra; never imports training.
+"""Starts runs under Hydra, each in a process of its own; never imports training.
 
-Importing this room registers the schema and the resolvers that conf/ uses, also in joblib's processes.
+Importing this package, also in joblib's processes, registers the schema and the resolvers that conf/ uses.
 """
 
 import sys
@@ -9,8 +9,8 @@ from cifar_resnet.errors import ExitCode
 from cifar_resnet.sweep.resolvers import register
 
 if sys.platform == "win32":
-    # How GPUs are shared and runs are stopped is POSIX's; reports are made anywhere.
-    print("error: runs need Linux or macOS; on Windows, start the same command within WSL", file=sys.stderr)
+    # Sharing GPUs and stopping runs need POSIX; the report works everywhere.
+    print("error: training needs Linux or macOS; on Windows, run the same command in WSL", file=sys.stderr)
     sys.exit(ExitCode.USER)
 
 register()

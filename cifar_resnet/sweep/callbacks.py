@@ -1,13 +1,10 @@
-"""What happens before and after the runs: all are composed and checked before any starts, shown, and counted."""
+"""What Hydra calls before and after the runs: checks them all before any starts, shows them, and reports the end."""
 
 from __future__ import annotations
 
 import sys
 import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,206 +12,127 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
-from cifar_resnet.datasets import cifar10
-from cifar_resnet.datasets.folders import list_classes
-from cifar_resnet.devices import count_cores, count_slots
-from cifar_resnet.errors import ConfigError, ExitCode
+from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep import compose, launch, search, slurm
-from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
-from cifar_resnet.sweep.live import LiveTable
-from cifar_resnet.sweep.messages import is_users, one_line
-from cifar_resnet.sweep.table import Row, count_runs, labels, make_summary, make_table, read_row
+from cifar_resnet.status.live import LiveTable
+from cifar_resnet.status.table import Row, make_summary, make_table, read_row
+from cifar_resnet.sweep import checks, compose, launch, machines, selection
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.messages import user_errors
 from cifar_resnet.terminal import make_console
 
-_WAIT_SECONDS = 1.0
-# Kind of data → what raises DataError where `data.root` can't be that, by listing files.
-_CHECKS: dict[str, Callable[[Path], object]] = {"cifar10": cifar10.is_folder, "image_folder": list_classes}
-# A thread and a terminal can't be pickled into joblib's processes, as this callback is; so it is kept here.
-_live: LiveTable | None = None
+_POLL_SECONDS = 1.0
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Shows a user's mistake as one line and ends with exit code 2, and a fault of ours with a traceback and 1.
-
-    Hydra makes a warning of what a callback raises, except SystemExit, and would go on to train what wasn't checked.
-    """
-    try:
-        yield
-    except Exception as error:
-        if _live is not None:
-            _live.stop()
-        if is_users(error):
-            print(f"error: {one_line(error)}", file=sys.stderr)
-            sys.exit(ExitCode.USER)
-        traceback.print_exc()
-        sys.exit(ExitCode.FAILED)
-
-
-class Plan(Callback):
-    """Composes and checks every run before the first starts, and shows them all while they run and after."""
+class SweepCallback(Callback):
+    """Checks every run before the first one starts; shows a sweep's runs while they are trained and afterwards."""
 
     def __init__(self) -> None:
-        self.runs: list[RunDir] = []
-        self.depths: list[int] = []
-        self.at_a_time = 1
+        self._sweep: _ShownSweep | None = None
+
+    def __reduce__(self) -> tuple[type[SweepCallback], tuple[()]]:
+        # Hydra sends its callbacks to joblib's processes, which don't need the state of the main one.
+        return SweepCallback, ()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks the one run."""
+        """Checks the single run."""
         with user_errors():
-            if slurm.is_chosen(config):
-                raise ConfigError("hydra/launcher=slurm submits the runs of a sweep: expected -m, also for one run")
-            checked = compose.check_run(config)
-            compose.check_device(checked)
-            compose.check_extras(checked)
+            machine = machines.choose(config)
+            machine.check_single_run()
+            checked = checks.check_run(config)
             by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
-            _check_images(by_run)
+            machine.check_runs([checked], by_run)
             if checked.runtime.dry_run:
-                self._dry_run(by_run)
-            compose.check_out(config.out)
+                _dry_run(by_run, at_a_time=1)
+            checks.check_out(config.out)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks all runs of the sweep, says how they stand, and begins to show them."""
-        global _live
+        """Checks all runs of the sweep, prints their states, and begins to show them."""
         with user_errors():
-            compose.check_launcher(config)
-            on_slurm = slurm.is_chosen(config)
-            self.at_a_time = slurm.runs_at_a_time(config) if on_slurm else _runs_at_a_time(config)
-            searches = search.is_chosen(config)
-            configs = [search.compose_base(config)] if searches else compose.compose_all(config)
-            checked = [compose.check_run(run_config) for run_config in configs]
-            for one in [] if on_slurm else checked[:1]:  # a login node needn't have a GPU
-                compose.check_device(one)
-                compose.check_extras(one)
-            # By folder: values that aren't the run's own, as of runtime.threads, name one run twice.
-            folders = [compose.run_dir(run_config) for run_config in configs]
-            planned, by_run = dict(zip(folders, configs, strict=True)), dict(zip(folders, checked, strict=True))
-            self.runs, self.depths = list(by_run), [one.depth for one in by_run.values()]
-            if not on_slurm:  # nor see the images
-                _check_images(by_run)
+            machine = machines.choose(config)
+            machine.check_launcher()
+            selected = selection.choose(config)
+            checked = [checks.check_run(composed) for composed in selected.composed]
+            by_run = {compose.run_dir(one): values for one, values in zip(selected.composed, checked, strict=True)}
+            machine.check_runs(checked, by_run)
             if any(one.runtime.dry_run for one in checked):
-                if searches:
-                    print(f"the search trains {config.hydra.sweeper.n_trials} runs like this one:")
-                self._dry_run(by_run)
-            for out in {run_config.out for run_config in configs}:
-                compose.check_out(out)
-            if searches:
-                planned, self.runs, self.depths = {}, search.runs, search.depths
-        attached = slurm.attached(self.runs) if on_slurm else {}
-        _print_standing(planned, self.at_a_time, config.runtime.retry_failed, attached)
-        shown = (searches or bool(self.runs)) and config.runtime.progress and sys.stdout.isatty()
-        size = config.hydra.sweeper.n_trials if searches else len(configs)
-        control = Control.begin(size, live=shown, on_stop=LEAVING if on_slurm else STOPPING)
+                selected.print_before_dry_run()
+                _dry_run(by_run, machine.runs_at_a_time)
+            for out in {composed.out for composed in selected.composed}:
+                checks.check_out(out)
+        selected.print_standing(machine)
+        live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
+        control = Control.begin(selected.size, live, machine.on_stop)
         control.listen()
-        if shown:
-            _live = LiveTable(lambda console: self._render(console, control))
-            _live.start()
+        self._sweep = _ShownSweep(selected, machine, control)
+        if live:
+            LiveTable(self._sweep.render).start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Waits for runs that others train, prints all runs; exit code 1 unless all have finished.
-
-        A search's is 1 unless it has all its trials: ones that diverged are among them.
-        """
-        control, searches = Control.current(), search.is_chosen(config)
-        # Hydra 1.4 calls this after an error, too, which is then what is to be seen.
-        if control is None or not (self.runs or searches) or sys.exc_info()[0] is not None:
+        """Waits for runs that other processes train and prints all runs; exit code 1 if the sweep is incomplete."""
+        # Hydra 1.4 also calls this after an error, which must then remain the last output.
+        if self._sweep is None or not self._sweep.selected.has_runs or sys.exc_info()[0] is not None:
             return
-        _await_others(control)
-        if _live is not None:
-            _live.stop()
-        reasons = {str(run.path): fields["reason"] for run, fields in control.notes() if "reason" in fields}
-        if self.runs:
-            make_console().print(make_summary(self._rows(), reasons))
-        with user_errors():
-            complete = search.summarise(config) if searches else self._all_finished()
-        stopped = control.stops()
-        control.end()
-        if stopped:
-            left = control.on_stop == LEAVING
-            print("the jobs go on; the same command waits for them" if left else "stopped; the same command continues")
+        wait_for_others(self._sweep.control)
+        is_complete = self._sweep.end()
         print(f"tables and figures: python aggregate.py {config.out}")
-        if not complete:
+        if not is_complete:
             sys.exit(ExitCode.FAILED)
 
-    def _all_finished(self) -> bool:
-        # Another sweep that adds diagnostics may have taken up what this one has finished.
-        ended = (State.FINISHED, State.RUNNING)
-        return all(run.has_results() and run.recorded_state() in ended for run in self.runs)
 
-    def _render(self, console: Console, control: Control) -> RenderableType:
-        table = make_table(self._rows(), console.width, console.height - 1, self.at_a_time)
-        return Group(table, control.on_stop) if control.stops() else table
+class _ShownSweep:
+    """A sweep in progress, as the main process shows it."""
+
+    def __init__(
+        self,
+        selected: selection.ListedRuns | selection.SearchedRuns,
+        machine: machines.ThisMachine | machines.SlurmCluster,
+        control: Control,
+    ) -> None:
+        self.selected, self.machine, self.control = selected, machine, control
+        self._at_a_time = machine.runs_at_a_time
+
+    def render(self, console: Console) -> RenderableType:
+        """The live table."""
+        table = make_table(self._rows(), console.width, console.height - 1, self._at_a_time)
+        return Group(table, self.control.on_stop) if self.control.is_stopping() else table
+
+    def end(self) -> bool:
+        """Prints the summary in place of the live table; returns whether the sweep is complete."""
+        LiveTable.stop_shown()
+        reasons = {str(run.path): reason for run, reason in self.control.notes("reason").items()}
+        rows = self._rows()
+        if rows:
+            make_console().print(make_summary(rows, reasons))
+        with user_errors():
+            is_complete = self.selected.summarize(self.control)
+        was_stopped = self.control.is_stopping()
+        self.control.end()
+        if was_stopped:
+            print(self.machine.after_stop)
+        return is_complete
 
     def _rows(self) -> list[Row]:
-        return [read_row(run, depth) for run, depth in zip(self.runs, self.depths, strict=False)]
-
-    def _dry_run(self, configs: dict[RunDir, Config]) -> None:
-        from cifar_resnet.sweep.plan import print_plan
-
-        print_plan(configs, self.at_a_time)
-        sys.exit(0)
+        return [read_row(run, depth) for run, depth in self.selected.depths(self.control).items()]
 
 
-def _check_images(configs: dict[RunDir, Config]) -> None:
-    """Raises DataError where the images of a run that is to be trained are wrong; finished ones do without."""
-    needed = {
-        (config.data.kind, str(config.data.root))
-        for run, config in configs.items()
-        if config.data.kind in _CHECKS
-        and launch.why_left(run, run.verified_state(), config.runtime.retry_failed) is None
-    }
-    for kind, root in sorted(needed):
-        _CHECKS[kind](Path(root).expanduser())
+def _dry_run(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
+    """Prints what the runs would cost, and ends the program."""
+    from cifar_resnet.sweep.dry_run import print_costs
+
+    print_costs(configs, at_a_time)
+    sys.exit(0)
 
 
-def _runs_at_a_time(config: DictConfig) -> int:
-    n_jobs = config.hydra.launcher.get("n_jobs", 1)
-    at_a_time = count_cores() if n_jobs == -1 else int(n_jobs)
-    slots = count_slots(config.runtime.device, config.runtime.runs_per_gpu)
-    return min(at_a_time, slots) if slots else at_a_time
-
-
-def _print_standing(
-    planned: dict[RunDir, DictConfig], at_a_time: int, retry_failed: bool, attached: dict[Path, str]
-) -> None:
-    """What this command will do with which run; `attached` has those that are with a cluster's job."""
-    runs = list(planned)
-    states = {run.path: run.verified_state({"diagnostics": config.diagnostics}) for run, config in planned.items()}
-    looked_into = {run.path for run in runs if launch.lacks_diagnostics_alone(run, states[run.path])}
-    for run, name in zip(runs, labels(runs), strict=True):
-        state = states[run.path]
-        left = launch.why_left(run, state, retry_failed) or attached.get(run.path)
-        goes_on = f"finished; {launch.ADDED}" if run.path in looked_into else f"{state}; continues"
-        if state is not State.PENDING:
-            print(f"  {name}: {left or goes_on}")
-    counts = Counter(state for path, state in states.items() if path not in {*attached, *looked_into})
-    parts = [
-        f"{counts[State.FINISHED]} finished before",
-        f"{len(looked_into)} finished without diagnostics",
-        f"{counts[State.INTERRUPTED]} interrupted",
-        f"{counts[State.FAILED] + counts[State.DIVERGED]} failed",
-        f"{counts[State.RUNNING]} trained by another process",
-        f"{len(attached)} with their jobs",
-    ]
-    waiting = sum(
-        launch.why_left(run, states[run.path], retry_failed) is None and run.path not in attached for run in runs
-    )
-    waiting -= counts[State.RUNNING] + len(looked_into)
-    named = [part for part in parts if not part.startswith("0 ")]
-    if runs:
-        standing = ", ".join([*named, f"{waiting} to train"])
-        print(f"{count_runs(len(runs))}: {standing}, {at_a_time} at a time", flush=True)
-
-
-def _await_others(control: Control) -> None:
-    """Waits for the runs that other processes were at, and does what they left to do: steps, or our diagnostics."""
-    busy = {run: fields["busy"] for run, fields in control.notes() if "busy" in fields}
-    for index, (run, values) in enumerate(busy.items()):
+def wait_for_others(control: Control) -> None:
+    """Waits for the runs that other processes were training, and trains what they left: steps or diagnostics."""
+    for index, (run, config) in enumerate(control.notes("busy").items()):
         if run.is_locked() and not control.live:
-            print(f"waiting for {run.path}, which another process trains", flush=True)
-        while run.is_locked() and not control.stops():
-            time.sleep(_WAIT_SECONDS)
-        if run.verified_state(values) in (State.PENDING, State.INTERRUPTED) and not control.stops():
-            launch.train(run, values, control, index)
+            print(f"waiting for {run.path}, which another process is training", flush=True)
+        while run.is_locked() and not control.is_stopping():
+            time.sleep(_POLL_SECONDS)
+        assignment = Assignment(run, config, index)
+        if assignment.state() in (State.PENDING, State.INTERRUPTED) and not control.is_stopping():
+            launch.train(assignment, control)

@@ -1,6 +1,7 @@
-"""What a sweep's main process and the processes of its jobs tell each other: who is main, when to stop, what was left.
+"""How the main process of a sweep and the processes of its runs communicate: when to stop, and what was left undone.
 
-A folder of small files, as the jobs run in processes that joblib starts; its name is in the environment.
+They share a folder of small files, since joblib starts the runs' processes; its name is in the environment. A run
+without a sweep has a null control instead, with the same methods.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,11 +20,68 @@ from typing import Any
 
 import psutil
 
+from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.sweep.assignment import Assignment, describe_ending
 
+STOPPING = "stopping: each run writes its checkpoint and ends (press Ctrl-C again to stop at once)"
+LEAVING = "leaving: the jobs keep running; run the same command to see them again, scancel to stop them"
 _VARIABLE = "CIFAR_RESNET_SWEEP"
-STOPPING = "stopping: each run writes its checkpoint and ends (Ctrl-C again: now)"
-LEAVING = "leaving: the jobs go on; the same command shows them again, scancel stops them"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class SingleRun:
+    """The null control of a run without a sweep, whose worker shares the terminal and reports its own progress."""
+
+    size: None = None
+    live: bool = False
+
+    def join(self) -> bool:
+        """Whether the run may be trained."""
+        return True
+
+    def main_is_alive(self) -> bool:
+        """Whether the main process is running: it is this one."""
+        return True
+
+    def is_stopping(self) -> bool:
+        """Whether the run is to stop; Ctrl-C reaches its worker directly."""
+        return False
+
+    def note(self, run: RunDir, **fields: Any) -> None:
+        """Nobody reads notes about a single run."""
+
+    def report(self, assignment: Assignment, text: str) -> None:
+        """Prints a line about the run."""
+        print(f"{assignment.name}: {text}", flush=True)
+
+    def report_start(self, assignment: Assignment) -> None:
+        """The worker prints this itself."""
+
+    def report_end(self, assignment: Assignment) -> None:
+        """The worker prints this itself."""
+
+    def fail(self, assignment: Assignment, reason: str) -> int:
+        """Raises RunError: the run can't be trained."""
+        raise RunError(f"{assignment.run.path}: {reason}")
+
+    def code_if_untrained(self, code: ExitCode) -> int:
+        """The exit code for a run that was not trained."""
+        return code
+
+    def run_worker(self, command: list[str], log: Path, **options: Any) -> int:
+        """Starts the worker in this terminal and waits for its exit code."""
+        return self.wait(subprocess.Popen(command, **options))
+
+    def wait(self, worker: subprocess.Popen[bytes]) -> int:
+        """The worker's exit code, once it has ended."""
+        while True:
+            try:
+                return worker.wait()
+            except KeyboardInterrupt:
+                # The terminal sent Ctrl-C to the worker too; it writes its checkpoint and ends.
+                continue
 
 
 @dataclass(frozen=True)
@@ -31,46 +89,58 @@ class Control:
     """The sweep that this process belongs to."""
 
     folder: Path
-    main: int  # process id
-    size: int  # runs in the sweep, 0 where another sweeper chooses as it goes
-    live: bool  # whether a live table shows the runs, so that their lines aren't wanted
-    on_stop: str = STOPPING  # what the user is told on Ctrl-C
+    main: int  # process id of the main process
+    size: int  # number of runs; 0 if unknown, when a sweeper chooses them one after another
+    live: bool  # whether a live table shows the runs, which makes lines about them unwanted
+    on_stop: str = STOPPING  # what to print on Ctrl-C
 
     @classmethod
     def begin(cls, size: int, live: bool, on_stop: str = STOPPING) -> Control:
-        """Makes this process the main one of a sweep."""
+        """Makes this process the main process of a new sweep."""
         folder = Path(tempfile.mkdtemp(prefix="cifar-resnet-sweep-"))
         os.environ[_VARIABLE] = json.dumps([str(folder), os.getpid(), size, live, on_stop])
         return cls(folder, os.getpid(), size, live, on_stop)
 
     @classmethod
-    def current(cls) -> Control | None:
-        """The sweep that this process was started in, if any."""
+    def current(cls) -> Control | SingleRun:
+        """The sweep that this process was started in; the null control if there is none."""
         if _VARIABLE not in os.environ:
-            return None
+            return SingleRun()
         folder, *rest = json.loads(os.environ[_VARIABLE])
         return cls(Path(folder), *rest)
 
     def end(self) -> None:
-        """Removes what the sweep's processes shared."""
+        """Removes the files that the sweep's processes shared."""
         os.environ.pop(_VARIABLE, None)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def join(self) -> bool:
+        """Makes this process one of the sweep; returns whether the sweep still wants runs trained.
+
+        Ends this process if the main one is gone.
+        """
+        if os.getpid() != self.main:
+            # Ctrl-C reaches every process of the terminal, but only the main one acts on it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not self.main_is_alive():
+            os._exit(ExitCode.INTERRUPTED)
+        return not self.is_stopping()
+
     def main_is_alive(self) -> bool:
-        """Whether there is still somebody to train for."""
+        """Whether the main process is running."""
         try:
-            # One that has ended stays on as a zombie until its own parent has looked.
+            # A process that has ended remains as a zombie until its parent has collected its exit code.
             return bool(psutil.Process(self.main).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
     def listen(self) -> None:
-        """From now on Ctrl-C and SIGTERM stop the sweep: once, after a checkpoint of each run; twice, now."""
+        """Lets Ctrl-C and SIGTERM stop the sweep: the first after each run's checkpoint, the second at once."""
 
         def receive(number: int, frame: FrameType | None) -> None:
-            again = self.stops()
+            again = self.is_stopping()
             (self.folder / ("now" if again else "stop")).touch()
-            # The live table says it by itself, and would be torn by a line in between.
+            # A live table shows the message itself, and a line in between would break it.
             if not again and not self.live:
                 os.write(2, f"\n{self.on_stop}\n".encode())
 
@@ -78,29 +148,92 @@ class Control:
             signal.signal(number, receive)
 
     def stop(self) -> None:
-        """Asks the runs to write their checkpoint and end; harmless when the sweep is over."""
+        """Asks the runs to write their checkpoints and end; harmless when the sweep is over."""
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "stop").touch()
 
-    def stops(self) -> bool:
-        """Whether the runs are to write their checkpoint and end."""
+    def is_stopping(self) -> bool:
+        """Whether the runs are to write their checkpoints and end."""
         return (self.folder / "stop").exists()
 
-    def stops_now(self) -> bool:
+    def is_stopping_now(self) -> bool:
         """Whether the runs are to end without a checkpoint."""
         return (self.folder / "now").exists()
 
     def note(self, run: RunDir, **fields: Any) -> None:
-        """Tells the main process of a run what its folder may not be able to hold.
+        """Records something about a run for the main process.
 
-        Either the `reason` of a failure, or that it was `busy`, with the config that this sweep wanted trained.
+        Args:
+            run: the run.
+            fields: the `reason` of a failure, which the run folder may not be able to hold; that another process was
+                training it (`busy`, with the config wanted by this sweep); or the `depth` of a run that a search chose.
         """
         with (self.folder / "notes").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"run": str(run.path), **fields}) + "\n")
 
-    def notes(self) -> Iterator[tuple[RunDir, dict[str, Any]]]:
-        """What was noted, in order."""
-        file = self.folder / "notes"
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-            fields = json.loads(line)
-            yield RunDir(Path(fields.pop("run"))), fields
+    def notes(self, field: str) -> dict[RunDir, Any]:
+        """The latest value of a field by run, in the order of the runs' first notes."""
+        file, found = self.folder / "notes", {}
+        for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []:
+            # The last line may still be in writing.
+            fields = json.loads(line) if line.endswith("\n") else {}
+            if field in fields:
+                found[RunDir(Path(fields["run"]))] = fields[field]
+        return found
+
+    def report(self, assignment: Assignment, text: str) -> None:
+        """Prints a line about a run with its number, unless a live table shows the runs."""
+        if not self.live:
+            print(f"[{assignment.index + 1}/{self.size or '?'}] {assignment.name}: {text}", flush=True)
+
+    def report_start(self, assignment: Assignment) -> None:
+        """Reports that a run starts from scratch."""
+        self.report(assignment, "started")
+
+    def report_end(self, assignment: Assignment) -> None:
+        """Reports how a run ended."""
+        self.report(assignment, describe_ending(assignment.run))
+
+    def fail(self, assignment: Assignment, reason: str) -> int:
+        """Records and reports a run that can't be trained; returns its exit code."""
+        self.note(assignment.run, reason=reason)
+        self.report(assignment, f"failed: {reason}")
+        return ExitCode.FAILED
+
+    def code_if_untrained(self, code: ExitCode) -> int:
+        """The exit code for a run that was not trained: the end of the sweep deals with it."""
+        return ExitCode.FINISHED
+
+    def run_worker(self, command: list[str], log: Path, **options: Any) -> int:
+        """Starts the worker with its output in the log and waits for its exit code."""
+        with log.open("ab") as output:
+            # In a session of its own, so that Ctrl-C reaches it through this process and not from the terminal.
+            worker = subprocess.Popen(
+                [*command, "--quiet"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                **options,
+            )
+            return self.wait(worker)
+
+    def wait(self, worker: subprocess.Popen[bytes]) -> int:
+        """The worker's exit code, once it has ended; it is stopped when the sweep is.
+
+        Ends this process, after the worker, if the main one is gone.
+        """
+        asked_to_stop = False
+        while True:
+            try:
+                return worker.wait(timeout=_POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                alive = self.main_is_alive()
+                if not asked_to_stop and (self.is_stopping() or not alive):
+                    worker.terminate()
+                    asked_to_stop = True
+                if self.is_stopping_now():
+                    worker.kill()
+                if not alive:
+                    worker.wait()
+                    os._exit(ExitCode.INTERRUPTED)

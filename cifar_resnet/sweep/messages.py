@@ -1,29 +1,51 @@
-"""Turns what Hydra and OmegaConf raise for a user's mistake into one line; knows nothing of runs."""
+"""Shows a user's mistake as one line, whether we raise it or Hydra or OmegaConf does."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from cifar_resnet.errors import CifarResnetError
+from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run.config import FIELDS, describe, unknown_key
+from cifar_resnet.status.live import LiveTable
 
-_GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; it names no group
+_GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; the message names no group
 _FLAGS = "Only one of --"  # for `-m --cfg job`
 
 
-def is_users(error: BaseException) -> bool:
-    """Whether a user's mistake raised it, and not a bug of ours; Hydra has ValueError for some mistakes, too."""
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Shows a user's mistake as one line and exits with code 2; shows a bug with its traceback and exits with code 1.
+
+    Callbacks need this too: Hydra turns what they raise, except SystemExit, into a warning and trains the runs anyway.
+    """
+    try:
+        yield
+    except Exception as error:
+        LiveTable.stop_shown()
+        if is_user_error(error):
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            sys.exit(ExitCode.USER)
+        traceback.print_exc()
+        sys.exit(ExitCode.FAILED)
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether the error is a user's mistake and not a bug; for some mistakes Hydra raises a plain ValueError."""
     if isinstance(error, (CifarResnetError, HydraException, OmegaConfBaseException)):
         return True
     return type(error) is ValueError and str(error).startswith((_GROUP_OVERRIDE, _FLAGS))
 
 
 def one_line(error: BaseException) -> str:
-    """What was wrong, what was expected and what to do, in one line."""
+    """What was wrong, what was expected, and what to do, in one line."""
     if isinstance(error, CifarResnetError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
@@ -44,5 +66,5 @@ def one_line(error: BaseException) -> str:
         return describe(error)
     text = re.sub(r"\s+", " ", str(error)).strip()
     if text.startswith(_GROUP_OVERRIDE):
-        return f"{text}: give each group the name of one of its options; `python train.py --help` lists them"
+        return f"{text}: set each group to the name of one of its options; `python train.py --help` lists them"
     return text

@@ -17,10 +17,10 @@ from cifar_resnet.run.identity import run_name
 
 
 def register() -> None:
-    """Makes the schema and the resolvers known; harmless when called again."""
-    # Our conf/hydra/launcher/joblib.yaml stands in for the plugin's config of the same name on purpose.
+    """Registers the schema and the resolvers; harmless when repeated."""
+    # Our conf/hydra/launcher/joblib.yaml replaces the plugin's config of the same name on purpose.
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/joblib' is validated against ConfigStore schema")
-    # Hydra 1.4 warns of what 1.3 needs, and of how it makes the callbacks, launchers and sweepers of conf/ itself.
+    # Hydra 1.4 warns about an argument that 1.3 needs, and about its own way of creating callbacks and plugins.
     warnings.filterwarnings("ignore", r"The version_base parameter is deprecated")
     warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved")
     ConfigStore.instance().store(name="schema", node=Config)
@@ -35,7 +35,7 @@ def register() -> None:
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
-    """The run's part of a composed config, resolved, as plain dictionaries; without Hydra's own part."""
+    """A composed config without Hydra's own part, resolved, as plain dictionaries."""
     names = [str(name) for name in config if name != "hydra"]
     masked = OmegaConf.masked_copy(config, names)
     resolved = OmegaConf.to_container(masked, resolve=True, throw_on_missing=True)
@@ -49,6 +49,6 @@ def _run_dir(root: DictConfig) -> str:
 
 
 def _a_tenth_of(kind: str, train_size: int | None) -> int:
-    """A tenth of a data set's training images, in images; 0 where their number isn't known before they are listed."""
+    """The number of images in a tenth of the training set; 0 if its size is unknown until the files are listed."""
     sizes = DATASETS[kind].sizes if kind in DATASETS else None
     return (train_size or (0 if sizes is None else sizes.train)) // 10

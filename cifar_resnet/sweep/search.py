@@ -1,7 +1,8 @@
-"""A search by hydra-optuna-sweeper: one that goes on where it was stopped, and says what it found.
+"""A search with hydra-optuna-sweeper that continues where it was stopped and reports what it found.
 
-The sweeper asks Optuna for a batch of trials, has the launcher train them, and tells Optuna what became of them. What
-it lacks is here: n_trials in all and not at each start, interrupted trials, and those of the same config in a batch.
+The sweeper asks Optuna for a batch of trials, has the launcher train them, and passes the results to Optuna. This
+module adds what it lacks: `n_trials` counts trials over all starts, interrupted trials are retried, and trials of a
+batch with the same config are one run.
 """
 
 from __future__ import annotations
@@ -25,38 +26,32 @@ from omegaconf import DictConfig
 
 from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run import locks
-from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
-from cifar_resnet.sweep import compose
+from cifar_resnet.sweep import checks, compose
 from cifar_resnet.sweep.control import Control
-from cifar_resnet.sweep.launch import WORST
+from cifar_resnet.sweep.launch import WORST_ERROR
 from cifar_resnet.sweep.resolvers import plain_config
 
-runs: list[RunDir] = []
-"""The trials of this command so far; it grows while they are trained."""
-depths: list[int] = []
-"""Their depths."""
 
-
-class _Stopped(Exception):
-    """The user wants to leave; the batch's trials stay open in the storage, and are taken up again from there."""
+class _StoppedError(Exception):
+    """The user stopped the search; the batch's trials stay open in the storage, and the next start retries them."""
 
 
 def is_chosen(config: DictConfig) -> bool:
-    """Whether the composed config's sweeper is the one that searches."""
+    """Whether the composed config's sweeper is the one for searches."""
     return str(config.hydra.sweeper._target_).endswith("cifar_resnet_optuna.TrialsSweeper")
 
 
 def is_installed() -> bool:
-    """Whether the extra `optuna` is."""
+    """Whether the extra `optuna` is installed."""
     return None not in (find_spec("optuna"), find_spec("hydra_plugins.hydra_optuna_sweeper"))
 
 
 def compose_base(config: DictConfig) -> DictConfig:
-    """The composed config of the run that the trials are variants of.
+    """The composed config that every trial is a variant of.
 
     Raises:
-        ConfigError: the search can't be.
+        ConfigError: the search is impossible.
     """
     if not is_installed():
         raise ConfigError("sweeps=search needs the extra optuna: pip install -e '.[optuna]'")
@@ -68,68 +63,71 @@ def compose_base(config: DictConfig) -> DictConfig:
     if not space:
         raise ConfigError("hydra.sweeper.params: expected a key to search, such as optim.lr: tag(log,interval(0.01,1))")
     base = _compose(config, fixed)
-    if compose.check_run(base).data.holdout == 0:
-        raise ConfigError("data.holdout=0: a search chooses by a hold-out split; expected data.holdout=<images>")
-    # Optuna 2 needs SQLAlchemy 1.4, which warns that there is a newer one.
+    if checks.check_run(base).data.holdout == 0:
+        raise ConfigError("data.holdout=0: a search needs a validation split; expected data.holdout=<images>")
+    # Optuna 2 needs SQLAlchemy 1.4, which warns about its newer version.
     os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
     from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 
     for override in space:
         if override.get_key_element() == "seed":
-            raise ConfigError(f"{override.input_line}: a search would choose the luckiest; expected one seed")
+            raise ConfigError(f"{override.input_line}: a search would choose the luckiest seed; expected one value")
         try:
             create_optuna_distribution_from_override(override)
         except (AssertionError, NotImplementedError, ValueError) as error:
             reason = str(error) or "expected a choice, a range or an interval"
-            raise ConfigError(f"{override.input_line}: Optuna can't search this: {reason}") from error
+            raise ConfigError(f"{override.input_line}: Optuna can't search over this: {reason}") from error
     return base
 
 
-def sweep(impl: Any) -> None:
-    """Brings the search to its `n_trials`, with the plugin's own sweeper `impl`.
+def run_search(impl: Any) -> None:
+    """Trains what is missing from the search's `n_trials`.
+
+    Args:
+        impl: the plugin's own sweeper, set up by Hydra.
 
     Raises:
-        ConfigError: the storage can't be used, another process searches in the folder, or a trial's config is wrong.
+        ConfigError: the storage is unusable, another process is searching here, or a trial's config is invalid.
         RunError: the storage fails.
     """
     from optuna.exceptions import StorageInternalError
     from optuna.samplers import TPESampler
 
-    # Why a trial failed is in the table, and not that its result is no number.
+    # The plugin warns that the result of a failed trial isn't a number; the table shows why it failed.
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
     config = impl.config
     fixed, space = _overrides(config)
-    with _alone(Path(config.hydra.sweep.dir)):
+    with _exclusive(Path(config.hydra.sweep.dir)):
         study = _open(config)
-        done, again = _take_up(study, impl.n_trials)
+        done, again = _retry(study, impl.n_trials)
         to_go = max(0, impl.n_trials - done)
-        retried = f"{again} to try again, " if again else ""
-        print(f"search: {done} of {impl.n_trials} trials done before, {retried}{to_go - again} new", flush=True)
+        retried = f"{again} to retry, " if again else ""
+        print(f"search: {done} of {impl.n_trials} trials done, {retried}{to_go - again} new", flush=True)
         settings = config.hydra.sweeper
-        # With the same seed it would draw the values again that it began with.
+        # With the same seed, the sampler would draw its first values again.
         impl.sampler = TPESampler(seed=settings.seed + len(study.trials), n_startup_trials=settings.n_startup_trials)
         impl.study_name, impl.params = study.study_name, None
         impl.n_trials, impl.job_idx = to_go, done
         impl.launcher = _Launcher(impl.launcher, config)
         try:
             impl.sweep([override.input_line for override in [*fixed, *space]])
-        except _Stopped:
+        except _StoppedError:
             pass
         except StorageInternalError as error:
             raise RunError(f"hydra.sweeper.storage={impl.storage}: {_first_line(error)}") from error
         except ValueError as error:
-            # The sweeper ends with the best trial, and there is none where each has failed.
+            # The sweeper asks for the best trial at its end, and there is none if all have failed.
             if "No trials are completed" not in str(error):
                 raise
 
 
-def summarise(config: DictConfig) -> bool:
-    """Prints the best trial; whether the search has all its trials."""
+def summarize(config: DictConfig) -> bool:
+    """Prints the best trial; returns whether the search has all its trials."""
     study, n_trials = _open(config), int(config.hydra.sweeper.n_trials)
-    done = len(_values(study))
+    done = len(_completed(study))
     best = study.best_trial if done else None
-    if best is None or best.value >= WORST:
-        print(f"search: of {n_trials} trials none has finished so far")
+    if best is None or best.value >= WORST_ERROR:
+        print(f"search: none of the {n_trials} trials has finished so far")
         return False
     fixed, space = _overrides(config)
     overrides = _rounded([f"{name}={value}" for name, value in best.params.items()], space)
@@ -140,37 +138,34 @@ def summarise(config: DictConfig) -> bool:
 
 
 class _Launcher:
-    """The chosen launcher, as the sweeper sees it: shows each batch, and doesn't return from one that was stopped."""
+    """Wraps the chosen launcher for the sweeper: notes the runs of each batch, and raises if the batch was stopped."""
 
     def __init__(self, launcher: Any, config: DictConfig) -> None:
         self._launcher, self._config = launcher, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Trains a batch; trials of the same config are one run."""
+        """Trains a batch of trials and returns one result per trial; trials with the same config are one run."""
         _, space = _overrides(self._config)
         distinct: dict[Path, list[str]] = {}
-        folders = []
+        control, folders = Control.current(), []
         for overrides in job_overrides:
             rounded = _rounded(overrides, space)
             config = self._launcher.hydra_context.config_loader.load_sweep_config(self._config, rounded)
-            checked, run = compose.check_run(config), compose.run_dir(config)
+            checked, run = checks.check_run(config), compose.run_dir(config)
             folders.append(run.path)
             distinct[run.path] = rounded
-            if run not in runs:
-                runs.append(run)
-                depths.append(checked.depth)
-        control = Control.current()
+            control.note(run, depth=checked.depth)
         results = []
-        if control is None or not control.stops():
+        if not control.is_stopping():
             results = self._launcher.launch(list(distinct.values()), initial_job_idx=initial_job_idx)
-        if control is not None and control.stops():
-            raise _Stopped
+        if control.is_stopping():
+            raise _StoppedError
         by_folder = dict(zip(distinct, results, strict=True))
         return [by_folder[folder] for folder in folders]
 
 
 def _overrides(config: DictConfig) -> tuple[list[Override], list[Override]]:
-    """What every trial is given, and what is searched; of a key that is given twice the latter."""
+    """The overrides that all trials share, and those that span the search space; of a repeated key the last counts."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
     last = {override.get_key_element(): override for override in parsed}.values()
@@ -186,7 +181,7 @@ def _compose(config: DictConfig, fixed: Sequence[Override], more: Sequence[str] 
 
 
 def _rounded(overrides: Sequence[str], space: Sequence[Override]) -> list[str]:
-    """A trial's overrides with three digits of each real number searched: no result hangs on more, and names do."""
+    """A trial's overrides with real numbers rounded to three digits; more wouldn't matter and would lengthen names."""
     real = {override.get_key_element() for override in space if override.is_interval_sweep()}
     split = [override.partition("=") for override in overrides]
     return [
@@ -196,8 +191,8 @@ def _rounded(overrides: Sequence[str], space: Sequence[Override]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Holds the folder's searches for this process: what is open in the storage is then nobody else's."""
+def _exclusive(out: Path) -> Iterator[None]:
+    """Lets only this process search in the folder, so that every open trial in the storage is its own."""
     folder = out / ".search"
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
@@ -205,48 +200,49 @@ def _alone(out: Path) -> Iterator[None]:
             held.enter_context(locks.hold(folder, timeout=2))
         except BusyError as error:
             raise ConfigError(
-                f"out={out}: another process searches here; wait for its end, or give another out"
+                f"out={out}: another process is searching in this folder; wait until it ends, or set another out"
             ) from error
         yield
 
 
 def _open(config: DictConfig) -> Any:
-    """The study of this search: another network, recipe, data set or space is another study in the same storage."""
+    """The study of this search; other networks, recipes, data sets and spaces have their own in the same storage."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
     fixed, space = _overrides(config)
-    what = [config_hash(plain_config(_compose(config, fixed))), *sorted(str(override.input_line) for override in space)]
-    name = f"search-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]}"
+    searched = sorted(str(override.input_line) for override in space)
+    identity = [config_hash(plain_config(_compose(config, fixed))), *searched]
+    name = f"search-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
     storage = config.hydra.sweeper.storage
     try:
         return optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
-    except Exception as error:  # SQLAlchemy's, its drivers' and Optuna's own have no ancestor in common
+    except Exception as error:  # SQLAlchemy, its drivers and Optuna share no base class
         raise ConfigError(f"hydra.sweeper.storage={storage}: {_first_line(error)}") from error
 
 
-def _values(study: Any) -> list[dict[str, Any]]:
-    """The parameters of each trial that has a value."""
+def _completed(study: Any) -> list[dict[str, Any]]:
+    """The parameters of each trial with a result."""
     from optuna.trial import TrialState
 
     return [trial.params for trial in study.trials if trial.state is TrialState.COMPLETE]
 
 
-def _take_up(study: Any, n_trials: int) -> tuple[int, int]:
-    """Queues the values of trials that failed or that were never told of; how many are done, and how many queued."""
+def _retry(study: Any, n_trials: int) -> tuple[int, int]:
+    """Queues trials again that failed or never ended; returns how many are done and how many are queued again."""
     from optuna.trial import TrialState
 
     for trial in study.trials:
         if not trial.state.is_finished():
             study.tell(trial.number, state=TrialState.FAIL)
-    done = _values(study)
+    done = _completed(study)
     again: list[dict[str, Any]] = []
     for trial in study.trials:
         if trial.state is TrialState.FAIL and trial.params and trial.params not in [*done, *again]:
             again.append(trial.params)
     again = again[: max(0, n_trials - len(done))]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna's word that this may change one day
+        warnings.simplefilter("ignore")  # it warns that enqueue_trial is experimental
         for params in again:
             study.enqueue_trial(params)
     return len(done), len(again)

@@ -1,7 +1,7 @@
-"""Shares the GPUs of a machine out: a run holds a slot of one of them for as long as it trains.
+"""Divides the GPUs of a machine among runs: each run holds a slot on one of them while it is trained.
 
-A slot is a locked file in a folder that all sweeps of a user on a machine have in common. The kernel holds the lock
-for as long as a process has the file open, and so frees it when that process dies, however it does.
+A slot is a locked file in a folder that all sweeps of a user on a machine share. The kernel keeps the lock while a
+process has the file open, and so releases it when that process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Slot:
-    """A place on a GPU, held by each process that has `descriptor` open.
+    """A share of a GPU, held by every process that has `descriptor` open.
 
-    To be inherited by the process that trains: the GPU is busy until that one has ended, too, even where the one that
-    took the slot was killed before.
+    The worker must inherit the descriptor, so that the GPU stays busy until the worker has ended, even if the process
+    that acquired the slot was killed earlier.
     """
 
     gpu: Gpu
     descriptor: int
 
     def release(self) -> None:
-        """Gives the slot back, unless another process still holds it."""
+        """Releases the slot, unless another process still holds it."""
         os.close(self.descriptor)
 
 
 def folder() -> Path:
-    """Where this user's slots on this machine are; the temporary folder may be one that several machines share."""
+    """The folder of this user's slots on this machine; several machines may share a temporary folder."""
     return Path(tempfile.gettempdir()) / f"cifar-resnet-gpus-{os.getuid()}-{socket.gethostname()}"
 
 
 def acquire(gpus: Sequence[Gpu], runs_per_gpu: int) -> Slot | None:
-    """A slot of the GPU that has the most free ones; None where all are taken.
+    """A slot on the GPU with the most free slots; None if all are taken.
 
     Raises:
-        OSError: the folder of the slots can't be written to.
+        OSError: the folder of slots can't be written to.
     """
-    place = folder()
-    place.mkdir(mode=0o700, exist_ok=True)
-    # One at a time: free slots are locked for a moment to be counted, and must not look taken to another.
-    with filelock.FileLock(place / "choice.lock"), contextlib.ExitStack() as others:
+    directory = folder()
+    directory.mkdir(mode=0o700, exist_ok=True)
+    # One process at a time: counting locks the free slots for a moment, and they must not look taken to others.
+    with filelock.FileLock(directory / "choice.lock"), contextlib.ExitStack() as others:
         free: dict[Gpu, list[int]] = {}
         for gpu in gpus:
             for number in range(runs_per_gpu):
-                descriptor = _lock(place / f"{gpu.uuid}.{number}.lock")
+                descriptor = _lock(directory / f"{gpu.uuid}.{number}.lock")
                 if descriptor is not None:
                     others.callback(os.close, descriptor)
                     free.setdefault(gpu, []).append(descriptor)
@@ -68,8 +68,8 @@ def acquire(gpus: Sequence[Gpu], runs_per_gpu: int) -> Slot | None:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor of the file, locked; None where another has it locked."""
-    # Not by filelock, whose descriptor can't be handed to a process.
+    """A descriptor of the file, which it locks; None if the file is already locked."""
+    # filelock doesn't offer its descriptor, which a process must be able to inherit.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,20 +80,20 @@ def _lock(path: Path) -> int | None:
 
 
 def wait_for(
-    gpus: Sequence[Gpu], runs_per_gpu: int, stops: Callable[[], bool], say_waiting: Callable[[], object]
+    gpus: Sequence[Gpu], runs_per_gpu: int, is_stopping: Callable[[], bool], report_waiting: Callable[[], object]
 ) -> Slot | None:
-    """A slot, as soon as there is one; None where `stops` becomes true, or Ctrl-C comes, before.
+    """A slot, as soon as one is free; None if `is_stopping` returns true or Ctrl-C is pressed first.
 
-    `say_waiting` is called once where none is free at first.
+    Calls `report_waiting` once if it has to wait.
     """
-    said = False
+    has_reported = False
     with contextlib.suppress(KeyboardInterrupt):
-        while not stops():
+        while not is_stopping():
             slot = acquire(gpus, runs_per_gpu)
             if slot is not None:
                 return slot
-            if not said:
-                say_waiting()
-                said = True
+            if not has_reported:
+                report_waiting()
+                has_reported = True
             time.sleep(_POLL_SECONDS)
     return None

@@ -1,7 +1,8 @@
-"""A run that the tests of sweeps begin with, and a parent's side of a run whose worker is no process."""
+"""A run that the sweep tests start from, and workers that are not processes."""
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,14 +12,13 @@ from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.run.identity import run_name
-from cifar_resnet.sweep import launch
-from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.control import Control, SingleRun
 from tests.conftest import TINY, compose_run, work
 
 
 @pytest.fixture(scope="session")
 def outputs(tmp_path_factory):
-    """What `train.py` with TINY leaves under outputs/, trained once for the tests that copy it or begin with it."""
+    """The outputs of `train.py` with TINY, trained once for the tests that copy them or start from them."""
     folder = tmp_path_factory.mktemp("trained") / "outputs"
     config = compose_run(*TINY)
     run = RunDir(folder / run_name(config, overridden(config)))
@@ -37,11 +37,11 @@ def run(tmp_path):
     return RunDir(tmp_path / "outputs/synthetic/resnet-8/seed0-1a2b3c4d")
 
 
-@pytest.fixture(params=[False, True], ids=["alone", "sweep"])
+@pytest.fixture(params=[False, True], ids=["single", "sweep"])
 def control(request):
-    """None, or the sweep that this process is the main one of."""
+    """That of a single run, or of a sweep with this process as its main one."""
     if not request.param:
-        yield None
+        yield SingleRun()
         return
     begun = Control.begin(3, live=False)
     yield begun
@@ -56,7 +56,7 @@ def sweep():
 
 
 def finish(run: RunDir) -> None:
-    """Leaves what a worker leaves that has finished its run."""
+    """Writes what a worker writes when it finishes its run."""
     run.metrics.write_text("epoch\n1\n")
     run.update_status(
         state=State.FINISHED, outcome={"test_error": 12.345}, seconds=61.4, metrics_digest=digest(run.metrics)
@@ -65,7 +65,7 @@ def finish(run: RunDir) -> None:
 
 @pytest.fixture
 def started(monkeypatch):
-    """Replaces worker processes: what each one was started with. Each does `work` as it starts and ends with `code`."""
+    """Replaces worker processes and records their arguments; each calls `work` and ends with exit code `code`."""
 
     class Worker(SimpleNamespace):
         def __init__(self, command, **options):
@@ -81,13 +81,13 @@ def started(monkeypatch):
         work, code = staticmethod(finish), 0
 
     workers = Workers()
-    monkeypatch.setattr(launch.subprocess, "Popen", Worker)
+    monkeypatch.setattr(subprocess, "Popen", Worker)
     return workers
 
 
 @pytest.fixture
 def interruptible():
-    """Ctrl-C raises KeyboardInterrupt, as in a terminal; afterwards signals are handled as before."""
+    """Makes Ctrl-C raise KeyboardInterrupt, as in a terminal; restores the signal handlers afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -96,7 +96,7 @@ def interruptible():
 
 
 class Exited(BaseException):
-    """What stands for the end of this process."""
+    """Stands for the end of this process."""
 
 
 @pytest.fixture

@@ -1,72 +1,84 @@
-"""What a sweep says before its runs and does after them, with neither Hydra's start nor any process."""
+"""What a sweep prints before its runs and does after them, without starting Hydra or any process."""
 
+import dataclasses
+import pickle
+import sys
 from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
+from cifar_resnet.datasets import DATASETS
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep import callbacks, launch
+from cifar_resnet.status.live import LiveTable
+from cifar_resnet.sweep import callbacks, checks, launch, machines
+from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.sweep.selection import all_finished
+from cifar_resnet.sweep.standing import print_standing
 from tests.conftest import TINY
 
 
 @pytest.fixture
 def runs(tmp_path):
-    """A run of each state, and a finished one that lacks diagnostics, by what tells their folders apart."""
+    """A run in each state, and a finished one without diagnostics; by state."""
     made = {}
-    for seed, state in enumerate([*State, "looked into"]):
+    for seed, state in enumerate([*State, "no diagnostics"]):
         run = made[str(state)] = RunDir(tmp_path / f"synthetic/resnet-8/seed{seed}-1a")
         run.path.mkdir(parents=True)
         run.metrics.write_text("epoch\n")
         run.checkpoint.write_bytes(b"state")
-        if state != "looked into":
+        if state != "no diagnostics":
             run.diagnostics.write_text("epoch\n")
         if state != State.PENDING:
-            value = State.FINISHED if state == "looked into" else state
+            value = State.FINISHED if state == "no diagnostics" else state
             run.update_status(state=value, metrics_digest=digest(run.metrics), outcome={"test_error": 5.0})
     return made
 
 
 @pytest.mark.parametrize("retry_failed", [True, False])
-def test_a_sweep_says_what_it_will_do_with_each_run(runs, capsys, retry_failed):
+def test_a_sweep_reports_what_it_will_do_with_each_run(runs, capsys, retry_failed):
     config = OmegaConf.create({"diagnostics": {"enabled": True}})
-    attached = {runs["queued"].path: "with job 1_0 (pending); waited for"}
+    attached = {runs["queued"].path: "in job 1_0 (pending); waiting for it"}
     with runs["running"].lock():
-        callbacks._print_standing(dict.fromkeys(runs.values(), config), 2, retry_failed, attached)
+        print_standing(dict.fromkeys(runs.values(), config), 2, retry_failed, attached)
     *lines, standing = capsys.readouterr().out.splitlines()
     assert dict(line.strip().split(": ", 1) for line in lines) == {
-        "resnet-8 seed1": "with job 1_0 (pending); waited for",
-        "resnet-8 seed2": "running; continues",
+        "resnet-8 seed1": "in job 1_0 (pending); waiting for it",
+        "resnet-8 seed2": "running; will continue",
         "resnet-8 seed3": "finished before; skipped",
-        "resnet-8 seed4": "failed; continues" if retry_failed else "failed before; left, as runtime.retry_failed=false",
-        "resnet-8 seed5": f"diverged before, and the same config would again; left (delete {runs['diverged'].path} to "
+        "resnet-8 seed4": "failed; will continue"
+        if retry_failed
+        else "failed before; skipped because runtime.retry_failed=false",
+        "resnet-8 seed5": f"diverged before and would diverge again; skipped (delete {runs['diverged'].path} to "
         "train it anew)",
-        "resnet-8 seed6": "interrupted; continues",
-        "resnet-8 seed7": "finished; its diagnostics are added",
+        "resnet-8 seed6": "interrupted; will continue",
+        "resnet-8 seed7": "finished; adding its diagnostics",
     }
-    # To train: the pending and the interrupted one, and the failed one where it is retried.
+    # To train: the pending and the interrupted run, and the failed one if it is retried.
     assert standing == (
         "8 runs: 1 finished before, 1 finished without diagnostics, 1 interrupted, 2 failed, "
-        f"1 trained by another process, 1 with their jobs, {3 if retry_failed else 2} to train, 2 at a time"
+        f"1 being trained by another process, 1 in Slurm jobs, {3 if retry_failed else 2} to train, 2 at a time"
     )
 
 
-def test_a_sweep_that_chooses_as_it_goes_says_nothing_before(capsys):
-    callbacks._print_standing({}, 2, True, {})
+def test_a_sweep_without_known_runs_prints_nothing(capsys):
+    print_standing({}, 2, True, {})
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
     ("n_jobs", "slots", "at_a_time"), [(2, 0, 2), (-1, 0, 6), (3, 1, 1), (1, 4, 1), (-1, 4, 4), (None, 0, 1)]
 )
-def test_runs_at_a_time_are_those_that_jobs_and_gpus_allow(monkeypatch, n_jobs, slots, at_a_time):
-    monkeypatch.setattr(callbacks, "count_cores", lambda: 6)
-    monkeypatch.setattr(callbacks, "count_slots", lambda device, runs_per_gpu: slots)
+def test_as_many_runs_are_parallel_as_jobs_and_gpus_allow(monkeypatch, n_jobs, slots, at_a_time):
+    monkeypatch.setattr(machines, "count_cores", lambda: 6)
+    monkeypatch.setattr(machines, "count_slots", lambda device, runs_per_gpu: slots)
     launcher = {} if n_jobs is None else {"n_jobs": n_jobs}
     config = {"hydra": {"launcher": launcher}, "runtime": {"device": "auto", "runs_per_gpu": 1}}
-    assert callbacks._runs_at_a_time(OmegaConf.create(config)) == at_a_time
+    assert machines.ThisMachine(OmegaConf.create(config)).runs_at_a_time == at_a_time
 
 
 @pytest.fixture
@@ -78,14 +90,14 @@ def control():
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Runs that were trained at the sweep's end, with their configs."""
+    """Records the runs that are trained at the end of the sweep."""
     calls = []
-    monkeypatch.setattr(launch, "train", lambda run, values, control, index: calls.append((run, values, index)))
+    monkeypatch.setattr(launch, "train", lambda assignment, control: calls.append(assignment))
     return calls
 
 
 @pytest.mark.parametrize(
-    ("left", "taken_up"),
+    ("state", "is_trained"),
     [
         (State.INTERRUPTED, True),
         (State.PENDING, True),
@@ -95,7 +107,7 @@ def trained(monkeypatch):
     ],
 )
 def test_a_run_that_another_process_left_unfinished_is_trained_at_the_end(
-    tmp_path, control, trained, composed, monkeypatch, capsys, left, taken_up
+    tmp_path, control, trained, composed, monkeypatch, capsys, state, is_trained
 ):
     run, values = RunDir(tmp_path), composed(*TINY)
     run.metrics.write_text("epoch\n")
@@ -104,49 +116,64 @@ def test_a_run_that_another_process_left_unfinished_is_trained_at_the_end(
     holder.__enter__()
 
     def end(seconds):
-        if left is not State.PENDING:
-            run.update_status(state=left, metrics_digest=digest(run.metrics))
+        if state is not State.PENDING:
+            run.update_status(state=state, metrics_digest=digest(run.metrics))
         holder.__exit__(None, None, None)
 
     monkeypatch.setattr(callbacks, "time", SimpleNamespace(sleep=end))
-    callbacks._await_others(control)
-    assert trained == ([(run, values, 0)] if taken_up else [])
+    callbacks.wait_for_others(control)
+    assert trained == ([Assignment(run, values)] if is_trained else [])
     assert f"waiting for {run.path}" in capsys.readouterr().out
 
 
-def test_a_stopped_sweep_waits_for_no_other_process(tmp_path, control, trained, composed):
+def test_a_stopped_sweep_does_not_wait_for_other_processes(tmp_path, control, trained, composed):
     control.note(RunDir(tmp_path), busy=composed(*TINY))
     control.stop()
     with RunDir(tmp_path).lock():
-        callbacks._await_others(control)
-    callbacks._await_others(control)
+        callbacks.wait_for_others(control)
+    callbacks.wait_for_others(control)
     assert trained == []
 
 
 @pytest.mark.parametrize(
-    ("state", "whole"),
+    ("state", "is_finished"),
     [(State.FINISHED, True), (State.FAILED, False), (State.DIVERGED, False), (State.INTERRUPTED, False)],
 )
-def test_a_sweep_has_finished_where_all_its_runs_have(runs, state, whole):
-    plan = callbacks.Plan()
-    plan.runs = [runs["finished"], runs[str(state)]]
-    assert plan._all_finished() == whole
+def test_a_sweep_has_finished_if_all_its_runs_have(runs, state, is_finished):
+    assert all_finished([runs["finished"], runs[str(state)]]) == is_finished
 
 
-def test_a_finished_run_that_another_sweep_has_taken_up_again_has_finished(runs):
-    plan = callbacks.Plan()
-    plan.runs = [runs["running"]]
-    assert not plan._all_finished()  # nobody is at it
+def test_a_finished_run_counts_as_finished_while_another_sweep_adds_to_it(runs):
+    assert not all_finished([runs["running"]])  # no process is
     with runs["running"].lock():
-        assert plan._all_finished()
+        assert all_finished([runs["running"]])
 
 
-@pytest.mark.parametrize(("state", "looked_at"), [(State.PENDING, True), (State.FAILED, True), (State.FINISHED, False)])
-def test_only_runs_that_are_to_be_trained_need_their_images(runs, monkeypatch, state, looked_at):
+@pytest.mark.parametrize(
+    ("state", "is_checked"), [(State.PENDING, True), (State.FAILED, True), (State.FINISHED, False)]
+)
+def test_only_runs_that_will_be_trained_need_their_images(runs, monkeypatch, state, is_checked):
     listed = []
-    monkeypatch.setattr(callbacks, "list_classes", listed.append)
+    folder = dataclasses.replace(DATASETS["image_folder"], check_root=listed.append)
+    monkeypatch.setitem(DATASETS, "image_folder", folder)
     monkeypatch.setenv("HOME", "/home/me")
     data = SimpleNamespace(kind="image_folder", root="~/images")
     config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))
-    callbacks._check_images({runs[str(state)]: config, runs["looked into"]: config})
-    assert [str(path) for path in listed] == (["/home/me/images"] if looked_at else [])
+    checks.check_images({runs[str(state)]: config, runs["no diagnostics"]: config})
+    assert [str(path) for path in listed] == (["/home/me/images"] if is_checked else [])
+
+
+def test_joblibs_processes_get_a_callback_without_the_state_of_the_main_one():
+    callback = callbacks.SweepCallback()
+    callback._sweep = sys.stdout  # can't be pickled, like a thread or a terminal
+    assert pickle.loads(pickle.dumps(callback))._sweep is None
+
+
+def test_a_live_table_is_removed_before_an_error_is_printed(capsys):
+    table = LiveTable(lambda console: "the table")
+    table.start()
+    with pytest.raises(SystemExit) as ended, user_errors():
+        raise ConfigError("depth=21: expected 6n+2")
+    assert ended.value.code == 2
+    assert not table._thread.is_alive()
+    assert capsys.readouterr().err == "error: depth=21: expected 6n+2\n"

@@ -1,4 +1,4 @@
-"""`train.py` as a user runs it: a sweep end to end, what is done when it is run again, and the help."""
+"""`train.py` as a user runs it: a sweep from end to end, the same command again, and the help."""
 
 import csv
 import shutil
@@ -13,7 +13,7 @@ SWEEP = ["train.py", "-m", "model=plain,resnet", *TINY]
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """A folder whose outputs are those of SWEEP."""
+    """A folder with the outputs of SWEEP."""
     folder = tmp_path_factory.mktemp("swept")
     done = run_program(folder, *SWEEP)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,7 +38,7 @@ def test_the_same_command_skips_both(swept, launcher):
     assert "2 finished before, 0 to train" in run_program(swept, *SWEEP, f"hydra/launcher={launcher}").stdout
 
 
-def test_damaged_records_of_a_finished_run_are_rebuilt_from_its_checkpoint(swept, program, tmp_path):
+def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept, program, tmp_path):
     shutil.copytree(swept / "outputs", tmp_path / "outputs")
     plain, resnet = find_runs([tmp_path / "outputs"])
     whole = plain.metrics.read_text()
@@ -51,14 +51,14 @@ def test_damaged_records_of_a_finished_run_are_rebuilt_from_its_checkpoint(swept
     assert plain.log.read_text().count("epoch 1/2") == 1
 
 
-def test_finished_runs_are_given_the_diagnostics_asked_for_later(swept, program, tmp_path):
+def test_diagnostics_requested_later_are_added_to_finished_runs(swept, program, tmp_path):
     shutil.copytree(swept / "outputs", tmp_path / "outputs")
     one, _ = runs = find_runs([tmp_path / "outputs"])
     weights = one.final.read_bytes()
     done = program(*SWEEP, "diagnostics.enabled=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 runs: 2 finished without diagnostics, 0 to train" in done.stdout
-    assert done.stdout.count("finished before; its diagnostics are added") == 2
+    assert done.stdout.count("finished before; adding its diagnostics") == 2
     assert all(run.diagnostics.exists() for run in runs)
     assert one.final.read_bytes() == weights
 

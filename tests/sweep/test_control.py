@@ -1,4 +1,4 @@
-"""What the processes of a sweep tell each other: who is main, when to stop, what was left."""
+"""How the processes of a sweep communicate: which one is main, when to stop, and what was left undone."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.sweep.control import LEAVING, STOPPING, Control
+from cifar_resnet.sweep.control import LEAVING, STOPPING, Control, SingleRun
 
 
 @pytest.fixture(params=[False, True], ids=["lines", "live"])
@@ -21,19 +21,19 @@ def control(request):
 
 @pytest.fixture
 def handlers():
-    """Restores what this process does on Ctrl-C and SIGTERM."""
+    """Restores the handlers of Ctrl-C and SIGTERM."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def test_a_process_that_a_sweep_starts_knows_the_sweep(control):
+def test_a_process_of_a_sweep_knows_the_sweep(control):
     assert Control.current() == control
     assert (control.main, control.size, control.on_stop) == (os.getpid(), 9, STOPPING)
 
 
-def test_what_the_user_is_told_on_ctrl_c_reaches_every_process():
+def test_every_process_knows_the_message_for_ctrl_c():
     control = Control.begin(9, live=False, on_stop=LEAVING)
     assert Control.current().on_stop == LEAVING
     control.end()
@@ -41,31 +41,41 @@ def test_what_the_user_is_told_on_ctrl_c_reaches_every_process():
 
 def test_a_sweep_that_has_ended_leaves_nothing(control):
     control.end()
-    assert Control.current() is None
+    assert Control.current() == SingleRun()
     assert not control.folder.exists()
-    control.stop()  # a signal that comes late
+    control.stop()  # as on a signal that arrives late
     assert not control.folder.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_stops_the_sweep_and_a_second_one_at_once(control, handlers, capfd, number):
+def test_one_signal_stops_the_sweep_and_a_second_one_stops_it_at_once(control, handlers, capfd, number):
     control.listen()
-    assert (control.stops(), control.stops_now()) == (False, False)
+    assert (control.is_stopping(), control.is_stopping_now()) == (False, False)
     os.kill(os.getpid(), number)
-    assert (control.stops(), control.stops_now()) == (True, False)
-    # A live table says so itself, and would be torn by a line in between.
+    assert (control.is_stopping(), control.is_stopping_now()) == (True, False)
+    # A live table shows the message itself, and a line in between would break it.
     assert capfd.readouterr().err == ("" if control.live else f"\n{STOPPING}\n")
     os.kill(os.getpid(), number)
-    assert (control.stops(), control.stops_now()) == (True, True)
+    assert (control.is_stopping(), control.is_stopping_now()) == (True, True)
     assert capfd.readouterr().err == ""
 
 
 def test_notes_are_read_in_the_order_in_which_they_were_written(control, tmp_path):
-    assert list(control.notes()) == []
+    assert control.notes("depth") == {}
     one, other = RunDir(tmp_path / "größe"), RunDir(tmp_path / "b")
-    control.note(one, reason="disk full")
-    control.note(other, busy={"depth": 20})
-    assert list(control.notes()) == [(one, {"reason": "disk full"}), (other, {"busy": {"depth": 20}})]
+    control.note(one, depth=20)
+    control.note(other, depth=56)
+    control.note(other, reason="disk full")
+    control.note(one, depth=20)  # a search may choose a run twice
+    assert list(control.notes("depth").items()) == [(one, 20), (other, 56)]
+    assert control.notes("reason") == {other: "disk full"}
+
+
+def test_a_note_that_is_still_being_written_is_not_read(control, tmp_path):
+    control.note(RunDir(tmp_path), depth=20)
+    with (control.folder / "notes").open("a") as file:
+        file.write('{"run": "half')
+    assert control.notes("depth") == {RunDir(tmp_path): 20}
 
 
 def test_the_main_process_is_alive_until_it_ends_even_as_a_zombie(control):

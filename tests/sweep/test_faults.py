@@ -1,4 +1,4 @@
-"""Real faults: one run's stays its own, a stopped sweep continues, and two sweeps share their runs."""
+"""Real faults: a failing run affects no other, a stopped sweep can be continued, and two sweeps share their runs."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ TWO = ["-m", "model=plain,resnet"]
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts train.py in a process group of its own, as a shell does; ends what is left of it."""
+    """Starts train.py in a process group of its own, as a shell does, and kills what is left of it."""
     started = []
 
     def run(*arguments: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:
@@ -48,7 +48,7 @@ def runs_of(folder) -> dict[str, RunDir]:
 
 
 def trained(folder, count) -> list[RunDir]:
-    """The runs that have metrics already, once there are `count`."""
+    """The runs that have metrics, once there are `count` of them."""
     found = [RunDir(path.parent) for path in (folder / "outputs").rglob("metrics.csv")]
     return found if len(found) >= count else []
 
@@ -68,16 +68,16 @@ def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(star
     assert states(tmp_path) == ["failed", "finished"]
     assert "killed by signal 9: out of memory?" in output
     assert str(victim.log) in output
-    left = start(*command, "runtime.retry_failed=false", "hydra.launcher.n_jobs=1")
-    assert "failed before; left" in left.communicate(timeout=100)[0]
+    skipping = start(*command, "runtime.retry_failed=false", "hydra.launcher.n_jobs=1")
+    assert "failed before; skipped" in skipping.communicate(timeout=100)[0]
     again = start(*command)
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output
     assert "continues at step" in victim.log.read_text()
 
 
-def test_a_run_over_its_memory_limit_fails_alone(start, tmp_path):
-    # A batch's first layer takes 2 MB of the small images and 8 GB of the large ones.
+def test_a_run_over_its_memory_limit_is_the_only_one_to_fail(start, tmp_path):
+    # The first layer's output for a batch takes 2 MB with the small images and 8 GB with the large ones.
     sizes = ["data.image_size=4,256", "model.width=128", "data.train_size=256", "optim.batch_size=256"]
     limit = (resource.RLIMIT_AS, 6 * 2**30)
     sweep = start("-m", *TINY, *sizes, "optim.epochs=1", "optim.lr=0.001", "hydra.launcher.n_jobs=1", limit=limit)
@@ -87,8 +87,8 @@ def test_a_run_over_its_memory_limit_fails_alone(start, tmp_path):
     assert "memory" in output
 
 
-def test_a_run_that_fills_the_disk_fails_alone_and_says_which_file(start, tmp_path):
-    # A limit on the size of a file stands for the disk: the wide network's checkpoint is beyond it.
+def test_a_run_that_fills_the_disk_is_the_only_one_to_fail_and_names_the_file(start, tmp_path):
+    # A limit on the size of files simulates a full disk: the wide network's checkpoint exceeds it.
     wide = ["-m", "model.width=1,32", *TINY, "hydra.launcher.n_jobs=1"]
     sweep = start(*wide, limit=(resource.RLIMIT_FSIZE, 150_000))
     output, _ = sweep.communicate(timeout=200)
@@ -116,7 +116,7 @@ def test_a_killed_sweep_takes_its_workers_with_it_and_status_shows_both(start, t
 
 @pytest.fixture
 def suspend():
-    """Suspends a run's worker, so that SIGTERM waits until it goes on; ends it with the test."""
+    """Suspends a run's worker, so that it doesn't react to SIGTERM; kills it after the test."""
     suspended = []
 
     def of(run: RunDir) -> None:
@@ -130,25 +130,25 @@ def suspend():
 
 
 @pytest.mark.parametrize("workers", ["answer", "hang"])
-def test_ctrl_c_stops_all_runs_and_a_second_one_those_that_hang(start, suspend, tmp_path, workers):
+def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, suspend, tmp_path, workers):
     sweep = start(*TWO, *LONG)
     wait_for(lambda: trained(tmp_path, 2))
     if workers == "hang":
         for run in find_runs([tmp_path / "outputs"]):
             suspend(run)
     os.killpg(sweep.pid, signal.SIGINT)
-    said = next(line for line in sweep.stdout if "stopping: each run writes its checkpoint" in line)
+    first = next(line for line in sweep.stdout if "stopping: each run writes its checkpoint" in line)
     if workers == "hang":
         os.killpg(sweep.pid, signal.SIGINT)
-    output = said + sweep.communicate(timeout=60)[0]
+    output = first + sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 1
     assert output.count("stopping: ") == 1
-    assert "stopped; the same command continues" in output
+    assert "stopped; run the same command again to continue" in output
     assert "Traceback" not in output
     assert states(tmp_path) == ["interrupted"] * 2
 
 
-def test_two_sweeps_at_once_train_every_run_once_and_both_end_well(start, tmp_path):
+def test_two_simultaneous_sweeps_train_every_run_once_and_both_succeed(start, tmp_path):
     command = [*TWO, *TINY, "optim.lr=0.01", "optim.epochs=20"]
     sweeps = [start(*command), start(*command)]
     outputs = [sweep.communicate(timeout=300)[0] for sweep in sweeps]
@@ -158,8 +158,8 @@ def test_two_sweeps_at_once_train_every_run_once_and_both_end_well(start, tmp_pa
         assert run.log.read_text().count("epoch 1/20") == 1
 
 
-def taken_up(folder, known) -> int | None:
-    """The process of a run that is trained by none of the known ones."""
+def new_worker(folder, known) -> int | None:
+    """The process id of a running worker that isn't among the known ones."""
     statuses = [run.read_status() for run in find_runs([folder / "outputs"])]
     return next((one["pid"] for one in statuses if one["state"] == "running" and one["pid"] not in known), None)
 
@@ -168,33 +168,33 @@ def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_
     command = [*TWO, *LONG, "optim.epochs=100"]
     without = start(*command)
     workers = []
-    for count in (1, 2):  # each is held as soon as it trains, so that none has ended before the other sweep comes
+    for count in (1, 2):  # suspended as soon as it trains, so that none ends before the other sweep starts
         for run in wait_for(partial(trained, tmp_path, count)):
             workers.append(psutil.Process(run.read_status()["pid"]))
             workers[-1].suspend()
     asking = start(*command, "diagnostics.enabled=true")
-    said = next(line for line in asking.stdout if "waiting for" in line)
-    # The first sweep comes to its end while the other one adds diagnostics to what it has trained.
+    waiting = next(line for line in asking.stdout if "waiting for" in line)
+    # The first sweep ends while the other one is adding diagnostics to a run that the first has trained.
     first = psutil.Process(without.pid)
     first.suspend()
     for worker in workers:
         worker.resume()
-    adding = psutil.Process(wait_for(partial(taken_up, tmp_path, {worker.pid for worker in workers})))
+    adding = psutil.Process(wait_for(partial(new_worker, tmp_path, {worker.pid for worker in workers})))
     adding.suspend()
     first.resume()
     assert without.wait(timeout=60) == 0
     adding.resume()
     outputs = [sweep.communicate(timeout=300)[0] for sweep in (without, asking)]
-    assert [without.returncode, asking.returncode] == [0, 0], [said, *outputs]
+    assert [without.returncode, asking.returncode] == [0, 0], [waiting, *outputs]
     for run in find_runs([tmp_path / "outputs"]):
         assert run.diagnostics.exists()
         assert run.log.read_text().count("epoch 1/100") == 1
 
 
-def test_a_run_that_is_named_twice_is_planned_and_shown_once(program, tmp_path):
+def test_a_run_that_is_listed_twice_is_shown_once(program, tmp_path):
     arguments = ["-m", *TINY, "depth=8,14", "runtime.threads=1,2", "hydra.launcher.n_jobs=1"]
-    planned = program("train.py", *arguments, "runtime.dry_run=true")
-    assert "2 runs, 1 at a time" in planned.stdout, planned.stderr
+    dry = program("train.py", *arguments, "runtime.dry_run=true")
+    assert "2 runs, 1 at a time" in dry.stdout, dry.stderr
     done = program("train.py", *arguments)
     assert done.returncode == 0, done.stderr
     assert len(find_runs([tmp_path / "outputs"])) == 2
@@ -203,8 +203,8 @@ def test_a_run_that_is_named_twice_is_planned_and_shown_once(program, tmp_path):
     assert [line.split()[0] for line in summary if "finished" in line] == ["resnet-8", "resnet-14"]
 
 
-@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (TWO, "2 runs, ")], ids=["alone", "sweep"])
-def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path, sweep, runs):
+@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (TWO, "2 runs, ")], ids=["single", "sweep"])
+def test_a_dry_run_lists_every_run_and_writes_nothing(program, tmp_path, sweep, runs):
     done = program("train.py", *sweep, *TINY, "runtime.dry_run=true")
     assert done.returncode == 0, done.stderr
     assert runs in done.stdout
@@ -212,7 +212,7 @@ def test_dry_run_plans_every_run_and_writes_nothing(program, tmp_path, sweep, ru
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_run_begins_with_the_weights_of_another(program, train_py, outputs, tmp_path):
+def test_a_run_starts_from_the_weights_of_another(program, train_py, outputs, tmp_path):
     (first,) = find_runs([outputs])
     done = program("train.py", *TINY, f"init_from='{first.path}'", "optim.epochs=3")
     assert done.returncode == 0, done.stderr

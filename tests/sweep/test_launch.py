@@ -1,4 +1,4 @@
-"""What Hydra calls for a run, and what its worker is given before it starts, since it can't be changed after."""
+"""What Hydra calls for a run, and what only takes effect on its worker before it starts."""
 
 import os
 import socket
@@ -12,8 +12,9 @@ from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep import launch
-from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep import launch, worker_process
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.control import Control, SingleRun
 
 
 @pytest.fixture
@@ -21,22 +22,22 @@ def values(composed):
     return composed("data=synthetic", "runtime.threads=3")
 
 
-def test_every_library_is_given_the_runs_threads(values):
-    environment = launch.worker_environment(values)
+def test_every_library_gets_the_runs_threads(values):
+    environment = worker_process.worker_environment(values)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     assert {environment[name] for name in names} == {"3"}
 
 
-def test_freed_memory_is_kept_unless_the_user_has_settings_of_their_own(values, monkeypatch):
-    # glibc's mallopt(3): pad by 256 MB, map files of 1 GB and more, trim above 4 GB.
+def test_freed_memory_is_kept_unless_the_user_has_set_otherwise(values, monkeypatch):
+    # glibc's mallopt(3): pad by 256 MB, use mmap from 1 GB, trim above 4 GB.
     settings = {"TOP_PAD_": 2**28, "MMAP_THRESHOLD_": 2**30, "TRIM_THRESHOLD_": 2**32}
     for name in settings:
         monkeypatch.delenv(f"MALLOC_{name}", raising=False)
-    environment = launch.worker_environment(values)
+    environment = worker_process.worker_environment(values)
     assert {name: int(environment[f"MALLOC_{name}"]) for name in settings} == settings
     for name in settings:
         monkeypatch.setenv(f"MALLOC_{name}", "1")
-        assert launch.worker_environment(values)[f"MALLOC_{name}"] == "1"
+        assert worker_process.worker_environment(values)[f"MALLOC_{name}"] == "1"
 
 
 @pytest.mark.parametrize("others", [None, "/elsewhere"])
@@ -45,47 +46,47 @@ def test_a_worker_finds_this_package_first(values, monkeypatch, others):
     if others:
         monkeypatch.setenv("PYTHONPATH", others)
     expected = [str(REPO_ROOT), *([others] if others else [])]
-    assert launch.worker_environment(values)["PYTHONPATH"].split(os.pathsep) == expected
+    assert worker_process.worker_environment(values)["PYTHONPATH"].split(os.pathsep) == expected
 
 
 @pytest.mark.parametrize(
     ("deterministic", "given", "expected"), [(True, None, ":4096:8"), (True, ":16:8", ":16:8"), (False, None, None)]
 )
-def test_cublas_is_made_deterministic_where_that_is_asked_for(values, monkeypatch, deterministic, given, expected):
+def test_cublas_is_deterministic_on_request(values, monkeypatch, deterministic, given, expected):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     if given:
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given)
     values["runtime"]["deterministic"] = deterministic
-    assert launch.worker_environment(values).get("CUBLAS_WORKSPACE_CONFIG") == expected
+    assert worker_process.worker_environment(values).get("CUBLAS_WORKSPACE_CONFIG") == expected
 
 
 @pytest.mark.parametrize(("n_jobs", "threads"), [(1, 8), (3, 2), (8, 1), (9, 1), (-1, 1)])
-def test_the_cores_are_shared_out_among_the_runs_at_a_time(values, monkeypatch, n_jobs, threads):
-    monkeypatch.setattr(launch, "count_cores", lambda: 8)
+def test_parallel_runs_share_the_cores(values, monkeypatch, n_jobs, threads):
+    monkeypatch.setattr(worker_process, "count_cores", lambda: 8)
     values["runtime"]["threads"] = None
-    assert launch.worker_config(values, n_jobs)["runtime"]["threads"] == threads
+    assert worker_process.worker_config(values, n_jobs)["runtime"]["threads"] == threads
 
 
-def test_threads_that_were_asked_for_are_given(values):
-    assert launch.worker_config(values, 2)["runtime"]["threads"] == 3
+def test_an_explicit_number_of_threads_is_kept(values):
+    assert worker_process.worker_config(values, 2)["runtime"]["threads"] == 3
 
 
-def test_the_folders_of_a_config_hold_from_anywhere(values, monkeypatch, tmp_path):
+def test_the_folders_in_a_config_become_absolute(values, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
     values["data"] |= {"root": "~/images", "cache": "cache"}
-    config = launch.worker_config(values, 1)
+    config = worker_process.worker_config(values, 1)
     assert config["data"]["root"] == "/home/me/images"
     assert config["data"]["cache"] == str(tmp_path / "cache")
     assert config["out"] == str(tmp_path / "outputs")
-    assert values["data"]["root"] == "~/images"  # the caller's own is as it was
+    assert values["data"]["root"] == "~/images"  # the caller's config is unchanged
     values["data"]["root"] = None
-    assert launch.worker_config(values, 1)["data"]["root"] is None
+    assert worker_process.worker_config(values, 1)["data"]["root"] is None
 
 
 @pytest.fixture
 def hydra(monkeypatch, tmp_path, values):
-    """Calls `launch` as Hydra does; what `train` was given, which ends with this code."""
+    """Calls `launch` as Hydra does, with a `train` that returns this code; returns the arguments of `train`."""
 
     def call(mode, code, launcher):
         job = SimpleNamespace(num=4)
@@ -94,7 +95,7 @@ def hydra(monkeypatch, tmp_path, values):
         )
         monkeypatch.setattr(launch.HydraConfig, "get", lambda: settings)
         monkeypatch.setattr(launch, "train", lambda *arguments: called.append(arguments) or code)
-        monkeypatch.setattr(launch, "count_cores", lambda: 8)
+        monkeypatch.setattr(worker_process, "count_cores", lambda: 8)
         launch.launch(OmegaConf.create(values))
         return called[-1]
 
@@ -104,50 +105,50 @@ def hydra(monkeypatch, tmp_path, values):
 
 def test_a_single_run_has_all_cores_and_no_sweep(hydra, values, tmp_path):
     values["runtime"]["threads"] = None
-    run, config, control, index = hydra(RunMode.RUN, 0, {"n_jobs": 2})
-    assert (run.path, control, index) == (tmp_path, None, 0)
-    assert config["runtime"]["threads"] == 8
+    assignment, control = hydra(RunMode.RUN, 0, {"n_jobs": 2})
+    assert (assignment.run.path, control, assignment.index) == (tmp_path, SingleRun(), 0)
+    assert assignment.config["runtime"]["threads"] == 8
 
 
 @pytest.mark.parametrize(("launcher", "threads"), [({"n_jobs": 2}, 4), ({}, 8)])
-def test_a_run_of_a_sweep_has_its_share_of_the_cores_and_its_number(hydra, values, launcher, threads):
+def test_a_run_of_a_sweep_has_its_share_of_the_cores_and_its_position(hydra, values, launcher, threads):
     values["runtime"]["threads"] = None
     begun = Control.begin(9, live=False)
-    _, config, control, index = hydra(RunMode.MULTIRUN, 0, launcher)
-    assert (control, index) == (begun, 4)
-    assert config["runtime"]["threads"] == threads
+    assignment, control = hydra(RunMode.MULTIRUN, 0, launcher)
+    assert (control, assignment.index) == (begun, 4)
+    assert assignment.config["runtime"]["threads"] == threads
     begun.end()
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(1, 1), (2, 2), (3, 3), (4, 4), (-9, 1)])
-def test_a_single_run_ends_the_program_as_its_worker_ended(hydra, code, exit_code):
+def test_a_single_run_exits_with_the_code_of_its_worker(hydra, code, exit_code):
     with pytest.raises(SystemExit) as ended:
         hydra(RunMode.RUN, code, {})
     assert ended.value.code == exit_code
 
 
-def test_a_failing_run_does_not_end_its_sweep(hydra):
+def test_a_failed_run_does_not_end_its_sweep(hydra):
     hydra(RunMode.MULTIRUN, 1, {})
 
 
-def test_a_run_sees_its_gpu_alone_and_none_is_named_where_it_has_none(values, monkeypatch):
+def test_a_worker_sees_only_its_own_gpu(values, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
-    assert launch.worker_environment(values, Gpu("3", "ab"))["CUDA_VISIBLE_DEVICES"] == "3"
-    assert launch.worker_environment(values)["CUDA_VISIBLE_DEVICES"] == "0,3"
+    assert worker_process.worker_environment(values, Gpu("3", "ab"))["CUDA_VISIBLE_DEVICES"] == "3"
+    assert worker_process.worker_environment(values)["CUDA_VISIBLE_DEVICES"] == "0,3"
 
 
 def test_a_run_on_the_cpu_needs_no_slot(values, monkeypatch, tmp_path):
     monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("0", "ab")])
     monkeypatch.setattr(launch.slots, "wait_for", lambda *arguments: pytest.fail("it waited for a GPU"))
     values["runtime"]["device"] = "cpu"
-    with launch._gpu_slot(RunDir(tmp_path), values, None, 0) as slot:
+    with launch._gpu_slot(Assignment(RunDir(tmp_path), values), SingleRun()) as slot:
         assert slot is None
 
 
 @pytest.mark.parametrize(
     ("before", "code", "after", "returned"),
     [
-        (State.FINISHED, -15, State.FINISHED, 0),  # killed while it took down what it used, its results written
+        (State.FINISHED, -15, State.FINISHED, 0),  # killed while it cleaned up, after it had written its results
         (State.DIVERGED, -15, State.DIVERGED, -15),
         (State.RUNNING, -15, State.INTERRUPTED, -15),
         (State.RUNNING, -9, State.FAILED, -9),
@@ -155,17 +156,17 @@ def test_a_run_on_the_cpu_needs_no_slot(values, monkeypatch, tmp_path):
         (State.INTERRUPTED, 3, State.INTERRUPTED, 3),
     ],
 )
-def test_a_worker_that_dies_leaves_the_state_that_its_run_deserves(tmp_path, before, code, after, returned):
+def test_the_death_of_a_worker_sets_the_state_of_its_run(tmp_path, before, code, after, returned):
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
-    # No process has this id: the kernel gives none beyond 2**22.
+    # No process has this id: the kernel assigns none above 2**22.
     run.update_status(state=before, pid=2**22 + 1, host=socket.gethostname())
-    assert launch._note_death(run, code, None) == returned
+    assert launch._record_death(run, code, SingleRun()) == returned
     assert run.verified_state() is after
 
 
-def test_a_run_that_finds_no_gpu_free_says_so(values, monkeypatch, tmp_path, capsys):
+def test_a_run_that_waits_for_a_gpu_reports_it(values, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("0", "ab")])
-    monkeypatch.setattr(launch.slots, "wait_for", lambda gpus, runs_per_gpu, stops, say_waiting: say_waiting())
-    assert launch.train(RunDir(tmp_path / "run"), values, None, 0) == ExitCode.INTERRUPTED
-    assert "run: waits: no GPU is free (runtime.runs_per_gpu=1)" in capsys.readouterr().out
+    monkeypatch.setattr(launch.slots, "wait_for", lambda *arguments: arguments[-1]())
+    assert launch.train(Assignment(RunDir(tmp_path / "run"), values, 0), SingleRun()) == ExitCode.INTERRUPTED
+    assert "run: waiting for a free GPU (runtime.runs_per_gpu=1)" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A search: what it goes by, that it loses no trial and counts none twice, and mistakes in one line."""
+"""A search: its objective, that it loses no trial and counts none twice, and one-line messages for mistakes."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ from cifar_resnet.sweep.launch import objective
 from tests.conftest import TINY, tree, wait_for
 
 SEARCH = ["train.py", "-m", "sweeps=search", "optim.weight_decay=1e-4", "optim.warmup=0", *TINY]
-# With seed 0 Optuna draws both of them in the first four trials.
+# With seed 0, Optuna draws both values in the first four trials.
 DIVERGING = ["optim.lr=choice(0.02,1e30)", "optim.batch_size=8"]
 
 HIDE_THE_EXTRA = (
@@ -29,7 +29,7 @@ needs_the_extra = pytest.mark.skipif(not search.is_installed(), reason="the extr
 
 
 def trials(folder) -> list[tuple[str, float | None]]:
-    """State and value of each trial in the storage."""
+    """The state and value of each trial in the storage."""
     import optuna
 
     storage = f"sqlite:///{folder}/outputs/search.db"
@@ -38,7 +38,7 @@ def trials(folder) -> list[tuple[str, float | None]]:
     return [(trial.state.name, trial.value) for trial in found]
 
 
-def test_without_the_extra_one_line_says_what_to_install_and_nothing_is_written(program, tmp_path):
+def test_without_the_extra_one_line_tells_what_to_install_and_nothing_is_written(program, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDE_THE_EXTRA)
     done = program(*SEARCH, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 2, done.stderr
@@ -46,7 +46,7 @@ def test_without_the_extra_one_line_says_what_to_install_and_nothing_is_written(
     assert tree(tmp_path) == ["sitecustomize.py"]
 
 
-def test_without_the_extra_hydra_finds_no_sweeper_and_no_error():
+def test_without_the_extra_hydra_finds_no_sweeper_and_raises_no_error():
     code = (
         "import sys\nsys.modules['hydra_plugins.hydra_optuna_sweeper'] = None\n"
         "import hydra_plugins.cifar_resnet_optuna as module\nassert not hasattr(module, 'TrialsSweeper')"
@@ -58,7 +58,7 @@ def test_without_the_extra_hydra_finds_no_sweeper_and_no_error():
     ("overrides", "images"),
     [([], 5000), (["data=digits"], 143), (["data.train_size=2000"], 200), (["data.holdout=7"], 7)],
 )
-def test_a_tenth_of_the_training_images_is_held_out_unless_said(composed, overrides, images):
+def test_a_tenth_of_the_training_images_is_held_out_by_default(composed, overrides, images):
     assert composed("sweeps=search", *overrides)["data"]["holdout"] == images
 
 
@@ -73,7 +73,7 @@ def test_a_tenth_of_the_training_images_is_held_out_unless_said(composed, overri
         (State.QUEUED, {}, None),
     ],
 )
-def test_a_search_goes_by_the_validation_error_of_finished_runs(tmp_path, state, outcome, expected):
+def test_the_objective_is_the_validation_error_of_a_finished_run(tmp_path, state, outcome, expected):
     run = RunDir(tmp_path)
     run.metrics.write_text("epoch\n")
     run.update_status(state=state, outcome=outcome, metrics_digest=digest(run.metrics))
@@ -82,7 +82,7 @@ def test_a_search_goes_by_the_validation_error_of_finished_runs(tmp_path, state,
 
 @needs_the_extra
 class TestWithTheExtra:
-    def test_a_diverged_trial_is_the_worst_and_the_search_goes_on_from_its_storage(self, program, tmp_path):
+    def test_a_diverged_trial_is_the_worst_and_the_search_continues_from_its_storage(self, program, tmp_path):
         first = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
         assert first.returncode == 0, first.stdout + first.stderr
         assert first.stderr == ""
@@ -100,33 +100,33 @@ class TestWithTheExtra:
 
         again = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
         assert again.returncode == 0, again.stdout + again.stderr
-        assert "search: 4 of 4 trials done before, 0 new" in again.stdout
+        assert "search: 4 of 4 trials done, 0 new" in again.stdout
         assert line in again.stdout
         assert trials(tmp_path) == before
 
         more = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=6")
-        assert "search: 4 of 6 trials done before, 2 new" in more.stdout
+        assert "search: 4 of 6 trials done, 2 new" in more.stdout
         assert trials(tmp_path)[:4] == before
         assert len(trials(tmp_path)) == 6
 
-    def test_a_stopped_search_counts_no_trial_and_the_same_command_trains_the_same_again(self, tmp_path):
+    def test_a_stopped_search_counts_no_trial_and_the_same_command_retries_them(self, tmp_path):
         command = [sys.executable, str(REPO_ROOT / "train.py"), *SEARCH[1:], "hydra.sweeper.n_trials=2"]
         command += ["optim.epochs=40", "hydra.launcher.n_jobs=2"]
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
         wait_for(lambda: len(list(tmp_path.rglob("checkpoint.pt"))) == 2)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
         assert process.returncode == 1
-        assert "stopped; the same command continues" in said
+        assert "stopped; run the same command again to continue" in output
         assert trials(tmp_path) == [("RUNNING", None)] * 2
 
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "search: 0 of 2 trials done before, 2 to try again, 0 new" in done.stdout
+        assert "search: 0 of 2 trials done, 2 to retry, 0 new" in done.stdout
         assert [run.verified_state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
         assert [state for state, _ in trials(tmp_path)] == ["FAIL"] * 2 + ["COMPLETE"] * 2
 
-    def test_what_failed_was_stopped_or_waited_is_queued_once(self):
+    def test_trials_that_failed_were_stopped_or_never_started_are_queued_once(self):
         import optuna
         from optuna.trial import TrialState
 
@@ -134,16 +134,16 @@ class TestWithTheExtra:
         space = {"lr": optuna.distributions.UniformDistribution(0, 1)}
         study.enqueue_trial({"lr": 0.5})
         study.tell(study.ask(space), 10.0)
-        for lr in (0.1, 0.2, 0.5, 0.1):  # 0.5 has its value by now
+        for lr in (0.1, 0.2, 0.5, 0.1):  # 0.5 already has a result
             study.enqueue_trial({"lr": lr})
             study.tell(study.ask(space), state=TrialState.FAIL)
         study.enqueue_trial({"lr": 0.3})
-        study.ask(space)  # the process was killed
-        study.enqueue_trial({"lr": 0.1})  # and this one's turn hadn't come
+        study.ask(space)  # as if the process was killed
+        study.enqueue_trial({"lr": 0.1})  # and before this one was started
 
-        assert search._take_up(study, 9) == (1, 3)
+        assert search._retry(study, 9) == (1, 3)
         assert [study.ask(space).params["lr"] for _ in range(3)] == [0.1, 0.2, 0.3]
-        assert search._take_up(study, 3) == (1, 2)
+        assert search._retry(study, 3) == (1, 2)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -151,16 +151,16 @@ class TestWithTheExtra:
             (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected an integer of 1 or more"),
             (["data.holdout=0"], "expected data.holdout=<images>"),
             (["optim.lr=0.1"], "expected a key to search"),
-            (["optim.lr=tag(log,interval(0,1))"], "Optuna can't search this: "),
+            (["optim.lr=tag(log,interval(0,1))"], "Optuna can't search over this: "),
             (["seed=0,1"], "a search would choose the luckiest"),
-            (["model=glob(*)"], "Optuna can't search this: "),
+            (["model=glob(*)"], "Optuna can't search over this: "),
             (["optim.lr=choice(-1,-2)"], "expected a number above 0"),
         ],
     )
-    def test_a_mistake_is_one_line(self, train_py, tmp_path, arguments, message):
+    def test_a_mistake_is_reported_in_one_line(self, train_py, tmp_path, arguments, message):
         self.check(train_py(*SEARCH[1:], *arguments), message, tmp_path)
 
-    def test_so_is_one_of_the_storage_which_is_noticed_as_the_search_begins(self, program, tmp_path):
+    def test_so_is_an_unusable_storage_which_only_the_start_of_the_search_reveals(self, program, tmp_path):
         self.check(program(*SEARCH, "hydra.sweeper.storage=file"), "hydra.sweeper.storage=file: ", tmp_path)
 
     def check(self, done, message, folder):
@@ -174,23 +174,23 @@ class TestWithTheExtra:
         assert "a search would choose the luckiest" in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
 
-    def test_a_plan_shows_what_one_trial_costs(self, program, tmp_path):
+    def test_a_dry_run_shows_the_cost_of_one_trial(self, program, tmp_path):
         done = program(*SEARCH, "runtime.dry_run=true")
         assert done.returncode == 0, done.stderr
         assert "the search trains 30 runs like this one:" in done.stdout
         assert not (tmp_path / "outputs").exists()
 
 
-def test_two_processes_do_not_search_in_one_folder(tmp_path):
+def test_two_processes_cannot_search_in_the_same_folder(tmp_path):
     (tmp_path / ".search").mkdir()
-    busy = pytest.raises(ConfigError, match="another process searches here")
-    with locks.hold(tmp_path / ".search", 0), busy, search._alone(tmp_path):
+    busy = pytest.raises(ConfigError, match="another process is searching")
+    with locks.hold(tmp_path / ".search", 0), busy, search._exclusive(tmp_path):
         pass
-    with search._alone(tmp_path):
+    with search._exclusive(tmp_path):
         pass
 
 
-def test_names_have_three_digits_of_what_is_drawn_from_an_interval():
+def test_values_drawn_from_an_interval_are_rounded_to_three_digits():
     parse = search.OverridesParser.create().parse_override
     space = [parse("optim.lr=interval(0.01,1)"), parse("optim.warmup=interval(0,400)"), parse("seed=choice(1,2)")]
     drawn = ["optim.lr=0.0123456789", "optim.warmup=123456", "optim.momentum=0.98765", "sweeps=search"]

@@ -1,4 +1,4 @@
-"""GPUs are shared out among processes: no slot twice, and none kept by a process that is dead."""
+"""Processes share GPUs: no slot is held twice, and none is kept by a dead process."""
 
 import os
 import subprocess
@@ -19,31 +19,31 @@ HOLDER = """
 import subprocess, sys
 from cifar_resnet.devices import Gpu
 from cifar_resnet.sweep import slots
-slot = slots.acquire([Gpu("7", "aa")], 1)  # the same GPU under another number
+slot = slots.acquire([Gpu("7", "aa")], 1)  # the same GPU with another number
 trains = [sys.executable, "-c", "print('held', flush=True); input()"]
 subprocess.Popen(trains, pass_fds=[slot.descriptor] if sys.argv[1] == "inherited" else []).wait()
 """
 
-# Two GPUs for every process of a sweep. A worker trains nothing: it says when it begins and ends, and on which, and it
-# ends once so many have asked for a slot, or begun, as UNTIL says; that of LONG's run, once four have begun.
+# Gives every process of a sweep two GPUs. Workers train nothing. They record when they begin and end, and on which GPU.
+# A worker ends once as many have asked for a slot, or begun, as UNTIL states; that of LONG's run once four have begun.
 FAKE = """
 import os, re, sys, time
 from pathlib import Path
 SEEN = Path(os.environ["SEEN"])
-def say(what):
+def record(event):
     with SEEN.open("a") as file:
-        file.write(what + "\\n")
+        file.write(event + "\\n")
 if "cifar_resnet.training.worker" in sys.orig_argv:
     from cifar_resnet.run.folder import RunDir
     run = RunDir(Path(sys.orig_argv[sys.orig_argv.index("cifar_resnet.training.worker") + 1]))
-    say("begin " + os.environ["CUDA_VISIBLE_DEVICES"])
-    what, count = os.environ.get("UNTIL", "begin 1").split()
+    record("begin " + os.environ["CUDA_VISIBLE_DEVICES"])
+    event, count = os.environ.get("UNTIL", "begin 1").split()
     if re.search(os.environ.get("LONG", "none"), str(run.path)):
-        what, count = "begin", 4
-    while SEEN.read_text().count(what) < int(count):
+        event, count = "begin", 4
+    while SEEN.read_text().count(event) < int(count):
         time.sleep(0.02)
     run.update_status(state="finished", outcome={"test_error": 0.0}, seconds=0.0)
-    say("end " + os.environ["CUDA_VISIBLE_DEVICES"])
+    record("end " + os.environ["CUDA_VISIBLE_DEVICES"])
     os._exit(0)
 else:
     from cifar_resnet import devices
@@ -51,13 +51,13 @@ else:
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(",")
     devices.visible_gpus = lambda: [devices.Gpu(name, name.lower()) for name in names]
     wait_for = slots.wait_for
-    slots.wait_for = lambda *arguments: say("wanted") or wait_for(*arguments)
+    slots.wait_for = lambda *arguments: record("wanted") or wait_for(*arguments)
 """
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A folder of slots of the test's own."""
+    """A folder of slots that only this test uses."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(slots.tempfile, "tempdir", None)
 
@@ -74,7 +74,7 @@ def test_no_gpu_has_more_runs_than_it_may(place):
     assert slots.acquire(GPUS, 2).gpu == taken[2].gpu
 
 
-def test_the_gpu_with_the_most_room_is_taken(place):
+def test_the_gpu_with_the_most_free_slots_is_taken(place):
     taken = take(4, runs_per_gpu=2)
     busy = taken[0].gpu
     for slot in taken[1:]:
@@ -85,7 +85,7 @@ def test_the_gpu_with_the_most_room_is_taken(place):
 
 
 @pytest.mark.parametrize("held_by", ["holder", "inherited"])
-def test_a_killed_holder_frees_its_slot_once_nobody_trains_there(place, held_by):
+def test_the_slot_of_a_killed_process_is_free_once_its_worker_has_ended(place, held_by):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, held_by],
         env={**os.environ, "PYTHONPATH": str(REPO_ROOT)},
@@ -99,19 +99,19 @@ def test_a_killed_holder_frees_its_slot_once_nobody_trains_there(place, held_by)
     holder.wait()
     if held_by == "inherited":
         assert slots.acquire(GPUS[:1], 1) is None
-    holder.stdin.close()  # ends the process that trains
+    holder.stdin.close()  # ends the worker
     holder.stdout.read()
     assert slots.acquire(GPUS[:1], 1) is not None
 
 
-def test_a_run_waits_until_a_slot_is_given_back(place, monkeypatch):
-    (taken,), said = take(1, GPUS[:1]), []
+def test_a_run_waits_until_a_slot_is_released(place, monkeypatch):
+    (taken,), reports = take(1, GPUS[:1]), []
     monkeypatch.setattr(slots.time, "sleep", lambda seconds: taken.release())
-    assert slots.wait_for(GPUS[:1], 1, lambda: False, lambda: said.append("waits")).gpu == GPUS[0]
-    assert said == ["waits"]
+    assert slots.wait_for(GPUS[:1], 1, lambda: False, lambda: reports.append("waits")).gpu == GPUS[0]
+    assert reports == ["waits"]
 
 
-def test_a_stopped_run_waits_no_longer(place, monkeypatch):
+def test_a_stopped_run_stops_waiting(place, monkeypatch):
     take(1, GPUS[:1])
     stops = iter([False, False, True])
     monkeypatch.setattr(slots.time, "sleep", lambda seconds: None)
@@ -125,13 +125,13 @@ def test_a_stopped_run_waits_no_longer(place, monkeypatch):
 
 
 def most_at_a_time(lines):
-    """The most runs that each GPU had at once."""
+    """The highest number of simultaneous runs on each GPU."""
     now, most = Counter(), Counter()
     for line in lines:
-        what, _, gpu = line.partition(" ")
-        if what == "wanted":
+        event, _, gpu = line.partition(" ")
+        if event == "wanted":
             continue
-        now[gpu] += 1 if what == "begin" else -1
+        now[gpu] += 1 if event == "begin" else -1
         most[gpu] = max(most[gpu], now[gpu])
     assert not +now, "a run that never ended"
     return most
@@ -139,7 +139,7 @@ def most_at_a_time(lines):
 
 @pytest.fixture
 def sweep(program, tmp_path):
-    """Runs a sweep on a machine of two faked GPUs; its output, and the most runs that each GPU had at once."""
+    """Runs a sweep with two fake GPUs; returns its output and the highest number of simultaneous runs on each GPU."""
 
     def run(*arguments, **environment):
         (tmp_path / "fake").mkdir()
@@ -154,20 +154,20 @@ def sweep(program, tmp_path):
     return run
 
 
-def test_runs_of_different_length_never_meet_on_a_gpu(sweep):
+def test_runs_of_different_length_never_share_a_gpu(sweep):
     output, most = sweep("seed=0,1,2,3", LONG="seed1-")
     assert "4 to train, 2 at a time" in output
     assert max(most.values()) == 1
     assert set(most) <= {"0", "1"}
 
 
-def test_more_jobs_than_slots_wait_and_the_uuids_given_are_passed_through(sweep):
+def test_jobs_beyond_the_slots_wait_and_uuids_of_gpus_are_passed_on(sweep):
     output, most = sweep("seed=0,1,2", "hydra.launcher.n_jobs=3", CUDA_VISIBLE_DEVICES="GPU-8932f937", UNTIL="wanted 3")
     assert "3 to train, 1 at a time" in output
     assert most == {"GPU-8932f937": 1}
 
 
-def test_as_many_runs_share_a_gpu_as_it_may_have(sweep):
+def test_as_many_runs_share_a_gpu_as_are_allowed(sweep):
     output, most = sweep("seed=0,1,2", "runtime.runs_per_gpu=2", CUDA_VISIBLE_DEVICES="5", UNTIL="begin 2")
     assert "3 to train, 2 at a time" in output
     assert most == {"5": 2}

@@ -1,4 +1,4 @@
-"""The launcher for Slurm where there is none, and what it makes of Slurm's answers; the real one is in integration."""
+"""The launcher for Slurm without a cluster, and how it interprets Slurm's answers; tests/integration has a real one."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
-from cifar_resnet.sweep import queue, slurm
-from cifar_resnet.sweep.table import read_row
+from cifar_resnet.status.table import read_row
+from cifar_resnet.sweep.slurm import squeue, submit, watch
 from tests.conftest import TINY, tree
 
 SWEEP = ["-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
@@ -17,7 +17,7 @@ SWEEP = ["-m", "hydra/launcher=slurm", "model=plain,resnet", *TINY]
 
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
-    """Puts a shell script in the place of a command, before all others of its name."""
+    """Replaces a command with a shell script, which comes first in PATH."""
     folder = tmp_path / "commands"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
@@ -50,15 +50,15 @@ HIDE_THE_EXTRA = (
 )
 
 
-def test_without_the_extra_one_line_says_what_to_install_and_nothing_is_written(program, tmp_path):
+def test_without_the_extra_one_line_tells_what_to_install_and_nothing_is_written(program, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDE_THE_EXTRA)
     done = program("train.py", *SWEEP, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 2, done.stderr
-    assert done.stderr.strip() == "error: hydra/launcher=slurm needs the extra of that name: pip install -e '.[slurm]'"
+    assert done.stderr.strip() == "error: hydra/launcher=slurm needs the extra slurm: pip install -e '.[slurm]'"
     assert tree(tmp_path) == ["sitecustomize.py"]
 
 
-def test_without_the_extra_hydra_finds_no_launcher_and_no_error(tmp_path):
+def test_without_the_extra_hydra_finds_no_launcher_and_raises_no_error(tmp_path):
     code = (
         "import sys\nsys.modules['hydra_plugins.hydra_submitit_launcher'] = None\n"
         "import hydra_plugins.cifar_resnet_slurm as module\nassert not hasattr(module, 'RunsLauncher')"
@@ -66,12 +66,12 @@ def test_without_the_extra_hydra_finds_no_launcher_and_no_error(tmp_path):
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=REPO_ROOT, check=True)
 
 
-@pytest.mark.skipif(not slurm.is_installed(), reason="the extra slurm isn't installed")
+@pytest.mark.skipif(not submit.is_installed(), reason="the extra slurm isn't installed")
 class TestWithTheExtra:
-    def test_without_sbatch_one_line_says_so_and_nothing_is_written(self, program, tmp_path):
+    def test_without_sbatch_one_line_reports_it_and_nothing_is_written(self, program, tmp_path):
         done = program("train.py", *SWEEP, PATH=os.path.dirname(sys.executable))  # noqa: PTH120
         assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith("error: hydra/launcher=slurm: there is no sbatch here;")
+        assert done.stderr.startswith("error: hydra/launcher=slurm: sbatch was not found;")
         assert done.stderr.count("\n") == 1
         assert tree(tmp_path) == []
 
@@ -79,7 +79,7 @@ class TestWithTheExtra:
         ("setting", "message"),
         [
             ("hydra.launcher.mem_gb=much", "hydra.launcher.mem_gb: "),
-            ("+hydra.launcher.colour=red", "hydra.launcher.colour: "),
+            ("+hydra.launcher.color=red", "hydra.launcher.color: "),
             ("runtime.runs_per_job=0", "runtime.runs_per_job=0: expected an integer of 1 or more"),
             ("hydra.launcher.array_parallelism=0", "hydra.launcher.array_parallelism=0: expected 1 or more"),
         ],
@@ -91,44 +91,44 @@ class TestWithTheExtra:
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
 
-    def test_what_sbatch_refuses_is_said_in_one_line(self, program, commands):
+    def test_what_sbatch_rejects_is_reported_in_one_line(self, program, commands):
         for name in ("srun", "squeue"):
             commands(name, "exit 0")
         commands("sbatch", "echo 'sbatch: error: invalid partition specified: night' >&2; exit 1")
         done = program("train.py", *SWEEP)
         assert done.returncode == 2, done.stderr
-        assert "error: Slurm refuses the jobs: sbatch: error: invalid partition specified: night;" in done.stderr
+        assert "error: Slurm rejected the jobs: sbatch: error: invalid partition specified: night;" in done.stderr
         assert done.stderr.count("\n") == 1
 
 
-def test_one_run_needs_dash_m(train_py, tmp_path):
+def test_a_single_run_needs_dash_m(train_py, tmp_path):
     done = train_py("hydra/launcher=slurm", *TINY)
     assert done.returncode == 2
     assert "expected -m" in done.stderr
     assert tree(tmp_path) == []
 
 
-def test_live_jobs_are_known_by_array_and_number(commands):
+def test_live_jobs_are_identified_by_array_and_number(commands):
     commands(
         "squeue", "echo '12_0 RUNNING None'; echo '12_1 PENDING launch failed requeued held'; echo '13 COMPLETING None'"
     )
-    assert queue.live_jobs() == {
-        "12_0": queue.Job("RUNNING"),
-        "12_1": queue.Job("PENDING", "launch failed requeued held"),
-        "13": queue.Job("COMPLETING"),
+    assert squeue.live_jobs() == {
+        "12_0": squeue.QueuedJob("RUNNING"),
+        "12_1": squeue.QueuedJob("PENDING", "launch failed requeued held"),
+        "13": squeue.QueuedJob("COMPLETING"),
     }
 
 
-def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
+def test_no_run_ends_while_slurm_does_not_answer(commands, run):
     commands("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="12_0")
-    assert queue.live_jobs() is None
-    assert not slurm.has_ended(run, queue.live_jobs())
+    assert squeue.live_jobs() is None
+    assert not watch.has_ended(run, squeue.live_jobs())
     assert run.verified_state() is State.QUEUED
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "state", "reason"),
+    ("job_state", "code", "state", "reason"),
     [
         ("CANCELLED", "0:15", State.INTERRUPTED, "scancel"),
         ("NODE_FAIL", "0:0", State.INTERRUPTED, "node failed"),
@@ -142,61 +142,61 @@ def test_a_slurm_that_does_not_answer_ends_no_run(commands, run):
     ],
 )
 @pytest.mark.parametrize("before", [State.QUEUED, State.RUNNING])
-def test_a_job_that_is_gone_ends_its_run_with_slurms_reason(commands, run, before, said, code, state, reason):
-    scontrol(commands, said, code)
+def test_a_run_whose_job_is_gone_ends_with_the_reason_from_slurm(commands, run, before, job_state, code, state, reason):
+    scontrol(commands, job_state, code)
     run.update_status(state=before, job="1_0")
-    assert slurm.has_ended(run, {"1_1": queue.Job("RUNNING")})
+    assert watch.has_ended(run, {"1_1": squeue.QueuedJob("RUNNING")})
     status = run.read_status()
     assert status["state"] == state
     assert reason in status["reason"]
-    assert said in status["reason"]
+    assert job_state in status["reason"]
 
 
 def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
     commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="1_0")
-    assert slurm.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.verified_state() is State.INTERRUPTED
     assert "no longer knows" in run.read_status()["reason"]
 
 
-def test_what_a_run_said_of_its_end_stands(commands, run):
+def test_a_reason_recorded_by_the_run_is_kept(commands, run):
     scontrol(commands, "FAILED", "0:9")
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert slurm.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.read_status()["reason"] == "stopped by SIGTERM"
 
 
-def test_a_run_that_slurm_queues_again_is_queued(run):
+def test_a_run_whose_job_slurm_requeues_is_queued(run):
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "BeginTime")})
+    assert not watch.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "BeginTime")})
     assert run.verified_state() is State.QUEUED
 
 
-def test_a_job_that_may_wait_for_ever_is_said(run, capsys):
+def test_a_job_that_may_wait_forever_is_reported_once(run, capsys):
     run.update_status(state=State.QUEUED, job="1_0")
     for _ in range(2):
-        assert not slurm.has_ended(run, {"1_0": queue.Job("PENDING", "PartitionTimeLimit")})
-    assert run.read_status()["reason"] == "its job waits; Slurm says why: PartitionTimeLimit"
+        assert not watch.has_ended(run, {"1_0": squeue.QueuedJob("PENDING", "PartitionTimeLimit")})
+    assert run.read_status()["reason"] == "its job may wait forever; reason reported by Slurm: PartitionTimeLimit"
     assert capsys.readouterr().out.count("PartitionTimeLimit") == 1
 
 
-def test_a_worker_that_outlived_its_job_leaves_the_reason_to_slurm(commands, run):
+def test_slurm_gives_the_reason_for_a_worker_that_outlived_its_job(commands, run):
     scontrol(commands, "FAILED", "137:0")
     run.update_status(state=State.INTERRUPTED, job="1_0", reason=PARENT_GONE)
-    assert slurm.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.verified_state() is State.FAILED
 
 
-def test_runs_with_a_living_job_are_attached_to_and_failed_ones_are_not(commands, tmp_path):
+def test_runs_in_a_live_job_are_attached_to_unless_they_have_failed(commands, tmp_path):
     commands("squeue", "echo '1_0 RUNNING None'; echo '1_1 PENDING None'; echo '1_2 RUNNING None'")
     runs = [_run(tmp_path / str(number)) for number in range(5)]
     states = [State.RUNNING, State.QUEUED, State.FAILED, State.QUEUED]
     for number, state in enumerate(states):
         runs[number].update_status(state=state, job=f"1_{number}")
-    assert list(slurm.attached(runs)) == [runs[0].path, runs[1].path]
+    assert list(submit.attached(runs)) == [runs[0].path, runs[1].path]
 
 
-def test_the_table_shows_the_job_that_a_run_waits_in(run):
+def test_the_table_shows_the_job_of_a_queued_run(run):
     run.update_status(state=State.QUEUED, job="12_3")
     assert read_row(run).standing.plain == "queued 12_3"

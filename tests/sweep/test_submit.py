@@ -1,4 +1,4 @@
-"""What a sweep submits to Slurm, with submitit faked: which runs, in how many jobs, with which settings."""
+"""What a sweep submits to Slurm, with a fake submitit: which runs, in how many jobs, with which settings."""
 
 import os
 from types import SimpleNamespace
@@ -10,16 +10,17 @@ from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep import slurm
+from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.slurm import squeue, submit, watch
 from tests.conftest import TINY
 
-if not slurm.is_installed():
+if not submit.is_installed():
     pytest.skip("the extra slurm isn't installed", allow_module_level=True)
 
 import submitit
 
-from cifar_resnet.sweep.allocation import Allocation, Assignment
+from cifar_resnet.sweep.slurm.job import Job
 
 SETTINGS = {
     "_target_": "hydra_plugins.cifar_resnet_slurm.RunsLauncher",
@@ -44,7 +45,7 @@ def python_path(monkeypatch):
 
 @pytest.fixture
 def arrays(monkeypatch):
-    """Replaces submitit: the packs of each array that was submitted, and what the executor was told."""
+    """Replaces submitit: records the packs of each submitted array, and the executor's settings."""
 
     class Executor:
         def __init__(self, folder, **options):
@@ -54,7 +55,7 @@ def arrays(monkeypatch):
             found.settings = settings
 
         def map_array(self, call, packs):
-            assert isinstance(call, Allocation)
+            assert isinstance(call, Job)
             found.append(packs)
             return [SimpleNamespace(job_id=f"{len(found)}_{number}") for number in range(len(packs))]
 
@@ -68,38 +69,38 @@ def arrays(monkeypatch):
 
 @pytest.fixture
 def assignments(tmp_path, composed):
-    values = composed(*TINY)
-    return [Assignment(tmp_path / str(number), values, number) for number in range(11)]
+    config = composed(*TINY)
+    return [Assignment(RunDir(tmp_path / str(number)), config, number) for number in range(11)]
 
 
 def jobs(assignments) -> list[str]:
-    return [RunDir(one.folder).read_status()["job"] for one in assignments]
+    return [one.run.read_status()["job"] for one in assignments]
 
 
-def test_more_jobs_than_an_array_takes_are_several_arrays(arrays, assignments, monkeypatch):
-    monkeypatch.setattr(slurm, "_JOBS_PER_ARRAY", 2)
-    slurm._submit(SETTINGS, assignments, runs_per_job=2)
+def test_jobs_beyond_the_limit_of_an_array_go_into_further_arrays(arrays, assignments, monkeypatch):
+    monkeypatch.setattr(submit, "_JOBS_PER_ARRAY", 2)
+    submit._submit(SETTINGS, assignments, runs_per_job=2)
     assert [[len(pack) for pack in packs] for packs in arrays] == [[2, 2], [2, 2], [2, 1]]
     assert [run for packs in arrays for pack in packs for run in pack] == assignments
     assert jobs(assignments) == ["1_0", "1_0", "1_1", "1_1", "2_0", "2_0", "2_1", "2_1", "3_0", "3_0", "3_1"]
 
 
-def test_an_array_takes_no_more_jobs_than_slurm_does_by_default():
-    assert slurm._JOBS_PER_ARRAY == 1000  # MaxArraySize is 1001, and is one above the largest number
+def test_an_array_has_at_most_as_many_jobs_as_slurm_allows_by_default():
+    assert submit._JOBS_PER_ARRAY == 1000  # MaxArraySize is 1001, one more than the largest index
 
 
 def test_nothing_to_train_submits_nothing(arrays):
-    slurm._submit(SETTINGS, [], runs_per_job=1)
+    submit._submit(SETTINGS, [], runs_per_job=1)
     assert arrays == []
 
 
 def test_jobs_find_the_package_from_any_folder(arrays, assignments):
-    slurm._submit(SETTINGS, assignments[:1], 1)
+    submit._submit(SETTINGS, assignments[:1], 1)
     assert os.environ["PYTHONPATH"] == f"{REPO_ROOT}{os.pathsep}/elsewhere"
 
 
-def test_submitit_gets_its_own_settings_by_name_and_slurms_with_a_prefix(arrays, assignments):
-    slurm._submit(SETTINGS, assignments[:1], 1)
+def test_settings_of_slurm_are_passed_to_submitit_with_a_prefix(arrays, assignments):
+    submit._submit(SETTINGS, assignments[:1], 1)
     assert (arrays.folder, arrays.options) == ("jobs", {"cluster": "slurm", "slurm_max_num_timeout": 7})
     assert arrays.settings == {
         "name": "cifar-resnet",
@@ -114,18 +115,18 @@ def test_submitit_gets_its_own_settings_by_name_and_slurms_with_a_prefix(arrays,
     }
 
 
-def test_a_setting_that_submitit_refuses_is_one_line(arrays, assignments, monkeypatch):
+def test_a_setting_that_submitit_rejects_is_reported_in_one_line(arrays, assignments, monkeypatch):
     def refuse(self, **settings):
         raise ValueError("mem_gb must be\n  an int")
 
     monkeypatch.setattr(submitit.AutoExecutor, "update_parameters", refuse)
     with pytest.raises(ConfigError, match=r"^hydra\.launcher: mem_gb must be an int$"):
-        slurm._submit(SETTINGS, assignments[:1], 1)
+        submit._submit(SETTINGS, assignments[:1], 1)
 
 
 @pytest.fixture
 def launcher(tmp_path):
-    """The launcher of a sweep as Hydra makes it; each run's overrides are its folder's name and its config's keys."""
+    """The launcher of a sweep as Hydra sets it up; a run's overrides are the name of its folder, then config keys."""
 
     def load_sweep_config(config, overrides):
         hydra = {"sweep": {"dir": str(tmp_path), "subdir": overrides[0]}}
@@ -138,19 +139,21 @@ def launcher(tmp_path):
 
 @pytest.fixture
 def submitted(monkeypatch):
-    """What was submitted, and what is waited for; nothing is."""
-    calls = SimpleNamespace(runs=[], runs_per_job=None, waited=[], live={})
-    monkeypatch.setattr(slurm.queue, "live_jobs", lambda: calls.live)
+    """Records what is submitted and waited for, and does neither."""
+    calls = SimpleNamespace(assignments=[], runs_per_job=None, waited=[], live={})
+    monkeypatch.setattr(squeue, "live_jobs", lambda: calls.live)
     monkeypatch.setattr(
-        slurm,
+        submit,
         "_submit",
-        lambda parameters, runs, runs_per_job: vars(calls).update(runs=runs, runs_per_job=runs_per_job),
+        lambda parameters, assignments, runs_per_job: vars(calls).update(
+            assignments=assignments, runs_per_job=runs_per_job
+        ),
     )
-    monkeypatch.setattr(slurm, "wait", lambda runs: calls.waited.extend(runs))
+    monkeypatch.setattr(submit, "wait", lambda runs: calls.waited.extend(runs))
     return calls
 
 
-def test_runs_that_nobody_has_are_submitted_and_all_that_have_not_ended_waited_for(launcher, submitted, tmp_path):
+def test_new_runs_are_submitted_and_all_runs_that_have_not_ended_are_waited_for(launcher, submitted, tmp_path):
     runs = {}
     for name, state in (("new", None), ("failed", "failed"), ("finished", "finished"), ("diverged", "diverged")):
         runs[name] = RunDir(tmp_path / name)
@@ -162,10 +165,10 @@ def test_runs_that_nobody_has_are_submitted_and_all_that_have_not_ended_waited_f
         runs[name] = RunDir(tmp_path / name)
         runs[name].path.mkdir()
         runs[name].update_status(state=State.QUEUED, job={"queued": "1_0"}.get(name, "9_9"))
-    submitted.live = {"1_0": slurm.queue.Job("PENDING")}
+    submitted.live = {"1_0": squeue.QueuedJob("PENDING")}
     with runs["locked"].lock():
-        returned = slurm.launch(launcher, [[name] for name in runs], 5)
-    assert [(RunDir(one.folder), one.index) for one in submitted.runs] == [(runs["new"], 5), (runs["gone"], 11)]
+        returned = submit.submit_and_wait(launcher, [[name] for name in runs], 5)
+    assert [(one.run, one.index) for one in submitted.assignments] == [(runs["new"], 5), (runs["gone"], 11)]
     assert submitted.runs_per_job == 2
     assert submitted.waited == [runs[name] for name in ("new", "queued", "locked", "gone")]
     assert [(one.overrides, one.working_dir) for one in returned] == [([name], str(runs[name].path)) for name in runs]
@@ -174,51 +177,51 @@ def test_runs_that_nobody_has_are_submitted_and_all_that_have_not_ended_waited_f
 
 
 def test_a_submitted_run_keeps_its_config(launcher, submitted):
-    slurm.launch(launcher, [["a", "optim.lr=0.5"]], 0)
-    assert submitted.runs[0].values["optim"] == {"lr": 0.5}
-    assert "hydra" not in submitted.runs[0].values
+    submit.submit_and_wait(launcher, [["a", "optim.lr=0.5"]], 0)
+    assert submitted.assignments[0].config["optim"] == {"lr": 0.5}
+    assert "hydra" not in submitted.assignments[0].config
 
 
-def test_failed_runs_are_submitted_again_unless_they_are_to_be_left(launcher, submitted, tmp_path):
+def test_failed_runs_are_submitted_again_if_they_are_to_be_retried(launcher, submitted, tmp_path):
     (tmp_path / "a").mkdir()
     RunDir(tmp_path / "a").update_status(state=State.FAILED)
-    slurm.launch(launcher, [["a", "runtime.retry_failed=true"]], 0)
-    assert len(submitted.runs) == 1
+    submit.submit_and_wait(launcher, [["a", "runtime.retry_failed=true"]], 0)
+    assert len(submitted.assignments) == 1
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only sleeping moves; every time at which Slurm was asked for its jobs."""
-    time = SimpleNamespace(now=100.0, asked=[], live={"1_0": slurm.queue.Job("RUNNING")})
+    """A clock that only advances by sleeping, and the times at which Slurm was asked for its jobs."""
+    time = SimpleNamespace(now=100.0, asked=[], live={"1_0": squeue.QueuedJob("RUNNING")})
 
     def sleep(seconds):
         time.now += seconds
         if time.now > 1000:
-            raise AssertionError("it waits for ever")
+            raise AssertionError("it waits forever")
 
     def live_jobs():
         time.asked.append(time.now)
         return time.live
 
-    monkeypatch.setattr(slurm, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: time.now))
-    monkeypatch.setattr(slurm.queue, "live_jobs", live_jobs)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: time.now))
+    monkeypatch.setattr(squeue, "live_jobs", live_jobs)
     return time
 
 
-def test_slurm_is_asked_at_once_and_then_every_fifteen_seconds(clock, tmp_path, monkeypatch):
+def test_slurm_is_asked_immediately_and_then_every_fifteen_seconds(clock, tmp_path, monkeypatch):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
-    ended = slurm.has_ended
-    monkeypatch.setattr(slurm, "has_ended", lambda run, live: ended(run, live) or clock.now >= 150)
-    slurm.wait([run])
-    assert clock.asked == [100.0, 116.0, 132.0, 148.0]  # folders are looked at every two seconds
+    ended = watch.has_ended
+    monkeypatch.setattr(watch, "has_ended", lambda run, live: ended(run, live) or clock.now >= 150)
+    watch.wait([run])
+    assert clock.asked == [100.0, 116.0, 132.0, 148.0]  # folders are read every two seconds
     assert clock.now == 150.0
 
 
-def test_runs_that_have_ended_are_waited_for_no_longer(clock, tmp_path):
+def test_runs_that_have_ended_are_not_waited_for(clock, tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.FAILED, job="1_0")
-    slurm.wait([run])
+    watch.wait([run])
     assert clock.now == 100.0
 
 
@@ -227,47 +230,47 @@ def test_ctrl_c_ends_the_waiting(clock, tmp_path):
     run.update_status(state=State.RUNNING, job="1_0")
     control = Control.begin(1, live=False)
     control.stop()
-    slurm.wait([run])
+    watch.wait([run])
     control.end()
     assert clock.asked == []
 
 
-def test_a_run_of_a_job_that_is_gone_which_somebody_holds_is_waited_for(tmp_path):
+def test_a_locked_run_is_waited_for_even_if_its_job_is_gone(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     with run.lock():
-        assert not slurm.has_ended(run, {})
+        assert not watch.has_ended(run, {})
 
 
 def test_the_soft_lock_of_a_job_that_is_gone_is_broken(tmp_path, monkeypatch):
     monkeypatch.setenv("CIFAR_RESNET_LOCK", "soft")
-    monkeypatch.setattr(slurm.queue, "how_it_ended", lambda job: (State.INTERRUPTED, f"job {job} is gone"))
+    monkeypatch.setattr(squeue, "how_it_ended", lambda job: (State.INTERRUPTED, f"job {job} is gone"))
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     (tmp_path / "run.softlock").write_text("1\nanother-machine\n")
-    assert slurm.has_ended(run, {})
+    assert watch.has_ended(run, {})
     status = run.read_status()
     assert (status["state"], status["reason"]) == ("interrupted", "job 1_0 is gone")
     assert "finished" in status
 
 
-def test_the_soft_lock_of_a_run_without_job_stands(tmp_path, monkeypatch):
+def test_the_soft_lock_of_a_run_without_a_job_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("CIFAR_RESNET_LOCK", "soft")
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING)
     (tmp_path / "run.softlock").write_text("1\nanother-machine\n")
-    assert not slurm.has_ended(run, {})
+    assert not watch.has_ended(run, {})
 
 
-def test_a_run_that_said_its_own_end_keeps_it(tmp_path):
+def test_a_recorded_reason_is_kept(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
-    assert slurm.has_ended(run, {})
+    assert watch.has_ended(run, {})
     assert run.read_status()["reason"] == "stopped by SIGTERM"
 
 
-def test_a_run_with_a_damaged_record_ends_with_its_job(tmp_path):
+def test_a_run_with_a_damaged_run_json_ends_with_its_job(tmp_path):
     run = RunDir(tmp_path)
     run.status.write_text("{")
-    assert slurm.has_ended(run, {})
-    assert not slurm.has_ended(run, None)
+    assert watch.has_ended(run, {})
+    assert not watch.has_ended(run, None)

@@ -1,4 +1,4 @@
-"""Every named sweep composes, and its head says how it is started, what it costs and what it should show."""
+"""Every named sweep composes, and its header gives its command, its cost and its expected outcome."""
 
 import itertools
 import re
@@ -11,12 +11,12 @@ from cifar_resnet.run.defaults import REPO_ROOT, overridden
 from cifar_resnet.run.identity import run_name
 
 SWEEPS = sorted((REPO_ROOT / "sweeps").glob("*.yaml"))
-# A search has no list of runs.
+# A search doesn't list its runs.
 LISTS = [path for path in SWEEPS if path.stem != "search"]
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
-def test_every_run_composes_to_a_folder_of_its_own(path, composed):
+def test_every_run_has_its_own_folder(path, composed):
     params = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
     lists = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
     runs = [composed(*choice) for choice in itertools.product(*lists)]
@@ -28,10 +28,10 @@ def test_every_run_composes_to_a_folder_of_its_own(path, composed):
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_the_head_has_the_command_the_cost_and_what_it_should_show(path):
+def test_the_header_gives_the_command_the_cost_and_the_expected_outcome(path):
     first, *lines = path.read_text().splitlines()
-    head = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    header = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
     assert first == "# @package _global_"
-    assert re.search(rf"^#   python train\.py -m sweeps={path.stem}\b", head, re.MULTILINE)
-    assert re.search(r"^# Cost", head, re.MULTILINE)
-    assert re.search(r"^# Should show:", head, re.MULTILINE)
+    assert re.search(rf"^#   python train\.py -m sweeps={path.stem}\b", header, re.MULTILINE)
+    assert re.search(r"^# Cost", header, re.MULTILINE)
+    assert re.search(r"^# Should show:", header, re.MULTILINE)

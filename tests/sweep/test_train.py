@@ -1,4 +1,4 @@
-"""When the parent starts a worker for a run, and what it hands to it. No process starts."""
+"""When the parent starts a worker for a run, and what it passes on. No process is started."""
 
 import os
 import signal
@@ -12,14 +12,15 @@ from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.folder import State
 from cifar_resnet.sweep import launch, slots
-from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.control import Control, SingleRun
 from tests.sweep.conftest import Exited, finish
 
 
-def test_a_worker_is_given_its_folder_its_parent_and_its_config(run, values, started, control):
-    assert launch.train(run, values, control, 0) == ExitCode.FINISHED
+def test_a_worker_gets_its_folder_its_parent_and_its_config(run, values, started, control):
+    assert launch.train(Assignment(run, values), control) == ExitCode.FINISHED
     (worker,) = started
-    quiet = [] if control is None else ["--quiet"]
+    quiet = [] if control == SingleRun() else ["--quiet"]
     expected = [sys.executable, "-m", "cifar_resnet.training.worker", str(run.path), "--parent", str(os.getpid())]
     assert worker.command == [*expected, *quiet]
     assert worker.config == values
@@ -27,20 +28,20 @@ def test_a_worker_is_given_its_folder_its_parent_and_its_config(run, values, sta
     assert worker.pass_fds == ()
 
 
-def test_a_worker_of_a_sweep_writes_to_its_log_and_never_hears_the_terminal(run, values, started, sweep):
+def test_a_worker_of_a_sweep_writes_to_its_log_and_is_detached_from_the_terminal(run, values, started, sweep):
     run.path.mkdir(parents=True)
-    run.log.write_text("what it said before\n")
-    started.work = lambda run: (os.write(started[-1].stdout.fileno(), b"what it says now\n"), finish(run))
-    launch.train(run, values, sweep, 0)
+    run.log.write_text("earlier output\n")
+    started.work = lambda run: (os.write(started[-1].stdout.fileno(), b"new output\n"), finish(run))
+    launch.train(Assignment(run, values), sweep)
     (worker,) = started
-    assert run.log.read_text() == "what it said before\nwhat it says now\n"
+    assert run.log.read_text() == "earlier output\nnew output\n"
     assert worker.stderr is worker.stdout
     assert (worker.stdin, worker.start_new_session) == (subprocess.DEVNULL, True)
 
 
 @pytest.fixture
 def one_gpu(monkeypatch, tmp_path, values):
-    """A machine with one GPU, whose slots are the test's own."""
+    """A machine with one GPU, whose slots only this test uses."""
     monkeypatch.setattr(slots, "folder", lambda: tmp_path / "slots")
     monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("4", "aa")])
     values["runtime"]["device"] = "auto"
@@ -50,26 +51,26 @@ def one_gpu(monkeypatch, tmp_path, values):
 def test_a_worker_inherits_the_slot_of_its_gpu(run, values, started, control, one_gpu):
     taken = []
     started.work = lambda run: (finish(run), taken.append(slots.acquire([one_gpu], 1)))
-    launch.train(run, values, control, 0)
+    launch.train(Assignment(run, values), control)
     (worker,) = started
     (descriptor,) = worker.pass_fds
     assert worker.env["CUDA_VISIBLE_DEVICES"] == one_gpu.name
     assert taken == [None]
-    # The descriptor was that of the slot: it was closed with it.
+    # It was the descriptor of the slot, and was closed with it.
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
     assert slots.acquire([one_gpu], 1) is not None
 
 
-def test_a_gpu_takes_as_many_runs_as_the_config_allows(run, values, started, one_gpu):
+def test_a_gpu_is_shared_by_as_many_runs_as_the_config_allows(run, values, started, one_gpu):
     values["runtime"]["runs_per_gpu"] = 2
     left = []
     started.work = lambda run: (finish(run), left.extend(slots.acquire([one_gpu], 2) for _ in range(2)))
-    launch.train(run, values, None, 0)
+    launch.train(Assignment(run, values), SingleRun())
     assert [slot is None for slot in left] == [False, True]
 
 
-def test_a_run_that_another_sweep_trained_while_it_waited_for_the_gpu_is_skipped(
+def test_a_run_that_another_sweep_trained_while_this_one_waited_for_a_gpu_is_skipped(
     run, values, started, one_gpu, monkeypatch, capsys
 ):
     run.path.mkdir(parents=True)
@@ -80,114 +81,114 @@ def test_a_run_that_another_sweep_trained_while_it_waited_for_the_gpu_is_skipped
         slot.release()
 
     monkeypatch.setattr(time, "sleep", wait)
-    assert launch.train(run, values, None, 0) == ExitCode.FINISHED
+    assert launch.train(Assignment(run, values), SingleRun()) == ExitCode.FINISHED
     assert started == []
     assert "finished before; skipped" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("stopped", ["the user", "the main process"])
-def test_a_sweep_that_is_stopped_waits_for_no_gpu(run, values, started, one_gpu, sweep, monkeypatch, stopped):
+def test_a_stopped_sweep_does_not_wait_for_a_gpu(run, values, started, one_gpu, sweep, monkeypatch, stopped):
     taken = slots.acquire([one_gpu], 1)
     gone = []
     monkeypatch.setattr(Control, "main_is_alive", lambda self: not gone)
     monkeypatch.setattr(time, "sleep", lambda seconds: sweep.stop() if stopped == "the user" else gone.append(True))
-    assert launch.train(run, values, sweep, 0) == ExitCode.FINISHED
+    assert launch.train(Assignment(run, values), sweep) == ExitCode.FINISHED
     assert started == []
     taken.release()
 
 
 @pytest.mark.parametrize(
-    ("state", "retry_failed", "begun", "said"),
+    ("state", "retry_failed", "is_started", "message"),
     [
         (State.FINISHED, True, False, "finished before; skipped"),
-        (State.DIVERGED, True, False, "diverged before, and the same config would again; left"),
-        (State.FAILED, False, False, "failed before; left, as runtime.retry_failed=false"),
-        (State.FAILED, True, True, "failed before; continues"),
-        (State.INTERRUPTED, False, True, "interrupted before; continues"),
+        (State.DIVERGED, True, False, "diverged before and would diverge again; skipped"),
+        (State.FAILED, False, False, "failed before; skipped because runtime.retry_failed=false"),
+        (State.FAILED, True, True, "failed before; continuing"),
+        (State.INTERRUPTED, False, True, "interrupted before; continuing"),
         (State.QUEUED, True, True, "started"),
     ],
 )
-def test_the_same_command_again_trains_what_can_still_finish(
-    run, values, started, sweep, capsys, state, retry_failed, begun, said
+def test_the_same_command_trains_every_run_that_can_still_finish(
+    run, values, started, sweep, capsys, state, retry_failed, is_started, message
 ):
     run.path.mkdir(parents=True)
     finish(run)
     run.update_status(state=state)
     values["runtime"]["retry_failed"] = retry_failed
-    assert launch.train(run, values, sweep, 1) == ExitCode.FINISHED
-    assert len(started) == begun
-    assert f"[2/3] resnet-8 {run.path.name}: {said}" in capsys.readouterr().out
+    assert launch.train(Assignment(run, values, 1), sweep) == ExitCode.FINISHED
+    assert len(started) == is_started
+    assert f"[2/3] resnet-8 {run.path.name}: {message}" in capsys.readouterr().out
 
 
 def test_a_queued_run_with_a_checkpoint_continues(run, values, started, sweep, capsys):
     run.path.mkdir(parents=True)
     run.update_status(state=State.QUEUED)
     run.checkpoint.write_bytes(b"state")
-    launch.train(run, values, sweep, 0)
-    assert "queued before; continues" in capsys.readouterr().out
+    launch.train(Assignment(run, values), sweep)
+    assert "queued before; continuing" in capsys.readouterr().out
 
 
-def test_a_finished_run_that_lacks_diagnostics_is_given_them(run, values, started, sweep, capsys):
+def test_missing_diagnostics_are_added_to_a_finished_run(run, values, started, sweep, capsys):
     run.path.mkdir(parents=True)
     finish(run)
     run.checkpoint.write_bytes(b"state")
     values["diagnostics"]["enabled"] = True
-    launch.train(run, values, sweep, 0)
+    launch.train(Assignment(run, values), sweep)
     assert len(started) == 1
-    assert "finished before; its diagnostics are added" in capsys.readouterr().out
+    assert "finished before; adding its diagnostics" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("patience", [0, 60])
-def test_a_run_that_is_freed_within_the_patience_is_trained(run, values, started, monkeypatch, patience):
+def test_a_run_that_is_released_within_the_patience_is_trained(run, values, started, monkeypatch, patience):
     holder = run.lock()
     holder.__enter__()
     monkeypatch.setattr(time, "sleep", lambda seconds: holder.__exit__(None, None, None))
-    code = launch.train(run, values, None, 0, patience)
+    code = launch.train(Assignment(run, values), SingleRun(), patience)
     assert (code, len(started)) == ((ExitCode.FINISHED, 1) if patience else (ExitCode.BUSY, 0))
 
 
 @pytest.mark.parametrize("when", ["before", "at the start"])
-def test_a_busy_run_is_left_alone_and_noted_for_the_sweeps_end(run, values, started, control, capsys, when):
+def test_a_busy_run_is_skipped_and_noted_for_the_end_of_the_sweep(run, values, started, control, capsys, when):
     if when == "before":
         with run.lock():
-            code = launch.train(run, values, control, 0)
+            code = launch.train(Assignment(run, values), control)
         assert started == []
-    else:  # another worker has taken the run up since
+    else:  # another worker has started it in the meantime
         started.work, started.code = lambda run: None, ExitCode.BUSY
-        code = launch.train(run, values, control, 0)
-    assert "another process is training this run; left alone" in capsys.readouterr().out
-    if control is None:
+        code = launch.train(Assignment(run, values), control)
+    assert "another process is training this run; skipped" in capsys.readouterr().out
+    if control == SingleRun():
         assert code == ExitCode.BUSY
     else:
         assert code == ExitCode.FINISHED
-        assert list(control.notes()) == [(run, {"busy": values})]
+        assert control.notes("busy") == {run: values}
 
 
 def test_a_stopped_sweep_starts_no_more_runs(run, values, started, sweep):
     sweep.stop()
-    assert launch.train(run, values, sweep, 0) == ExitCode.FINISHED
+    assert launch.train(Assignment(run, values), sweep) == ExitCode.FINISHED
     assert started == []
     assert not run.path.exists()
 
 
 @pytest.fixture
 def job(sweep, interruptible):
-    """The sweep as one of its job processes sees it: another process, this one's parent, is the main one."""
+    """The sweep as seen by a process that is not its main one, which is the parent of this process."""
     return Control(sweep.folder, os.getppid(), sweep.size, sweep.live)
 
 
 def test_a_job_leaves_ctrl_c_to_the_main_process(run, values, started, job):
-    launch.train(run, values, job, 0)
+    launch.train(Assignment(run, values), job)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_the_main_process_still_hears_ctrl_c(run, values, started, sweep, interruptible):
-    launch.train(run, values, sweep, 0)
+def test_the_main_process_still_receives_ctrl_c(run, values, started, sweep, interruptible):
+    launch.train(Assignment(run, values), sweep)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_job_whose_sweep_is_gone_trains_nothing(run, values, started, job, no_main):
     with pytest.raises(Exited) as exited:
-        launch.train(run, values, job, 0)
+        launch.train(Assignment(run, values), job)
     assert exited.value.args == (ExitCode.INTERRUPTED,)
     assert started == []

@@ -1,4 +1,4 @@
-"""How the parent waits for a run's worker, ends it, and says how it ended. No process starts."""
+"""How the parent waits for a run's worker, stops it, and reports how it ended. No process is started."""
 
 import os
 import signal
@@ -10,18 +10,19 @@ import pytest
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch
-from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.control import Control, SingleRun
 from tests.sweep.conftest import Exited, finish
 
 
 class Stubborn:
-    """A worker that trains on for so many polls, whatever it is told, unless it is killed."""
+    """A worker that ignores requests to stop for a number of polls, unless it is killed."""
 
     def __init__(self, polls=10):
-        self.polls, self.heard = polls, []
+        self.polls, self.received = polls, []
 
     def wait(self, timeout=None):
-        if "kill" in self.heard:
+        if "kill" in self.received:
             return -signal.SIGKILL
         self.polls -= 1
         if self.polls <= 0 or timeout is None:
@@ -29,23 +30,23 @@ class Stubborn:
         raise subprocess.TimeoutExpired("worker", timeout)
 
     def terminate(self):
-        self.heard.append("terminate")
+        self.received.append("terminate")
 
     def kill(self):
-        self.heard.append("kill")
+        self.received.append("kill")
 
 
-def test_nobody_disturbs_a_worker(sweep):
+def test_a_worker_is_left_alone_until_the_sweep_stops(sweep):
     worker = Stubborn()
-    assert launch._wait(worker, sweep) == 0
-    assert worker.heard == []
+    assert sweep.wait(worker) == 0
+    assert worker.received == []
 
 
-def test_the_first_ctrl_c_asks_the_worker_once_to_end(sweep):
+def test_the_first_ctrl_c_asks_the_worker_once_to_stop(sweep):
     worker = Stubborn()
     sweep.stop()
-    assert launch._wait(worker, sweep) == 0
-    assert worker.heard == ["terminate"]
+    assert sweep.wait(worker) == 0
+    assert worker.received == ["terminate"]
 
 
 def test_the_second_ctrl_c_kills_a_worker_that_ignores_the_first(sweep, interruptible):
@@ -53,16 +54,16 @@ def test_the_second_ctrl_c_kills_a_worker_that_ignores_the_first(sweep, interrup
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGINT)
     worker = Stubborn()
-    assert launch._wait(worker, sweep) == -signal.SIGKILL
-    assert worker.heard == ["terminate", "kill"]
+    assert sweep.wait(worker) == -signal.SIGKILL
+    assert worker.received == ["terminate", "kill"]
 
 
-def test_a_job_whose_sweep_is_gone_ends_its_worker_and_itself(sweep, no_main):
+def test_a_job_whose_sweep_is_gone_stops_its_worker_and_itself(sweep, no_main):
     worker = Stubborn()
     with pytest.raises(Exited) as exited:
-        launch._wait(worker, sweep)
+        sweep.wait(worker)
     assert exited.value.args == (ExitCode.INTERRUPTED,)
-    assert worker.heard == ["terminate"]
+    assert worker.received == ["terminate"]
 
 
 def test_ctrl_c_lets_the_worker_of_a_single_run_write_its_checkpoint():
@@ -74,10 +75,10 @@ def test_ctrl_c_lets_the_worker_of_a_single_run_write_its_checkpoint():
             raise KeyboardInterrupt
         return answer
 
-    assert launch._wait_alone(SimpleNamespace(wait=wait)) == ExitCode.INTERRUPTED
+    assert SingleRun().wait(SimpleNamespace(wait=wait)) == ExitCode.INTERRUPTED
 
 
-def test_a_run_whose_folder_cannot_be_written_fails_by_the_files_name(
+def test_a_folder_that_cannot_be_written_to_is_a_failure_that_names_the_file(
     run, values, started, control, monkeypatch, capsys
 ):
     def refuse(self, config):
@@ -85,17 +86,17 @@ def test_a_run_whose_folder_cannot_be_written_fails_by_the_files_name(
 
     monkeypatch.setattr(RunDir, "write_config", refuse)
     reason = "No space left on device while writing config.yaml"
-    if control is None:
+    if control == SingleRun():
         with pytest.raises(RunError, match=reason):
-            launch.train(run, values, control, 0)
+            launch.train(Assignment(run, values), control)
         return
-    assert launch.train(run, values, control, 0) == ExitCode.FAILED
-    assert list(control.notes()) == [(run, {"reason": reason})]
+    assert launch.train(Assignment(run, values), control) == ExitCode.FAILED
+    assert control.notes("reason") == {run: reason}
     assert f"failed: {reason}" in capsys.readouterr().out
 
 
 def died(run):
-    """Does what a worker does that is killed while it trains: it leaves its run running."""
+    """Leaves the run as a worker does that is killed during training: running."""
     run.update_status(state=State.RUNNING)
 
 
@@ -109,66 +110,66 @@ def died(run):
         (7, State.FAILED, "ended with exit code 7"),
     ],
 )
-def test_a_worker_that_dies_leaves_a_reason(run, values, started, sweep, capsys, code, state, reason):
+def test_the_reason_for_a_workers_death_is_recorded(run, values, started, sweep, capsys, code, state, reason):
     started.work, started.code = died, code
-    assert launch.train(run, values, sweep, 0) == code
+    assert launch.train(Assignment(run, values), sweep) == code
     status = run.read_status()
     assert (status["state"], status["reason"]) == (state, reason)
     assert "finished" in status  # when
     assert f"{state}: {reason}" in capsys.readouterr().out
 
 
-def test_a_worker_that_a_stopped_sweep_kills_is_interrupted_and_not_failed(run, values, started, sweep):
+def test_a_run_killed_by_a_stopped_sweep_is_interrupted_and_not_failed(run, values, started, sweep):
     started.work, started.code = lambda run: (died(run), sweep.stop()), -signal.SIGKILL
-    launch.train(run, values, sweep, 0)
+    launch.train(Assignment(run, values), sweep)
     assert run.verified_state() is State.INTERRUPTED
 
 
-def test_a_run_that_somebody_else_has_taken_up_since_keeps_its_state(run, values, started, sweep, monkeypatch):
+def test_a_run_that_another_process_has_started_since_keeps_its_state(run, values, started, sweep, monkeypatch):
     def busy(self, timeout=0):
         raise BusyError
 
     started.work, started.code = lambda run: (died(run), monkeypatch.setattr(RunDir, "lock", busy)), 1
-    assert launch.train(run, values, sweep, 0) == 1
+    assert launch.train(Assignment(run, values), sweep) == 1
     assert run.read_status()["state"] == State.RUNNING
 
 
-def test_a_death_that_the_folder_has_no_room_for_is_noted(run, values, started, sweep, monkeypatch):
+def test_a_death_that_does_not_fit_on_the_disk_is_noted(run, values, started, sweep, monkeypatch):
     started.work, started.code = died, 1
 
     def refuse(self, **fields):
         raise OSError(28, "No space left on device", str(self.status))
 
     started.work = lambda run: (died(run), monkeypatch.setattr(RunDir, "update_status", refuse))
-    assert launch.train(run, values, sweep, 0) == 1
-    assert list(sweep.notes()) == [(run, {"reason": "ended with exit code 1"})]
+    assert launch.train(Assignment(run, values), sweep) == 1
+    assert sweep.notes("reason") == {run: "ended with exit code 1"}
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("outcome", "message"),
     [
         ({"test_error": 12.345}, "finished: final test error 12.35 %, 61 s"),
         ({"test_error": 12.345, "val_error": 3.0}, "finished: final validation error 3.00 %, 61 s"),
     ],
 )
-def test_the_end_of_a_run_is_said_with_its_error(run, values, started, sweep, capsys, outcome, said):
+def test_the_end_of_a_run_is_reported_with_its_error(run, values, started, sweep, capsys, outcome, message):
     started.work = lambda run: (finish(run), run.update_status(outcome=outcome))
-    launch.train(run, values, sweep, 1)
-    assert f"[2/3] resnet-8 {run.path.name}: {said}\n" in capsys.readouterr().out
+    launch.train(Assignment(run, values, 1), sweep)
+    assert f"[2/3] resnet-8 {run.path.name}: {message}\n" in capsys.readouterr().out
 
 
-def test_a_live_table_is_not_torn_by_lines(run, values, started, sweep, capsys):
+def test_no_lines_interrupt_a_live_table(run, values, started, sweep, capsys):
     live = Control(sweep.folder, sweep.main, sweep.size, live=True)
-    launch.train(run, values, live, 0)
+    launch.train(Assignment(run, values), live)
     assert capsys.readouterr().out == ""
 
 
-def test_a_single_run_lets_its_worker_speak(run, values, started, capsys):
-    launch.train(run, values, None, 0)
+def test_a_single_run_leaves_the_output_to_its_worker(run, values, started, capsys):
+    launch.train(Assignment(run, values), SingleRun())
     assert capsys.readouterr().out == ""
 
 
 def test_runs_of_a_search_are_numbered_without_a_total(run, values, started, sweep, capsys):
     search = Control(sweep.folder, sweep.main, 0, live=False)
-    launch.train(run, values, search, 4)
+    launch.train(Assignment(run, values, 4), search)
     assert "[5/?] " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a user gives: one line that says so, exit code 2, and nothing written elsewhere."""
+"""Every mistake in the input: one line that explains it, exit code 2, and nothing written."""
 
 import hashlib
 import importlib
@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cifar_resnet import status
 from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.status import __main__ as status
 from tests.conftest import TINY, called, tree, work
 
 VALUES = [
@@ -21,7 +21,7 @@ VALUES = [
     (["depth=20.5"], "expected 6n+2"),
     (["model=resnt"], "expected one of plain, preact, resnet"),
     (["model=null"], "name of one of its options"),
-    (["optim=null"], "give each group the name of one of its options"),
+    (["optim=null"], "set each group to the name of one of its options"),
     (["optim=adam"], "optim=adam: expected one of lab, onecycle, paper"),
     (["data=cifar11"], "expected one of cifar10, cifar100, digits, image_folder, synthetic"),
     (["hydra/launcher=slurmm"], "expected one of "),
@@ -89,33 +89,33 @@ def test_a_wrong_value_is_refused_before_anything_is_written(train_py, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-# One of each way to the terminal: out of Hydra, OmegaConf, and our own checks of a run and of a sweep.
+# One from each source: Hydra, OmegaConf, and our own checks of a run and of a sweep.
 @pytest.mark.parametrize(
     "arguments", [["model=resnt"], ["optim.lr=abc"], ["depth=21"], ["-m", "depth=20,21", "seed=0,1"]]
 )
-def test_so_it_is_from_a_terminal(program, tmp_path, arguments):
-    (message,) = (said for given, said in VALUES if given == arguments)
+def test_a_wrong_value_is_refused_in_a_terminal_too(program, tmp_path, arguments):
+    (message,) = (expected for given, expected in VALUES if given == arguments)
     check(program("train.py", *arguments), message)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
-def test_a_fault_of_the_checks_trains_nothing(train_py, tmp_path, monkeypatch, sweep):
-    monkeypatch.setattr("cifar_resnet.sweep.compose.check_extras", lambda config: config.no_such_key)
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
+def test_a_bug_in_the_checks_trains_nothing(train_py, tmp_path, monkeypatch, sweep):
+    monkeypatch.setattr("cifar_resnet.sweep.checks.check_extras", lambda config: config.no_such_key)
     done = train_py(*sweep, *TINY)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AttributeError" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gpu_is_refused_where_there_is_none(train_py, tmp_path):
+def test_a_missing_gpu_is_reported(train_py, tmp_path):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
-    check(train_py("runtime.device=cuda", *TINY), "no GPU is seen here")
+        pytest.skip("this machine has one")
+    check(train_py("runtime.device=cuda", *TINY), "no GPU was found on this machine")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_windows_is_refused_by_the_way_that_works_there(monkeypatch):
+def test_windows_is_refused_with_a_hint_at_wsl(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     done = called(lambda: importlib.reload(sys.modules["cifar_resnet.sweep"]))
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "WSL" in done.stderr
@@ -140,7 +140,7 @@ def images(tmp_path, monkeypatch):
     return tmp_path / "images"
 
 
-# Every fault that a folder can have is tested in tests/training/data; these are the way from there to the worker's end.
+# tests/training/data covers every fault of a folder; these test that the worker reports it.
 WRONG_FOLDERS = {
     "absent": (shutil.rmtree, "no folder"),
     "a broken image": (lambda root: (root / "train/cat/1.png").write_bytes(b"\x89PNG\r\n"), "1.png can't be decoded"),
@@ -149,7 +149,7 @@ WRONG_FOLDERS = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_FOLDERS)
-def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(composed, images, tmp_path, wrong):
+def test_a_wrong_folder_of_images_is_refused_with_the_name_of_the_fault(composed, images, tmp_path, wrong):
     spoil, message = WRONG_FOLDERS[wrong]
     spoil(images)
     run = RunDir(tmp_path / "run")
@@ -157,7 +157,7 @@ def test_a_wrong_folder_of_images_is_refused_by_the_name_of_what_is_wrong(compos
     check(work(run), message)
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -172,8 +172,8 @@ def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, 
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
-def test_finished_runs_do_without_their_images_and_new_ones_do_not(program, images, tmp_path, sweep):
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
+def test_new_runs_need_their_images_and_finished_ones_do_not(program, images, tmp_path, sweep):
     command = ["train.py", *sweep, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
     assert program(*command, "optim.epochs=1").returncode == 0
     images.rename(tmp_path / "elsewhere")
@@ -206,7 +206,7 @@ def with_checksum(content):
 
 @pytest.fixture
 def interrupted(outputs, tmp_path) -> RunDir:
-    """A run in `tmp_path` whose only checkpoint is its last one."""
+    """A run in `tmp_path` with only its latest checkpoint."""
     shutil.copytree(outputs, tmp_path / "outputs")
     (run,) = find_runs([tmp_path / "outputs"])
     run.update_status(state="interrupted")
@@ -224,7 +224,7 @@ WRONG_CHECKPOINTS = {
 
 @pytest.mark.parametrize("wrong", WRONG_CHECKPOINTS)
 def test_a_wrong_checkpoint_is_refused_and_kept(interrupted, tmp_path, monkeypatch, wrong):
-    monkeypatch.chdir(tmp_path)  # where the code would leave its file
+    monkeypatch.chdir(tmp_path)  # where the code would create its file
     spoil, message = WRONG_CHECKPOINTS[wrong]
     run = interrupted
     run.checkpoint.write_bytes(spoil(run.checkpoint.read_bytes()))
@@ -242,7 +242,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(composed, interrupted, 
     check(work(interrupted), "doesn't fit this run's network")
 
 
-def test_what_a_worker_refuses_is_said_where_its_run_was_started(program, interrupted):
+def test_a_worker_reports_mistakes_to_the_program_that_started_it(program, interrupted):
     interrupted.checkpoint.write_bytes(b"")
     check(program("train.py", *TINY), "is damaged")
 

@@ -7,7 +7,7 @@ import pytest
 from cifar_resnet import devices
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.config import from_container
-from cifar_resnet.sweep import compose
+from cifar_resnet.sweep import checks
 from tests.training.conftest import finish
 
 
@@ -28,5 +28,5 @@ def test_without_the_extra_it_is_refused_in_one_line(composed, monkeypatch):
     config = from_container(composed("runtime.tensorboard=true"))
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"TensorBoard is not installed; expected the extra"):
-        compose.check_extras(config)
-    compose.check_extras(from_container(composed()))
+        checks.check_extras(config)
+    checks.check_extras(from_container(composed()))

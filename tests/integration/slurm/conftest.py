@@ -1,4 +1,4 @@
-"""The cluster that the tests share, and the programs as a user runs them on it."""
+"""A cluster that the tests share, and our programs as a user runs them on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, find_runs
-from cifar_resnet.sweep.slurm import is_installed
+from cifar_resnet.sweep.slurm.submit import is_installed
 from tests import conftest
 from tests.integration.slurm.cluster import MISSING, Cluster
 
@@ -35,7 +35,7 @@ class Site:
         self.cluster, self.folder, self.started = cluster, folder, []
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Starts train.py, in a session of its own as in a terminal."""
+        """Starts train.py in a session of its own, like a terminal."""
         process = subprocess.Popen(
             [sys.executable, str(REPO_ROOT / "train.py"), "-m", *arguments],
             cwd=self.folder,
@@ -49,14 +49,14 @@ class Site:
         return process
 
     def train(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and output of train.py."""
+        """The exit code and output of train.py."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=600)
         print(output)
         return process.returncode, output
 
     def program(self, *arguments: str) -> str:
-        """Output of one of the other programs."""
+        """The output of another program."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -68,7 +68,7 @@ class Site:
         return done.stdout
 
     def runs(self) -> list[RunDir]:
-        """The run folders, in the order of their names."""
+        """The run folders in the order of their names."""
         return find_runs([self.folder / "outputs"]) if any(self.folder.glob("outputs/*/*/*/config.yaml")) else []
 
     def states(self) -> list[str]:
@@ -83,10 +83,10 @@ class Site:
     def job(self, run: RunDir) -> str:
         return run.read_status()["job"]
 
-    def begin_again(self, job: str) -> None:
-        """Has a job that was queued again begin soon: Slurm has it wait two minutes.
+    def restart(self, job: str) -> None:
+        """Starts a requeued job soon, where Slurm would wait for two minutes.
 
-        Not at once: a node refuses a job whose credential is of the same second as the end of the job's first life.
+        Not at once: a node rejects a job whose credential is from the second in which its first execution ended.
         """
         wait_for(lambda: "PENDING" in self.cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%T"))
         self.scontrol("update", f"jobid={job}", "starttime=now+3")

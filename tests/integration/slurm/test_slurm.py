@@ -1,4 +1,4 @@
-"""Sweeps on a real Slurm: the nine, every fault that a cluster has, and runs that end as on one machine."""
+"""Sweeps on a real Slurm: the nine runs, the faults of a cluster, and runs that end as on a single machine."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.integration.slurm.conftest import wait_for
 pytestmark = pytest.mark.integration
 
 SLURM = ["hydra/launcher=slurm_cpu", "hydra.launcher.mem_gb=null", "hydra.launcher.timeout_min=30"]
-# Long enough to be met while it trains, and what a continued one is held against.
+# Long enough to be interrupted during training, and short enough to be repeated for comparison.
 LONG = [*TINY, "optim.batch_size=8", "optim.lr=0.001", "optim.epochs=300"]
 ENDLESS = [*LONG, "optim.epochs=100000"]
 TWO = ["model=plain,resnet"]
@@ -33,7 +33,7 @@ def weights(run: RunDir) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in torch.load(run.final, weights_only=True).items()}
 
 
-def begun(site, count: int) -> list[RunDir]:
+def started(site, count: int) -> list[RunDir]:
     """The runs that are training and have a checkpoint, once there are `count`."""
     found = [run for run in site.runs() if run.verified_state() is State.RUNNING and run.checkpoint.exists()]
     return found if len(found) >= count else []
@@ -43,7 +43,7 @@ def reason(run: RunDir) -> str:
     return run.read_status()["reason"] or ""
 
 
-def test_the_nine_end_as_by_joblib_and_so_does_the_report(site):
+def test_the_nine_runs_and_their_report_are_the_same_as_with_joblib(site):
     code, output = site.train(*NINE, *SLURM)
     assert code == 0, output
     code, output = site.train(*NINE, "out=local")
@@ -64,13 +64,13 @@ def test_the_nine_end_as_by_joblib_and_so_does_the_report(site):
     pd.testing.assert_frame_equal(*reports)
 
 
-def test_several_runs_of_a_job_are_trained_as_on_one_machine(site):
+def test_several_runs_in_a_job_are_trained_as_on_a_single_machine(site):
     code, output = site.train(*TWO, "seed=0,1", *TINY, "optim.lr=0.01", *SLURM, "runtime.runs_per_job=2")
     assert code == 0, output
     jobs = [site.job(run) for run in site.runs()]
     assert len(jobs) == 4
     assert len(set(jobs)) == 2
-    looked_into = [
+    with_diagnostics = [
         *TWO,
         "seed=0,1",
         *TINY,
@@ -79,7 +79,7 @@ def test_several_runs_of_a_job_are_trained_as_on_one_machine(site):
         "runtime.runs_per_job=2",
         "diagnostics.enabled=true",
     ]
-    code, output = site.train(*looked_into)
+    code, output = site.train(*with_diagnostics)
     assert code == 0, output
     assert "4 finished without diagnostics" in output
     assert all(run.diagnostics.exists() for run in site.runs())
@@ -88,7 +88,7 @@ def test_several_runs_of_a_job_are_trained_as_on_one_machine(site):
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(site):
     sweep = site.start(*TWO, *LONG, *SLURM)
-    victim = wait_for(lambda: begun(site, 2))[0]
+    victim = wait_for(lambda: started(site, 2))[0]
     os.kill(victim.read_status()["pid"], signal.SIGKILL)
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
@@ -99,19 +99,19 @@ def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(site
     assert "continues at step" in victim.log.read_text()
 
 
-def test_a_killed_job_ends_the_sweep_with_slurms_reason(site):
+def test_a_killed_job_fails_its_run_with_the_reason_from_slurm(site):
     sweep = site.start(*TWO, *LONG, *SLURM)
-    victim = wait_for(lambda: begun(site, 2))[0]
+    victim = wait_for(lambda: started(site, 2))[0]
     job_process = psutil.Process(victim.read_status()["pid"]).parent()
     assert "submitit" in " ".join(job_process.cmdline())
     job_process.kill()
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
     assert sorted(site.states()) == ["failed", "finished"]
-    assert f"Slurm says FAILED, exit code 137:0, of job {site.job(victim)}" in output, output
+    assert f"Slurm reports FAILED, exit code 137:0, for job {site.job(victim)}" in output, output
 
 
-def test_a_run_over_its_memory_fails_alone(site):
+def test_a_run_over_its_memory_limit_is_the_only_one_to_fail(site):
     big = ["model.width=1,512", *TINY, "data.train_size=2048", "data.image_size=32", "optim.batch_size=2048"]
     limit = f"hydra.launcher.setup=['ulimit -v {6 * 2**20}']"
     code, output = site.train(*big, "optim.lr=0.001", "optim.epochs=1", *SLURM, limit)
@@ -120,20 +120,20 @@ def test_a_run_over_its_memory_fails_alone(site):
     assert "memory" in output
 
 
-def test_a_run_queued_again_at_its_time_limit_and_then_requeued_ends_bit_for_bit_alike(site):
+def test_a_run_requeued_at_its_time_limit_and_then_by_hand_ends_bit_for_bit_the_same(site):
     sweep = site.start("model=resnet", *LONG, *SLURM)
-    (run,) = wait_for(lambda: begun(site, 1))
+    (run,) = wait_for(lambda: started(site, 1))
     job = site.job(run)
-    # What Slurm sends before the time limit, to all processes of the job.
+    # Slurm sends this signal before the time limit, to all processes of the job.
     site.cluster.ask("scancel", "--signal=USR2", job)
     wait_for(lambda: run.verified_state() is State.QUEUED)
     assert f"queued {job}" in site.status_program()
     assert "queued again" in reason(run)
-    site.begin_again(job)
-    wait_for(lambda: begun(site, 1))
+    site.restart(job)
+    wait_for(lambda: started(site, 1))
     site.scontrol("requeue", job)
     wait_for(lambda: run.verified_state() is State.QUEUED)
-    site.begin_again(job)
+    site.restart(job)
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 0, output
     assert run.log.read_text().count("continues at step") == 2
@@ -143,18 +143,18 @@ def test_a_run_queued_again_at_its_time_limit_and_then_requeued_ends_bit_for_bit
     assert weights(RunDir(twin.parent)) == weights(run)
 
 
-def test_a_real_time_limit_queues_the_job_again_and_the_run_continues(site):
+def test_at_a_real_time_limit_the_job_is_requeued_and_the_run_continues(site):
     limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=30"]
     site.start("model=plain", *ENDLESS, *SLURM, *limit)
-    (run,) = wait_for(lambda: begun(site, 1))
+    (run,) = wait_for(lambda: started(site, 1))
     wait_for(lambda: run.verified_state() is State.QUEUED)
-    site.begin_again(site.job(run))
+    site.restart(site.job(run))
     wait_for(lambda: "continues at step" in run.log.read_text())
 
 
-def test_scancel_interrupts_and_the_same_command_continues(site):
+def test_scancel_interrupts_runs_which_the_same_command_continues(site):
     sweep = site.start(*TWO, *LONG, *SLURM)
-    runs = wait_for(lambda: begun(site, 2))
+    runs = wait_for(lambda: started(site, 2))
     for run in runs:
         site.cluster.ask("scancel", site.job(run))
     output, _ = sweep.communicate(timeout=600)
@@ -166,20 +166,20 @@ def test_scancel_interrupts_and_the_same_command_continues(site):
     assert "continues at step" in runs[0].log.read_text()
 
 
-def test_a_job_cancelled_before_it_began_interrupts_its_run(site):
+def test_a_job_that_is_canceled_before_it_starts_interrupts_its_run(site):
     sweep = site.start("model=plain", *TINY, *SLURM, "+hydra.launcher.additional_parameters.hold=true")
     (run,) = wait_for(lambda: [run for run in site.runs() if run.verified_state() is State.QUEUED])
     assert f"queued {site.job(run)}" in site.status_program()
     site.cluster.ask("scancel", site.job(run))
     output, _ = sweep.communicate(timeout=600)
     assert sweep.returncode == 1
-    assert "its job was cancelled (scancel); Slurm says CANCELLED" in output
+    assert "its job was canceled (scancel); Slurm reports CANCELLED" in output
 
 
-def test_the_terminal_may_close_and_the_same_command_attaches(site):
+def test_the_same_command_attaches_to_the_jobs_after_the_terminal_was_closed(site):
     command = ["model=plain,resnet,preact", "seed=0,1", *LONG, *SLURM]
     first = site.start(*command)
-    wait_for(lambda: begun(site, 1))
+    wait_for(lambda: started(site, 1))
     os.killpg(first.pid, signal.SIGHUP)
     first.communicate(timeout=60)
     jobs = {run.path: site.job(run) for run in site.runs()}
@@ -193,30 +193,30 @@ def test_the_terminal_may_close_and_the_same_command_attaches(site):
         assert run.log.read_text().count("epoch 1/300") == 1
 
 
-def test_ctrl_c_leaves_the_jobs_alone(site):
+def test_ctrl_c_does_not_affect_the_jobs(site):
     sweep = site.start("model=plain", *ENDLESS, *SLURM)
-    (run,) = wait_for(lambda: begun(site, 1))
+    (run,) = wait_for(lambda: started(site, 1))
     os.kill(sweep.pid, signal.SIGINT)
     output, _ = sweep.communicate(timeout=60)
-    assert "the jobs go on; the same command waits for them" in output
+    assert "the jobs keep running; run the same command again to wait for them" in output
     assert site.states() == ["running"]
     assert json.loads(run.status.read_text())["state"] == "running"
 
 
 @pytest.mark.skipif(not search.is_installed(), reason="the extra optuna isn't installed")
-def test_a_search_left_while_its_jobs_go_on_attaches_to_them_and_ends_with_the_best(site):
+def test_a_search_attaches_to_the_jobs_that_it_left_running_and_ends_with_the_best_trial(site):
     command = ["sweeps=search", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", *LONG, *SLURM]
     command += ["optim.lr=choice(0.001,0.002)", "optim.weight_decay=interval(0.0,0.001)"]
     sweep = site.start(*command)
-    wait_for(lambda: begun(site, 1))
+    wait_for(lambda: started(site, 1))
     os.kill(sweep.pid, signal.SIGINT)
     output, _ = sweep.communicate(timeout=60)
-    assert "the jobs go on; the same command waits for them" in output
+    assert "the jobs keep running; run the same command again to wait for them" in output
     jobs = {run.path: site.job(run) for run in site.runs()}
     assert len(jobs) == 2
     code, output = site.train(*command)
     assert code == 0, output
-    assert "search: 0 of 3 trials done before, 2 to try again, 1 new" in output
+    assert "search: 0 of 3 trials done, 2 to retry, 1 new" in output
     assert "best of 3 trials: final validation error " in output
     assert {path: site.job(RunDir(path)) for path in jobs} == jobs
     assert len(site.runs()) == 3

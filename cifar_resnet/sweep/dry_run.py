@@ -1,4 +1,4 @@
-"""The plan of `runtime.dry_run=true`: what each run is, what it costs on this machine, and nothing trained."""
+"""The table of `runtime.dry_run=true`: the state of each run and what it would cost on this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,24 +19,28 @@ from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep.launch import worker_config, worker_environment
-from cifar_resnet.sweep.table import count_runs, duration, read_row
+from cifar_resnet.status.table import count_runs, duration, read_row
+from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 from cifar_resnet.terminal import make_console
 
-# Two checkpoints of weights and momentum, and the final weights, in numbers of four bytes.
+# Two checkpoints with weights and momentum, and the final weights, at four bytes per number.
 _BYTES_PER_PARAMETER = 4 * 5
 
 
-def print_plan(configs: dict[RunDir, Config], at_a_time: int) -> None:
-    """Prints a row a run: folder, state, parameters, GFLOP an image, seconds estimated from a short measurement.
+def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
+    """Prints one row per run: folder, state, parameters, GFLOP per image, and the time estimated from one step.
+
+    Args:
+        configs: the runs in order.
+        at_a_time: runs in parallel.
 
     Raises:
         RunError: the measurement failed.
     """
     costs = _measure(list(configs.values()), at_a_time)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for head in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):
-        table.add_column(head, justify="left" if head in ("run", "state") else "right", overflow="fold")
+    for heading in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):
+        table.add_column(heading, justify="left" if heading in ("run", "state") else "right", overflow="fold")
     seconds, disk = [], 0
     for run, cost in zip(configs, costs, strict=True):
         row = read_row(run)
@@ -54,12 +59,12 @@ def print_plan(configs: dict[RunDir, Config], at_a_time: int) -> None:
     make_console().print(table)
     total = max(sum(seconds) / at_a_time, max(seconds))
     counted = f"{count_runs(len(configs))}, {at_a_time} at a time"
-    print(f"{counted}: about {duration(total)} in all, {disk / 1e6:,.0f} MB of disk; nothing was trained")
-    print("(times from one measured step of each; GFLOP: forward and backward, a multiply-add is two)")
+    print(f"{counted}: about {duration(total)} in total, {disk / 1e6:,.0f} MB of disk space; nothing was trained")
+    print("(times are estimated from one step per run; GFLOP count forward and backward pass, a multiply-add as two)")
 
 
-def _measure(configs: list[Config], at_a_time: int) -> list[dict[str, Any]]:
-    """A measurement for each config; alike ones are measured once, as many side by side as the sweep would run."""
+def _measure(configs: Sequence[Config], at_a_time: int) -> list[dict[str, Any]]:
+    """One measurement per config, in parallel as the sweep would be; configs that differ only in the seed share one."""
     values = [worker_config(dataclasses.asdict(config), at_a_time) for config in configs]
     keys = [json.dumps({**value, "seed": 0, "runtime": None}, sort_keys=True) for value in values]
     distinct = dict(zip(keys, values, strict=True))
@@ -77,7 +82,7 @@ def _measure(configs: list[Config], at_a_time: int) -> list[dict[str, Any]]:
 
 
 def _measure_one(values: dict[str, Any], index: int) -> dict[str, Any]:
-    # In turn, and busy or not: a plan doesn't wait for another sweep to end.
+    # The GPUs take turns, busy or not: a dry run doesn't wait for other sweeps.
     gpus = visible_gpus() if values["runtime"]["device"] != "cpu" else []
     done = subprocess.run(
         [sys.executable, "-m", "cifar_resnet.training.measure"],

@@ -1,4 +1,4 @@
-"""The table of runs: where each stands, how fast it goes and how long it will take; out of their folders alone."""
+"""The table of runs: state, speed and time left of each, read only from the run folders."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.text import Text
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.folder import RunDir, State
 
-# Rows of these states come first where there is no room for all.
-_URGENT = (
+# Which rows to keep first when the terminal is too small for all of them.
+_BY_URGENCY = (
     State.RUNNING,
     State.FAILED,
     State.DIVERGED,
@@ -33,14 +33,15 @@ _STYLES = {
     State.QUEUED: "dim",
     State.PENDING: "dim",
 }
-# The widest that all columns but the run's name get, with their spaces.
+# The greatest width of all columns except the run's name, including the gaps.
 _OTHER_COLUMNS = 60
-_HEADS = ("run", "state", "epoch", "train loss", "err %", "images/s", "left")
+_HEADINGS = ("run", "state", "epoch", "train loss", "err %", "images/s", "left")
+_SHORT_HEADINGS = {"train loss": "loss", "images/s": "img/s"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where one run stands."""
+    """The progress of one run."""
 
     run: RunDir
     state: State
@@ -49,23 +50,23 @@ class Row:
     steps: int | None = None
     steps_per_epoch: int = 1
     seconds: float = 0.0  # of training and evaluation so far
-    pace: float | None = None  # seconds a step, of late
+    pace: float | None = None  # recent seconds per step
     train_loss: float | None = None
-    error: float | None = None  # percent, on the split that is watched
+    error: float | None = None  # percent, on the validation split if there is one, else on the test set
     images_per_second: float | None = None
     depth: int | None = None
-    job: str | None = None  # of Slurm
-    held_out: bool = False  # whether the split that is watched is one held out, and not the test set
+    job: str | None = None  # id of the Slurm job
+    held_out: bool = False  # whether `error` is that of a validation split
 
     @property
     def standing(self) -> Text:
-        """The state as a cell; of a queued run with the job that it waits in."""
+        """The state as a table cell; a queued run shows its job as well."""
         job = f" {self.job}" if self.state is State.QUEUED and self.job else ""
         return Text(f"{self.state}{job}", style=_STYLES[self.state])
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the run's end, at its own pace; None where it has none yet."""
+        """Seconds until the run ends at its own pace; None if the pace is not yet known."""
         if self.state is State.FINISHED:
             return 0.0
         if self.pace is None or self.steps is None:
@@ -74,7 +75,7 @@ class Row:
 
 
 def read_row(run: RunDir, depth: int | None = None) -> Row:
-    """The row of a run; an unreadable run.json is its reason."""
+    """The row of a run; if run.json is unreadable, the reason says so."""
     try:
         status, state = run.read_status(), run.recorded_state()
     except RunError as error:
@@ -89,7 +90,7 @@ def read_row(run: RunDir, depth: int | None = None) -> Row:
         progress.get("steps"),
         progress.get("steps_per_epoch", 1),
         seconds,
-        # Runs from before it was written have that of their whole training.
+        # Runs from before the pace was recorded use the average over their whole training.
         progress.get("pace", seconds / step) if step else None,
         progress.get("train_loss"),
         progress.get("val_error", progress.get("test_error")),
@@ -101,7 +102,7 @@ def read_row(run: RunDir, depth: int | None = None) -> Row:
 
 
 def labels(runs: Sequence[RunDir]) -> list[str]:
-    """A short name for each run: model, depth, seed, and what of its folder's name not all runs share."""
+    """A short name for each run: model, depth, seed, and the overrides that not all of the runs share."""
     split = [(run.path.parent.parent.name, run.path.parent.name, *_parts(run.path.name)) for run in runs]
     everywhere = Counter(item for *_, items, _ in split for item in items)
     several = len({data for data, *_ in split}) > 1
@@ -114,7 +115,7 @@ def labels(runs: Sequence[RunDir]) -> list[str]:
 
 
 def _parts(name: str) -> tuple[str, list[str], str]:
-    """seed, what was overridden, hash.
+    """Seed, overrides and hash of a run folder's name.
 
     >>> _parts("seed0-epochs=12,lr=0.02-1a2b3c4d")
     ('seed0', ['epochs=12', 'lr=0.02'], '1a2b3c4d')
@@ -125,12 +126,12 @@ def _parts(name: str) -> tuple[str, list[str], str]:
 
 
 def count_runs(number: int) -> str:
-    """1 run, 2 runs."""
+    """The number with its noun: 1 run, 2 runs."""
     return f"{number} run" if number == 1 else f"{number} runs"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person reads them.
+    """Seconds in the largest unit that fits.
 
     >>> duration(3.2), duration(95), duration(7300), duration(200000), duration(None)
     ('3 s', '1:35 min', '2:01 h', '2.3 days', '–')
@@ -147,15 +148,18 @@ def duration(seconds: float | None) -> str:
 
 
 def total_left(rows: Sequence[Row], at_a_time: int | None = None) -> float | None:
-    """Seconds until the whole sweep's end.
+    """Seconds until the whole sweep ends; None until at least one run has a pace.
 
-    Runs that haven't begun are taken at the pace of the others, cost growing with depth; None until one has a pace.
-    Without `at_a_time` as many go on side by side as do now.
+    Runs that have not started are estimated from the pace of the others, scaled by depth.
+
+    Args:
+        rows: the runs.
+        at_a_time: runs in parallel; None: as many as are running now.
     """
     paced = [(row.step, row.pace, row.depth) for row in rows if row.pace is not None and row.depth]
     if not paced:
         return None
-    # A run that has just begun hardly knows its pace.
+    # Weighted by steps, since the pace of a run that has just started is unreliable.
     seconds_per_layer = sum(step * pace for step, pace, _ in paced) / sum(step * depth for step, _, depth in paced)
     if at_a_time is None:
         at_a_time = max(1, sum(row.state is State.RUNNING for row in rows))
@@ -169,38 +173,37 @@ def total_left(rows: Sequence[Row], at_a_time: int | None = None) -> float | Non
 
 
 def _split(rows: Sequence[Row]) -> str:
-    """The split that the errors are of, as a column's head begins; empty where it isn't the same for all runs."""
+    """Prefix of the error column's heading: the split, or nothing if the runs differ in it."""
     kinds = {row.held_out for row in rows if row.error is not None}
     return "" if len(kinds) == 2 else "val " if True in kinds else "test "
 
 
 def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int | None = None) -> RenderableType:
-    """The table of runs with a line on the whole sweep under it.
+    """The table of runs, followed by one line that summarizes the whole sweep.
 
     Args:
-        rows: the runs, in their order.
-        width: columns of the terminal.
-        height: lines that it has; the runs that matter least at the moment are left out to fit. None: all.
-        at_a_time: runs side by side, for the time left; None: as many as there are now.
+        rows: the runs, in order.
+        width: width of the terminal in columns.
+        height: height of the terminal in lines; the least urgent runs are left out to fit. None: show all.
+        at_a_time: runs in parallel, for the time left; None: as many as are running now.
     """
     names = labels([row.run for row in rows])
     order = list(range(len(rows)))
-    room = len(rows) if height is None else max(3, height - 4)
-    if len(rows) > room:
-        order = sorted(sorted(order, key=lambda index: _URGENT.index(rows[index].state))[:room])
+    most = len(rows) if height is None else max(3, height - 4)
+    if len(rows) > most:
+        order = sorted(sorted(order, key=lambda index: _BY_URGENCY.index(rows[index].state))[:most])
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     narrow = width < 100
-    for head in _HEADS:
-        short = {"train loss": "loss", "images/s": "img/s"}.get(head, head) if narrow else head
-        if head == "err %" and not narrow:
-            short = _split(rows) + head
-        right = head not in ("run", "state")
+    for heading in _HEADINGS:
+        shown = _SHORT_HEADINGS.get(heading, heading) if narrow else heading
+        if heading == "err %" and not narrow:
+            shown = _split(rows) + heading
         table.add_column(
-            short,
-            justify="right" if right else "left",
+            shown,
+            justify="left" if heading in ("run", "state") else "right",
             no_wrap=True,
             overflow="ellipsis",
-            max_width=max(12, width - _OTHER_COLUMNS) if head == "run" else None,
+            max_width=max(12, width - _OTHER_COLUMNS) if heading == "run" else None,
         )
     for index in order:
         row = rows[index]
@@ -217,7 +220,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
             left,
         )
     counts = Counter(row.state for row in rows)
-    parts = [f"{counts[state]} {state}" for state in _URGENT if counts[state]]
+    parts = [f"{counts[state]} {state}" for state in _BY_URGENCY if counts[state]]
     if len(order) < len(rows):
         parts.append(f"{len(rows) - len(order)} of them not shown")
     left_over = total_left(rows, at_a_time)
@@ -227,7 +230,12 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
 
 
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
-    """The end of a sweep: every run; and of each that failed the reason, the log and its last lines."""
+    """The summary of a sweep: every run, then the reason, path and last log lines of each one that failed.
+
+    Args:
+        rows: the runs, in order.
+        reasons: by run folder, reasons that could not be written to run.json.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     error_heading = f"{_split(rows)}error %"
     for heading in ("run", "state", error_heading, "time", "why"):
@@ -245,7 +253,7 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
 
 
 def last_lines(run: RunDir, count: int = 3) -> list[str]:
-    """The end of what the run said."""
+    """The last lines of the run's log."""
     try:
         return run.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-count:]
     except OSError:

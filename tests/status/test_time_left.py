@@ -1,4 +1,4 @@
-"""The time left: of a run at its pace of late, and of all runs side by side."""
+"""The time left: of one run at its recent pace, and of all runs in parallel."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep.table import Row, make_table, read_row, total_left
+from cifar_resnet.status.table import Row, make_table, read_row, total_left
 
 
 def row(state=State.RUNNING, step=10, pace=2.0, depth=20) -> Row:
@@ -16,13 +16,13 @@ def row(state=State.RUNNING, step=10, pace=2.0, depth=20) -> Row:
     )
 
 
-def test_a_run_goes_on_at_its_pace_of_late(tmp_path):
+def test_a_run_is_estimated_from_its_recent_pace(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state="interrupted", progress={"step": 50, "steps": 100, "seconds": 80.0, "pace": 0.5})
     assert read_row(run).seconds_left == 25.0
 
 
-def test_a_run_of_before_goes_on_at_that_of_its_whole_training(tmp_path):
+def test_an_older_run_without_a_pace_is_estimated_from_its_average(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state="interrupted", progress={"step": 50, "steps": 100, "seconds": 80.0})
     assert read_row(run).seconds_left == 80.0
@@ -31,21 +31,21 @@ def test_a_run_of_before_goes_on_at_that_of_its_whole_training(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "at_a_time", "seconds"),
     [
-        ([row(), row()], None, 180),  # both run now
+        ([row(), row()], None, 180),  # both are running
         ([row(), row(State.INTERRUPTED)], None, 360),
         ([row(State.INTERRUPTED), row(State.INTERRUPTED)], None, 360),
         ([row(), row()], 1, 360),
-        ([row(), row(step=90)], 2, 180),  # none ends sooner than its longest run
+        ([row(), row(step=90)], 2, 180),  # never less than the longest run needs
         ([row(), row(State.PENDING, step=0, pace=None, depth=110)], 1, 180 + 1100),
         ([row(), row(State.FINISHED, step=100)], 1, 180),
         ([row(State.PENDING, step=0, pace=None)], 1, None),
     ],
 )
-def test_the_sweep_ends_when_all_runs_have(rows, at_a_time, seconds):
+def test_the_sweep_ends_with_its_last_run(rows, at_a_time, seconds):
     assert total_left(rows, at_a_time) == seconds
 
 
-def test_the_table_says_both():
+def test_the_table_shows_the_time_left_of_each_run_and_of_all():
     console = Console(file=io.StringIO(), width=120)
     console.print(make_table([row(), row()], console.width, height=None))
     lines = console.file.getvalue().splitlines()

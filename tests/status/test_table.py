@@ -1,4 +1,4 @@
-"""The table of runs: what each one is called, what its row shows, and which rows are shown where not all fit."""
+"""The table of runs: their names, the contents of a row, and which rows are shown when not all of them fit."""
 
 import io
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cifar_resnet import status
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep.table import (
+from cifar_resnet.status import __main__ as status
+from cifar_resnet.status.table import (
     Row,
     count_runs,
     duration,
@@ -40,14 +40,14 @@ def cells(line) -> list[str]:
     [
         (["d/resnet-20/seed0-11111111"], ["resnet-20 seed0"]),
         (["d/resnet-20/seed0-1a", "d/plain-56/seed1-1b"], ["resnet-20 seed0", "plain-56 seed1"]),
-        # What all runs share is not said, and what not all do is.
+        # An override is named unless all runs share it.
         (["d/r-20/seed0-epochs=2,lr=1-1a", "d/r-20/seed0-epochs=2-1b"], ["r-20 seed0 lr=1", "r-20 seed0"]),
         (["d/r-20/seed0-lr=1-1a", "e/r-20/seed0-lr=1-1b"], ["d r-20 seed0", "e r-20 seed0"]),
-        # Where all else is the same the hash tells runs apart.
+        # If everything else is equal, the hash distinguishes them.
         (["d/r-20/seed0-1a", "d/r-20/seed0-1b"], ["r-20 seed0 1a", "r-20 seed0 1b"]),
     ],
 )
-def test_runs_are_called_by_what_tells_them_apart(names, expected):
+def test_runs_are_named_by_how_they_differ(names, expected):
     assert labels([run_of(name) for name in names]) == expected
 
 
@@ -64,11 +64,11 @@ def test_runs_are_called_by_what_tells_them_apart(names, expected):
         (86400.0, "1.0 days"),
     ],
 )
-def test_durations_are_said_in_the_largest_unit(seconds, text):
+def test_durations_are_in_the_largest_unit_that_fits(seconds, text):
     assert duration(seconds) == text
 
 
-def test_one_run_is_one_run():
+def test_a_count_of_runs_has_the_right_plural():
     assert [count_runs(number) for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
@@ -84,7 +84,7 @@ PROGRESS = {
 }
 
 
-def test_a_row_has_what_its_record_has(tmp_path):
+def test_a_row_has_the_values_of_run_json(tmp_path):
     run = RunDir(tmp_path)
     run.update_status(state=State.FAILED, reason="disk full", job="1_0", progress=PROGRESS)
     row = read_row(run, 20)
@@ -95,13 +95,13 @@ def test_a_row_has_what_its_record_has(tmp_path):
     assert (read_row(run).error, read_row(run).held_out) == (3.0, True)
 
 
-def test_a_run_that_has_not_begun_has_an_empty_row(tmp_path):
+def test_a_run_that_has_not_started_has_an_empty_row(tmp_path):
     row = read_row(RunDir(tmp_path))
     assert row == Row(RunDir(tmp_path), State.PENDING)
     assert row.seconds_left is None
 
 
-def test_a_damaged_record_is_its_runs_reason(tmp_path):
+def test_a_damaged_run_json_is_reported_as_the_reason(tmp_path):
     (tmp_path / "run.json").write_text("{")
     row = read_row(RunDir(tmp_path), 20)
     assert (row.state, row.depth) == (State.INTERRUPTED, 20)
@@ -117,20 +117,20 @@ def row(state=State.RUNNING, seed=0, **fields):
 @pytest.mark.parametrize(
     ("state", "epoch", "left"),
     [
-        (State.RUNNING, "3/10", "2:20 min"),  # the third is being trained
+        (State.RUNNING, "3/10", "2:20 min"),  # now training the third
         (State.INTERRUPTED, "2/10", "2:20 min"),
         (State.QUEUED, "2/10", "2:20 min"),
         (State.FAILED, "2/10", None),
         (State.DIVERGED, "2/10", None),
     ],
 )
-def test_a_row_shows_how_far_its_run_is(state, epoch, left):
+def test_a_row_shows_the_progress_of_its_run(state, epoch, left):
     _, line, *_ = printed(make_table([row(state)], 200, None))
     assert cells(line) == ["resnet-20", "seed0", str(state), epoch, "0.1235", "12.35", "679", *(left or "").split()]
 
 
 @pytest.mark.parametrize(("step", "pace", "epoch"), [(95, 2.0, "10/10"), (90, 2.0, "10/10"), (0, None, "1/10")])
-def test_no_epoch_is_beyond_the_last(step, pace, epoch):
+def test_the_epoch_never_exceeds_the_last_one(step, pace, epoch):
     assert epoch in cells(printed(make_table([row(step=step, pace=pace)], 200, None))[1])
 
 
@@ -141,38 +141,38 @@ def test_a_finished_run_has_no_time_left():
     assert row().seconds_left == 140.0
 
 
-def test_a_run_of_which_nothing_is_known_has_empty_cells():
+def test_a_run_without_progress_has_empty_cells():
     line = printed(make_table([Row(run_of("d/resnet-20/seed0-1a"), State.PENDING)], 200, None))[1]
     assert cells(line) == ["resnet-20", "seed0", "pending", "–"]
 
 
 @pytest.mark.parametrize(
-    ("held_out", "head"),
+    ("held_out", "heading"),
     [([False], "test err %"), ([True], "val err %"), ([True, False], " err %"), ([], "test err %")],
 )
-def test_the_head_says_which_errors_they_are(held_out, head):
+def test_the_heading_names_the_split_of_the_errors(held_out, heading):
     rows = [row(seed=seed, held_out=split) for seed, split in enumerate(held_out)] or [row(error=None, held_out=True)]
     first = printed(make_table(rows, 200, None))[0]
-    assert head in first
-    assert ("test" in first, "val" in first) == ("test" in head, "val" in head)
+    assert heading in first
+    assert ("test" in first, "val" in first) == ("test" in heading, "val" in heading)
 
 
-def test_a_narrow_terminal_has_short_heads():
+def test_a_narrow_terminal_gets_short_headings():
     wide, narrow = (printed(make_table([row()], width, None), width)[0] for width in (100, 99))
     assert cells(wide) == ["run", "state", "epoch", "train", "loss", "test", "err", "%", "images/s", "left"]
     assert cells(narrow) == ["run", "state", "epoch", "loss", "err", "%", "img/s", "left"]
 
 
-def test_names_are_aligned_to_the_left_and_numbers_to_the_right():
-    head, short, long = printed(make_table([row(step=5, error=1.0), row(State.INTERRUPTED, 1)], 200, None))[:3]
+def test_names_are_left_aligned_and_numbers_right_aligned():
+    headings, short, long = printed(make_table([row(step=5, error=1.0), row(State.INTERRUPTED, 1)], 200, None))[:3]
     for name in ("run", "state"):
-        assert short[head.index(name)] != " " and long[head.index(name)] != " "
+        assert short[headings.index(name)] != " " and long[headings.index(name)] != " "
     for name in ("epoch", "test err %", "left"):
-        end = head.index(name) + len(name)
+        end = headings.index(name) + len(name)
         assert short[end - 1] != " " and long[end - 1] != " "
 
 
-def test_a_long_name_is_cut_where_the_terminal_is_narrow_and_no_number_is():
+def test_a_narrow_terminal_shortens_long_names_and_no_numbers():
     long = run_of("d/resnet-110/seed0-" + ",".join(f"key{number}=value" for number in range(9)) + "-1a")
     lines = printed(make_table([Row(long, State.RUNNING, step=25, steps=95, pace=2.0), row(seed=1)], 80, None), 80)
     assert max(map(len, lines)) <= 80
@@ -181,7 +181,7 @@ def test_a_long_name_is_cut_where_the_terminal_is_narrow_and_no_number_is():
     assert cells(rest) == ["running", "26/95", "2:20", "min"]
 
 
-def test_where_there_is_no_room_the_runs_that_matter_now_are_shown_in_their_order():
+def test_a_short_terminal_shows_the_most_urgent_runs_in_order():
     states = [State.FINISHED, State.PENDING, State.RUNNING, State.QUEUED, State.FAILED, State.RUNNING]
     rows = [row(state, seed) for seed, state in enumerate(states)]
     lines = printed(make_table(rows, 200, height=7))
@@ -189,7 +189,7 @@ def test_where_there_is_no_room_the_runs_that_matter_now_are_shown_in_their_orde
     assert lines[-1].startswith(
         "6 runs: 2 running, 1 failed, 1 queued, 1 pending, 1 finished, 3 of them not shown, about"
     )
-    assert len(printed(make_table(rows, 200, height=1))) == 3 + 2  # three at least
+    assert len(printed(make_table(rows, 200, height=1))) == 3 + 2  # at least three
     assert len(printed(make_table(rows, 200, height=10))) == 6 + 2
     assert len(printed(make_table(rows, 200, height=None))) == 6 + 2
 
@@ -197,19 +197,19 @@ def test_where_there_is_no_room_the_runs_that_matter_now_are_shown_in_their_orde
 @pytest.mark.parametrize(
     ("rows", "seconds"),
     [
-        # A run's cost grows with its depth: 2 s a step at 20 layers are 11 s at 110.
+        # Cost grows with depth: 2 s per step at 20 layers is 11 s per step at 110.
         ([row(), row(State.PENDING, 1, step=0, pace=None, steps=None, depth=110)], 11 * 95),
         ([row(State.FAILED), row(State.DIVERGED, 1)], 0.0),
         ([row(depth=None)], None),
-        # One that has just begun hardly knows its pace.
+        # A run that has just started hardly counts.
         ([row(step=94), row(step=1, pace=50.0, seed=1)], 94 * 50.0),
     ],
 )
-def test_the_time_left_is_that_of_all_open_runs(rows, seconds):
+def test_the_time_left_covers_all_open_runs(rows, seconds):
     assert total_left(rows, at_a_time=2) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_a_summary_says_of_each_failed_run_why_and_what_it_said_last(tmp_path):
+def test_a_summary_gives_the_reason_and_the_last_log_lines_of_each_failed_run(tmp_path):
     runs = [RunDir(tmp_path / f"d/resnet-20/seed{seed}-1a") for seed in range(4)]
     states = [State.FINISHED, State.FAILED, State.DIVERGED, State.INTERRUPTED]
     rows = []
@@ -235,7 +235,7 @@ def test_a_summary_says_of_each_failed_run_why_and_what_it_said_last(tmp_path):
     assert not any("finished line" in line or "interrupted line" in line for line in lines)
 
 
-def test_a_run_without_log_said_nothing(tmp_path):
+def test_a_run_without_a_log_has_no_last_lines(tmp_path):
     assert last_lines(RunDir(tmp_path)) == []
 
 
@@ -248,20 +248,20 @@ def two_runs(tmp_path):
     return tmp_path
 
 
-def test_status_shows_each_run_and_the_time_that_depth_makes(two_runs, capsys):
+def test_status_counts_the_runs_and_estimates_the_time_left_from_their_depth(two_runs, capsys):
     assert status.main([str(two_runs)]) == 0
     *_, last = capsys.readouterr().out.splitlines()
-    # 1.5 s a step at 20 layers, 100 steps at 56.
+    # 1.5 s per step at 20 layers, 100 steps to go at 56 layers.
     assert last.strip() == "2 runs: 1 queued, 1 finished, about 7:00 min left"
 
 
-def test_a_run_whose_config_names_no_depth_is_shown_all_the_same(two_runs, capsys):
+def test_a_run_without_a_valid_depth_is_still_shown(two_runs, capsys):
     (two_runs / "d/resnet-56/seed0-1a/config.yaml").write_text("depth: deep\n")
     assert status.main([str(two_runs)]) == 0
     assert "2 runs: 1 queued, 1 finished" in capsys.readouterr().out
 
 
-def test_status_watches_until_ctrl_c(two_runs, monkeypatch):
+def test_status_refreshes_until_ctrl_c(two_runs, monkeypatch):
     shown = []
 
     class Table:
@@ -283,6 +283,6 @@ def test_status_watches_until_ctrl_c(two_runs, monkeypatch):
     assert shown[0][-1].startswith("2 runs: 1 queued, 1 finished") and shown[1] == "stopped"
 
 
-def test_watching_nothing_is_refused_at_once(tmp_path, capsys):
+def test_watching_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert status.main([str(tmp_path), "--watch"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,6 +1,6 @@
-"""Shows where the runs under some folders stand: `python -m cifar_resnet.status outputs/ [--watch]`.
+"""Shows the state of every run under some folders: `python -m cifar_resnet.status outputs/ [--watch]`.
 
-Reads run folders alone, so it works from any terminal and machine that sees them.
+Only run folders are read, so it works from any terminal and machine that can see them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, find_runs
-from cifar_resnet.sweep.live import LiveTable
-from cifar_resnet.sweep.table import Row, make_table, read_row
+from cifar_resnet.status.live import LiveTable
+from cifar_resnet.status.table import Row, make_table, read_row
 from cifar_resnet.terminal import make_console
 
 
 def read(paths: list[Path]) -> list[Row]:
-    """A row for each run folder under the paths."""
+    """One row per run folder under the paths."""
     return [read_row(run, _depth(run)) for run in find_runs(paths)]
 
 
@@ -30,10 +30,10 @@ def _depth(run: RunDir) -> int | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry of the program; returns the exit code."""
+    """Entry point of the program; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cifar_resnet.status", description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder with run folders under it")
-    parser.add_argument("--watch", action="store_true", help="keep showing it, once a second, until Ctrl-C")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder that contains run folders")
+    parser.add_argument("--watch", action="store_true", help="refresh the table once a second until Ctrl-C")
     options = parser.parse_args(arguments)
     try:
         rows = read(options.paths)

@@ -1,0 +1,57 @@
+"""One run of a sweep with its config, and why it may not need training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cifar_resnet.run.folder import RunDir, State
+
+ADDING_DIAGNOSTICS = "adding its diagnostics"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One run as it is handed to a process or a job."""
+
+    run: RunDir
+    config: dict[str, Any]  # resolved
+    index: int = 0  # position in the sweep, from 0
+
+    @property
+    def name(self) -> str:
+        """The run's name in messages."""
+        return f"{self.run.path.parent.name} {self.run.path.name}"
+
+    def state(self) -> State:
+        """The run's verified state with respect to this config."""
+        return self.run.verified_state(self.config)
+
+    def reason_to_skip(self) -> str | None:
+        """Why the run is not trained (again), for the user; None if it is to be trained."""
+        return reason_to_skip(self.run, self.state(), self.config["runtime"]["retry_failed"])
+
+
+def reason_to_skip(run: RunDir, state: State, retry_failed: bool) -> str | None:
+    """Why a run in this state is not trained (again), for the user; None if it is to be trained."""
+    if state is State.FINISHED:
+        return "finished before; skipped"
+    if state is State.DIVERGED:
+        return f"diverged before and would diverge again; skipped (delete {run.path} to train it anew)"
+    if state is State.FAILED and not retry_failed:
+        return "failed before; skipped because runtime.retry_failed=false"
+    return None
+
+
+def lacks_only_diagnostics(run: RunDir, state: State) -> bool:
+    """Whether a run in this state, which `verified_state` gives for the requested config, has no step left to train."""
+    return state is State.INTERRUPTED and run.verified_state() is State.FINISHED
+
+
+def describe_ending(run: RunDir) -> str:
+    """How a run ended: its final error, or its state and the reason."""
+    status = run.read_status()
+    if status["state"] == State.FINISHED:
+        key, split = ("val", "validation") if "val_error" in status["outcome"] else ("test", "test")
+        return f"finished: final {split} error {status['outcome'][f'{key}_error']:.2f} %, {status['seconds']:.0f} s"
+    return f"{run.verified_state()}: {status.get('reason')}"

@@ -1,0 +1,91 @@
+"""Checks of a run's config and surroundings, made before any run starts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from cifar_resnet.datasets import DATASETS
+from cifar_resnet.devices import count_gpus, require_tensorboard
+from cifar_resnet.errors import ConfigError
+from cifar_resnet.run import later_keys
+from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.resolvers import plain_config
+
+# Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
+_SHAPE = ("name", "shortcut", "width", "norm")
+
+
+def check_run(config: DictConfig) -> Config:
+    """The run's validated config.
+
+    Raises:
+        ConfigError: a key or value is invalid; the message names the run.
+    """
+    try:
+        checked = from_container(plain_config(config))
+        if checked.init_from is not None:
+            _check_origin(checked)
+    except ConfigError as error:
+        overrides = list(config.hydra.overrides.task) if "hydra" in config else []
+        raise ConfigError(
+            f"{error} (in the run {' '.join(overrides)})" if len(overrides) > 1 else str(error)
+        ) from error
+    return checked
+
+
+def _check_origin(config: Config) -> None:
+    """Raises ConfigError unless `init_from` is a finished run of the same network."""
+    origin = RunDir(Path(str(config.init_from)))
+    if not origin.config.exists() or not origin.final.exists():
+        raise ConfigError(
+            f"init_from={origin.path}: expected the folder of a finished run (with config.yaml and final.pt)"
+        )
+    theirs = origin.read_config()
+    ours = {"depth": config.depth, **{key: getattr(config.model, key) for key in _SHAPE}}
+    for key, value in ours.items():
+        before = later_keys.AS_BEFORE.get(f"model.{key}")
+        their_value = theirs["depth"] if key == "depth" else theirs["model"].get(key, before)
+        if their_value != value:
+            raise ConfigError(
+                f"init_from={origin.path}: its {key} is {their_value}, this run's {value}; expected the same network"
+            )
+
+
+def check_out(out: str) -> None:
+    """Creates the folder for run folders; raises ConfigError if it can't be created or written to."""
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise ConfigError(f"out={out}: expected a folder that can be written to ({error.strerror})") from error
+
+
+def check_device(config: Config) -> None:
+    """Raises ConfigError if the run needs a GPU and there is none."""
+    if config.runtime.device == "cuda" and count_gpus() == 0:
+        raise ConfigError("runtime.device=cuda: no GPU was found on this machine; expected one, or runtime.device=cpu")
+
+
+def check_extras(config: Config) -> None:
+    """Raises ConfigError if the run needs an extra that isn't installed."""
+    if config.runtime.tensorboard:
+        require_tensorboard()
+
+
+def check_images(configs: Mapping[RunDir, Config]) -> None:
+    """Raises DataError if the images of a run that will be trained are wrong; a finished run needs none."""
+    needed = {
+        (config.data.kind, str(config.data.root))
+        for run, config in configs.items()
+        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
+    }
+    for kind, root in sorted(needed):
+        check_root = DATASETS[kind].check_root
+        if check_root is not None:
+            check_root(Path(root).expanduser())

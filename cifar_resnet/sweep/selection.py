@@ -1,0 +1,87 @@
+"""Which runs a sweep trains: every combination of the given values, or the trials that a search chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from omegaconf import DictConfig
+
+from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.sweep import compose, search
+from cifar_resnet.sweep.control import Control
+from cifar_resnet.sweep.machines import SlurmCluster, ThisMachine
+from cifar_resnet.sweep.standing import print_standing
+
+
+class ListedRuns:
+    """Every combination of the given values; all runs are known before the first one starts."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._retry_failed = bool(config.runtime.retry_failed)
+        self.composed = compose.compose_all(config)
+        self.size = len(self.composed)
+        # Combinations that differ only in, say, runtime.threads are the same run.
+        self._by_run = {compose.run_dir(composed): composed for composed in self.composed}
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self._by_run)
+
+    def print_before_dry_run(self) -> None:
+        """The dry run lists the runs themselves."""
+
+    def print_standing(self, machine: ThisMachine | SlurmCluster) -> None:
+        """Prints what this command will do with each run."""
+        attached = machine.attached(list(self._by_run))
+        print_standing(self._by_run, machine.runs_at_a_time, self._retry_failed, attached)
+
+    def depths(self, control: Control) -> dict[RunDir, int]:
+        """The runs in order, with the depth of each network."""
+        return {run: int(composed.depth) for run, composed in self._by_run.items()}
+
+    def summarize(self, control: Control) -> bool:
+        """Whether every run has finished; the table of runs is summary enough."""
+        return all_finished(self._by_run)
+
+
+class SearchedRuns:
+    """The trials of a search, each chosen from the results of those before; diverged ones count as trials."""
+
+    has_runs = True
+
+    def __init__(self, config: DictConfig) -> None:
+        self._config = config
+        self.composed = [search.compose_base(config)]
+        self.size = int(config.hydra.sweeper.n_trials)
+
+    def print_before_dry_run(self) -> None:
+        """Prints that the dry run shows one run of many."""
+        print(f"the search trains {self.size} runs like this one:")
+
+    def print_standing(self, machine: ThisMachine | SlurmCluster) -> None:
+        """No run is known yet."""
+
+    def depths(self, control: Control) -> dict[RunDir, int]:
+        """The trials chosen so far, with the depth of each network."""
+        return control.notes("depth")
+
+    def summarize(self, control: Control) -> bool:
+        """Prints the best trial; returns whether the search has all its trials."""
+        return search.summarize(self._config)
+
+
+def choose(config: DictConfig) -> ListedRuns | SearchedRuns:
+    """The selection that the composed config's sweeper makes.
+
+    Raises:
+        ConfigError: the search is impossible.
+    """
+    return SearchedRuns(config) if search.is_chosen(config) else ListedRuns(config)
+
+
+def all_finished(runs: Iterable[RunDir]) -> bool:
+    """Whether each run has finished."""
+    # Another sweep may already be adding diagnostics to a run that this one has finished.
+    ended = (State.FINISHED, State.RUNNING)
+    return all(run.has_results() and run.recorded_state() in ended for run in runs)
