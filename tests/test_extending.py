@@ -1,0 +1,54 @@
+"""The diffs of docs/extending.md apply in their order, and what they add trains and is described in the report."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from cifar_resnet.run.defaults import REPO_ROOT
+
+DIFFS = re.findall(r"^```diff\n(.*?)^```$", (REPO_ROOT / "docs" / "extending.md").read_text("utf-8"), re.DOTALL | re.M)
+RUN = ["depth=8", "model.width=4", "optim.batch_size=32", "optim.epochs=2", "runtime.threads=1", "out=runs"]
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """The report of two runs with all that the page adds, trained by a copy of the project."""
+    copy = tmp_path_factory.mktemp("extended")
+    for name in ("cifar_resnet", "conf", "sweeps", "hydra_plugins"):
+        shutil.copytree(REPO_ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("train.py", "aggregate.py"):
+        shutil.copy(REPO_ROOT / name, copy)
+    for diff in DIFFS:
+        subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], cwd=copy, input=diff, text=True, check=True)
+    train = ["train.py", "-m", "model=resnet,dropout", "data=stripes", "optim=cosine", *RUN]
+    for command in (train, ["aggregate.py", "runs", "--out", "report"]):
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        done = subprocess.run([sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return copy
+
+
+def test_the_page_adds_a_model_a_data_set_a_schedule_and_a_figure():
+    assert len(DIFFS) == 4
+
+
+def test_the_report_describes_what_was_added(extended):
+    text = (extended / "report" / "report.md").read_text("utf-8")
+    assert "the residual block with dropout behind its branch" in text
+    assert "Striped grayscale images of 8×8 pixels" in text
+    assert "falls from 0.1 to zero along half a cosine" in " ".join(text.split())
+    assert "Generalization gap" in text
+
+
+def test_the_added_figure_is_drawn(extended):
+    assert (extended / "report" / "figures" / "generalization_gap.png").stat().st_size > 5_000
+
+
+def test_the_runs_are_named_by_their_recipe(extended):
+    names = [path.name for path in (extended / "runs" / "stripes").glob("*/*")]
+    assert len(names) == 2
+    assert all("optim=cosine" in name for name in names)
