@@ -107,7 +107,7 @@ def test_every_is_the_number_of_epochs_between_two_diagnostics(training, overrid
 @acts("out", "out=elsewhere")
 def test_out_is_the_folder_of_the_runs_folders(train_py, tmp_path, monkeypatch, overrides):
     trained = []
-    monkeypatch.setattr(launch, "train", lambda run, *_: trained.append(run) or 0)
+    monkeypatch.setattr(launch, "train", lambda assignment, *_: trained.append(assignment.run) or 0)
     monkeypatch.setattr(launch, "objective", lambda run: None)
     done = train_py(*TINY, *overrides)
     assert done.returncode == 0, done.stderr

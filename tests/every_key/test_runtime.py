@@ -13,7 +13,10 @@ from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.folder import RunDir, State
-from cifar_resnet.sweep import launch, plan, slurm
+from cifar_resnet.sweep import control, dry_run, launch
+from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.slurm import squeue, submit
+from cifar_resnet.sweep.worker_process import worker_config
 from cifar_resnet.training import backend, checkpoint, worker
 from tests.conftest import TINY, compose_run, tree, work
 from tests.every_key import acts
@@ -45,7 +48,7 @@ def started(monkeypatch):
         RunDir(Path(command[3])).update_status(state=State.FINISHED)
         return types.SimpleNamespace(wait=lambda timeout=None: 0)
 
-    monkeypatch.setattr(launch, "subprocess", types.SimpleNamespace(Popen=start))
+    monkeypatch.setattr(control, "subprocess", types.SimpleNamespace(Popen=start))
     return environments
 
 
@@ -55,7 +58,8 @@ def set_up(*overrides):
 
 def train(run, *overrides):
     """Does what a sweep does with one run of these overrides."""
-    return launch.train(run, launch.worker_config(compose_run(*TINY, *overrides), n_jobs=1), None, 0)
+    config = worker_config(compose_run(*TINY, *overrides), n_jobs=1)
+    return launch.train(Assignment(run, config), control.SingleRun())
 
 
 @acts("runtime.device", "runtime.device=cpu")
@@ -161,7 +165,7 @@ def test_tensorboard_gets_the_history_of_each_epoch(make_folder, monkeypatch, ov
 
 @acts("runtime.dry_run", "runtime.dry_run=true")
 def test_a_dry_run_prints_the_plan_and_trains_nothing(train_py, monkeypatch, tmp_path, overrides):
-    monkeypatch.setattr(plan, "print_plan", lambda runs, at_a_time: print(len(runs), "planned"))
+    monkeypatch.setattr(dry_run, "print_costs", lambda runs, at_a_time: print(len(runs), "planned"))
     monkeypatch.setattr(launch, "train", lambda *arguments: pytest.fail("it trained"))
     done = train_py(*TINY, *overrides)
     assert (done.returncode, done.stdout) == (0, "1 planned\n"), done.stderr
@@ -169,13 +173,13 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(train_py, monkeypatch, tmp
 
 
 @acts("runtime.runs_per_job", "runtime.runs_per_job=2")
-@pytest.mark.skipif(not slurm.is_installed(), reason="the extra slurm isn't installed")
+@pytest.mark.skipif(not submit.is_installed(), reason="the extra slurm isn't installed")
 def test_runs_per_job_is_the_runs_that_a_job_of_the_cluster_gets(monkeypatch, tmp_path, overrides):
     packs = []
-    monkeypatch.setattr(slurm.queue, "live_jobs", dict)
-    monkeypatch.setattr(slurm, "wait", lambda runs: None)
+    monkeypatch.setattr(squeue, "live_jobs", dict)
+    monkeypatch.setattr(submit, "wait", lambda runs: None)
     monkeypatch.setattr(
-        slurm, "_submit_array", lambda parameters, call, some: packs.extend(map(len, some)) or ["1", "2"]
+        submit, "_submit_array", lambda parameters, call, some: packs.extend(map(len, some)) or ["1", "2"]
     )
     config = OmegaConf.create(compose_run(*TINY, *overrides))
 
@@ -187,5 +191,5 @@ def test_runs_per_job_is_the_runs_that_a_job_of_the_cluster_gets(monkeypatch, tm
         params={},
         hydra_context=types.SimpleNamespace(config_loader=types.SimpleNamespace(load_sweep_config=compose)),
     )
-    slurm.launch(launcher, [["first"], ["second"], ["third"]], 0)
+    submit.submit_and_wait(launcher, [["first"], ["second"], ["third"]], 0)
     assert packs == [2, 1]

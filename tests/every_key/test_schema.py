@@ -8,7 +8,7 @@ import pytest
 from cifar_resnet.run.config import FIELDS, from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import flatten
-from cifar_resnet.sweep import launch
+from cifar_resnet.sweep.worker_process import worker_config
 from tests.conftest import compose_run
 
 # The tests of these modules are the registry's entries.
@@ -34,7 +34,7 @@ def test_the_value_reaches_the_worker_by_the_runs_folder(key, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     asked = compose_run(*OTHER[key])
     run = RunDir(tmp_path / "run")
-    run.write_config(launch.worker_config(asked, n_jobs=1))
+    run.write_config(worker_config(asked, n_jobs=1))
     value, expected = flatten(run.read_config())[key], flatten(asked)[key]
     assert value == (os.path.abspath(expected) if key in WHERE else expected)
     assert flatten(dataclasses.asdict(from_container(run.read_config())))[key] == value

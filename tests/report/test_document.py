@@ -276,7 +276,8 @@ def test_unfinished_runs_are_drawn_only_next_to_their_table(make_run, report):
 
 def test_commands_are_those_that_train_the_runs(nine_report):
     text = (nine_report / "report.md").read_text()
-    assert re.search(r"^python train.py -m model=plain,resnet,preact depth=20,56,110 .*data=digits", text, re.M)
+    models = ",".join(ARCHITECTURES)
+    assert re.search(rf"^python train.py -m model={models} depth=20,56,110 .*data=digits", text, re.M)
 
 
 def test_figures_and_tables_are_numbered_in_order(nine_report):

@@ -44,7 +44,7 @@ def faked(monkeypatch):
 
     def capture(graphs, size):
         before = [tensor.clone() for tensor in graphs._state]
-        with graphs._uncounted():
+        with graphs._uncounted(), torch.random.fork_rng():
             for _ in range(4):
                 graphs._step(size)
         for tensor, value in zip(graphs._state, before, strict=True):
