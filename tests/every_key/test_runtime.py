@@ -147,7 +147,7 @@ def test_without_retry_failed_a_failed_run_is_left(started, tmp_path, capsys, ov
     run.path.mkdir()
     run.update_status(state=State.FAILED)
     assert train(run, *overrides) == 0
-    assert "failed before; left" in capsys.readouterr().out
+    assert "failed before; skipped" in capsys.readouterr().out
     assert started == []
     train(run)
     assert len(started) == 1
