@@ -1,7 +1,7 @@
-"""Measures what a run will cost on this machine: `python -m cifar_resnet.training.measure < configs`.
+"""Measures what a run will cost on this machine: `python -m cifar_resnet.training.measure < config`.
 
-Reads one config a line as JSON, writes one measurement a line. Trains a few steps on random images of the data set's
-shape; needs no data, writes no file.
+Reads a config as JSON and prints the measurement as JSON. Trains a few steps on random images of the data set's shape;
+reads no data and writes no file.
 """
 
 from __future__ import annotations
@@ -39,10 +39,7 @@ def measure(config: Config) -> dict[str, Any]:
         "parameters": count_parameters(training.network),
         "gflop": count_gflop(config, sizes),
         "step_seconds": row["train_seconds"],
-        "image_seconds": row["test_seconds"] / len(training.splits["test"].labels),
         "steps": schedule.total_steps,
-        "epochs": schedule.epochs,
-        "watched": sizes.watched,
         "seconds": schedule.total_steps * row["train_seconds"]
         + schedule.epochs * sizes.watched * row["test_seconds"] / len(training.splits["test"].labels),
     }
@@ -73,12 +70,11 @@ def count_gflop(config: Config, sizes: Workload) -> float:
 
 def main() -> int:
     """Entry of the process; returns the exit code."""
-    for line in sys.stdin:
-        try:
-            print(json.dumps(measure(from_container(json.loads(line)))), flush=True)
-        except CifarResnetError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return ExitCode.USER
+    try:
+        print(json.dumps(measure(from_container(json.load(sys.stdin)))))
+    except CifarResnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.USER
     return ExitCode.FINISHED
 
 

@@ -10,20 +10,27 @@ import pytest
 import torch
 from PIL import Image
 
+from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.status import __main__ as status
 from tests.conftest import TINY, called, tree, work
+
+
+def options(folder):
+    """What there is to choose from in a folder of conf/, or in sweeps/."""
+    return f"expected one of {', '.join(sorted(path.stem for path in (REPO_ROOT / folder).glob('*.yaml')))}"
+
 
 VALUES = [
     (["depth=21"], "nearest are 20 and 26"),
     (["depth=0"], "nearest are 8 and 14"),
     (["depth=twenty"], "expected 6n+2"),
     (["depth=20.5"], "expected 6n+2"),
-    (["model=resnt"], "expected one of plain, preact, resnet"),
+    (["model=resnt"], options("conf/model")),
     (["model=null"], "name of one of its options"),
     (["optim=null"], "set each group to the name of one of its options"),
-    (["optim=adam"], "optim=adam: expected one of lab, onecycle, paper"),
-    (["data=cifar11"], "expected one of cifar10, cifar100, digits, image_folder, synthetic"),
+    (["optim=adam"], f"optim=adam: {options('conf/optim')}"),
+    (["data=cifar11"], options("conf/data")),
     (["hydra/launcher=slurmm"], "expected one of "),
     (["optim.lrr=1"], "did you mean optim.lr?"),
     (["modle=resnet"], "unknown key modle"),
@@ -68,10 +75,7 @@ VALUES = [
     (["-m", "--cfg", "job"], "Only one of --run, --multirun"),
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
     (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
-    (
-        ["-m", "sweeps=nope"],
-        "expected one of augmentation, demo, depths, holdout, init, lr, nine, overnight, quick, recipes, search, seeds",
-    ),
+    (["-m", "sweeps=nope"], options("sweeps")),
     (["-m", "depth=20,21", "seed=0,1"], "depth=21"),
 ]
 
