@@ -1,10 +1,10 @@
-"""What a report of many runs costs: seconds and memory of reading, tables, figures and document.
+"""The cost of a report on many runs: seconds and memory for reading, tables, figures and document.
 
     python benchmarks/aggregate.py [N ...]     # default: 100 1000 10000 runs
 
-Makes N run folders of 164 epochs in a temporary folder (45 runs a setting: three models, three depths, five seeds),
-reports on them in a process of its own, and prints a row a number of runs: wall-clock seconds, with the seconds of
-processor time in brackets, which tell how busy the machine was with other things.
+Makes N run folders of 164 epochs in a temporary folder (45 runs per setting: three models, three depths, five seeds),
+reports on them in a separate process, and prints one row per number of runs: wall-clock seconds, with processor time in
+parentheses, which shows how busy the machine was otherwise.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def make(folder: Path, count: int) -> None:
 
 
 def measure(folder: Path) -> dict[str, list[float]]:
-    """Part → seconds of wall clock and of processor time; `memory`: MB at the peak."""
+    """Part → seconds of wall-clock time and of processor time; `memory`: peak in MB."""
     seconds: dict[str, list[float]] = {}
 
     def timed(name: str, work: Callable[[], object]) -> object:
@@ -124,12 +124,12 @@ def measure(folder: Path) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Prints a row a number of runs."""
+    """Prints one row per number of runs."""
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(measure(Path(sys.argv[2]))))
         return
     counts = [int(text) for text in sys.argv[1:]] or [100, 1_000, 10_000]
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; seconds, processor time in brackets")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; seconds, processor time in parentheses")
     print(f"{'runs':>6}  " + "  ".join(f"{name:>13}" for name in PARTS) + "  peak memory (MB)")
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:

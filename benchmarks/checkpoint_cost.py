@@ -1,8 +1,8 @@
-"""What checkpointing costs: seconds to save one, as a share of `runtime.checkpoint_seconds`.
+"""The cost of checkpointing: seconds to save a checkpoint, as a share of `runtime.checkpoint_seconds`.
 
     python benchmarks/checkpoint_cost.py [FOLDER]     # FOLDER: on the disk that runs are written to; default: here
 
-Saves a checkpoint of each depth 20 times, fsync included, with a history of 164 epochs, and prints median and worst.
+Saves a checkpoint of each depth 20 times, including fsync, with a history of 164 epochs; prints the median and maximum.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REPEATS = 20
 
 
 def main() -> None:
-    """Prints a row a depth."""
+    """Prints one row per depth."""
     print("depth  MB    median ms  worst ms  share of 60 s (median)")
     row = dict.fromkeys(("epoch", "step", "lr", "train_loss", "train_error", "test_loss", "test_error"), 0.123456)
     for depth in (20, 56, 110):

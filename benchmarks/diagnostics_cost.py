@@ -1,9 +1,9 @@
-"""What `diagnostics.enabled=true` costs: one look inside, as seconds and in steps of training.
+"""The cost of `diagnostics.enabled=true`: one measurement, in seconds and in training steps.
 
     python benchmarks/diagnostics_cost.py
 
-Looks and trains in turn, 7 times, with one thread, on 128 images of 32×32 pixels (one batch, as in a run), in fp32;
-prints the medians of each depth.
+Alternates between measuring and training, 7 times, with one thread, on 128 images of 32×32 pixels (one batch, as in a
+run), in fp32; prints the medians for each depth.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ STEPS_PER_EPOCH = 391
 
 
 def main() -> None:
-    """Prints a row a depth."""
+    """Prints one row per depth."""
     torch.set_num_threads(1)
-    print("depth  look (s)  step (s)  steps a look  share of 10 epochs (one look)")
+    print("depth  diag (s)  step (s)  steps / diag  share of 10 epochs (one measurement)")
     images, labels = torch.randn(BATCH, 3, 32, 32), torch.randint(10, (BATCH,))
     images = images.contiguous(memory_format=torch.channels_last)
     for depth in (20, 56, 110):

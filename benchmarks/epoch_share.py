@@ -4,9 +4,9 @@
     python benchmarks/epoch_share.py --model preact --depth 56 --images 10000 --precisions fp32
 
 Runs this project's own worker in this process, with one thread, on synthetic images of CIFAR-10's size and proportion
-(a test image to five training images), and takes the time around forward pass with loss, backward pass and step. All
-that is not in those counts as else: drawing and augmenting batches, metrics, progress, checkpoints, CSV files. The
-first epoch warms up and isn't counted.
+(one test image per five training images), and times the forward pass with the loss, the backward pass and the step.
+Everything else counts as "else": drawing and augmenting batches, metrics, progress, checkpoints, CSV files. The first
+epoch is for warm-up and isn't counted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Clock:
         self.begin = time.perf_counter()
 
     def around(self, name: str, work: Callable[..., Any], only: Callable[[], bool] = lambda: True) -> Any:
-        """`work`, with its time added under `name` wherever `only` holds."""
+        """Wraps `work` so that its time is added to `name` whenever `only` returns True."""
 
         def timed(*arguments: Any, **options: Any) -> Any:
             if not only():
@@ -58,7 +58,7 @@ class Clock:
 def measure(run: RunDir) -> None:
     """Trains the run in this process and prints its shares."""
     clock = Clock()
-    # Within evaluation the forward pass and the loss are evaluation's.
+    # During evaluation, the forward pass and the loss count as evaluation.
     F.cross_entropy = clock.around("forward", F.cross_entropy, torch.is_grad_enabled)
     Network.forward = clock.around("forward", Network.forward, torch.is_grad_enabled)  # type: ignore[method-assign]
     torch.Tensor.backward = clock.around("backward", torch.Tensor.backward)  # type: ignore[method-assign]
@@ -86,11 +86,11 @@ def measure(run: RunDir) -> None:
     rest = whole - sum(clock.seconds.values())
     parts = {**clock.seconds, "else": rest}
     print("  ".join(f"{name} {100 * seconds / whole:5.2f} %" for name, seconds in parts.items()), end="")
-    print(f"  of {whole / (EPOCHS - 1):.1f} s an epoch", flush=True)
+    print(f"  of {whole / (EPOCHS - 1):.1f} s per epoch", flush=True)
 
 
 def main() -> None:
-    """Prints a row a precision, each measured in a fresh process with the worker's own environment."""
+    """Prints one row per precision, each measured in a new process with the worker's environment."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="resnet")
     parser.add_argument("--depth", type=int, default=20)

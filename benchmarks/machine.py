@@ -1,4 +1,4 @@
-"""What the benchmarks say of the machine and of the versions that a figure was measured with, and its own limit."""
+"""Describes the machine and the versions for the benchmarks, and measures the machine's peak rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from cifar_resnet.sweep.worker_process import MALLOC
 
-# The vector instructions that decide how fast a convolution can be.
+# The vector instructions that determine how fast a convolution can be.
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
 
 
@@ -33,7 +33,7 @@ def describe() -> dict[str, Any]:
 
 
 def product_rate(precision: str, seconds: float = 1.0, size: int = 2048) -> float:
-    """GFLOP/s of a large square matrix product in this precision, on the threads that torch uses."""
+    """GFLOP/s of a large square matrix product in this precision, with torch's number of threads."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = torch.randn(2, size, size).to(dtype)
     a @ b

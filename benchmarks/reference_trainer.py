@@ -1,12 +1,12 @@
-"""A CIFAR ResNet trainer written the way nearly all public ones are: what this project's speed is held against.
+"""A CIFAR ResNet trainer written like most public ones, as a reference for this project's speed.
 
-torchvision's CIFAR10 with PIL transforms an image, a DataLoader, an eager network in PyTorch's default memory layout
-with out-of-place ReLU, torch.optim.SGD as it comes, and `.item()` on loss and accuracy after every step. Careful code
-of its kind: nothing in it is slow on purpose.
+It uses torchvision's CIFAR10 with PIL transforms per image, a DataLoader, an eager network in PyTorch's default memory
+layout with out-of-place ReLU, torch.optim.SGD with its defaults, and `.item()` on loss and accuracy after every step.
+The code is careful; nothing is slow on purpose.
 
     python benchmarks/reference_trainer.py MODEL DEPTH PRECISION IMAGES EPOCHS WORKERS THREADS [DEVICE]
 
-Trains on synthetic images of CIFAR-10's size and prints one line of JSON: images/s of each epoch.
+Trains on synthetic images of CIFAR-10's size and prints one line of JSON: images/s for each epoch.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PreActBlock(Block):
 
 
 class Reference(nn.Module):
-    """The network of depth 6n+2; its parameters are named as this project's are, so that it can take them over."""
+    """The network of depth 6n+2; its parameters have the same names as this project's, so that it can load them."""
 
     def __init__(self, model: str, depth: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Reference(nn.Module):
 
 
 class Synthetic(datasets.CIFAR10):
-    """torchvision's CIFAR10 as it reads an image, over images made here instead of downloaded."""
+    """Reads images like torchvision's CIFAR10, but from generated data instead of a download."""
 
     def __init__(self, images: np.ndarray, labels: list[int], transform: Callable[..., Tensor]) -> None:
         self.data, self.targets = images, labels
@@ -108,7 +108,7 @@ class Synthetic(datasets.CIFAR10):
 
 
 def make_loader(images: int, workers: int, pinned: bool = False) -> DataLoader:
-    """Batches of randomly cropped, mirrored and normalised images."""
+    """Batches of randomly cropped, mirrored and normalized images."""
     rng = np.random.default_rng(0)
     transform = transforms.Compose(
         [
@@ -128,7 +128,7 @@ def make_loader(images: int, workers: int, pinned: bool = False) -> DataLoader:
 def make_step(
     network: nn.Module, lr: float, bf16: bool, device: str = "cpu"
 ) -> Callable[[Tensor, Tensor], tuple[float, float]]:
-    """A step of training: images (B, 3, H, W) and labels (B,) → loss and accuracy in percent."""
+    """A training step: images (B, 3, H, W) and labels (B,) → loss and accuracy in percent."""
     optimizer = torch.optim.SGD(network.parameters(), lr=lr, momentum=0.9, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
 
@@ -149,7 +149,7 @@ def make_step(
 def main(
     model: str, depth: int, precision: str, images: int, epochs: int, workers: int, threads: int, device: str = "cpu"
 ) -> None:
-    """Trains and prints images/s of each epoch."""
+    """Trains and prints images/s for each epoch."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True

@@ -1,10 +1,10 @@
-"""Seconds an epoch against depth and against images, with the straight lines through them.
+"""Seconds per epoch as a function of depth and of the number of images, with fitted straight lines.
 
     python benchmarks/scaling.py                                   # resnet in fp32, one thread
     python benchmarks/scaling.py --precision bf16 --picture scaling.png --csv scaling.csv
 
-Each point is an epoch of this project's own worker on synthetic images of CIFAR-10's size, the median of the repeats,
-which take turns. The line is fitted to relative distances, so that the small epochs count as much as the large ones.
+Each point is one epoch of this project's own worker on synthetic images of CIFAR-10's size: the median of interleaved
+repeats. The line minimizes relative errors, so that short epochs count as much as long ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DEPTHS, IMAGES = (20, 32, 56, 110), (5_000, 10_000, 50_000)
 
 
 def epoch_seconds(model: str, depth: int, images: int, precision: str) -> float:
-    """Seconds of a run's first epoch, evaluation apart."""
+    """Seconds of a run's first epoch, without evaluation."""
     config = compose_run(model, depth, precision, images, threads=1)
     config["optim"]["epochs"] = 1
     ((row,),) = histories(config, processes=1)
@@ -36,7 +36,7 @@ def epoch_seconds(model: str, depth: int, images: int, precision: str) -> float:
 
 
 def fit(x: tuple[int, ...], y: list[float]) -> tuple[np.ndarray, float]:
-    """The line's slope and intercept, and the largest distance from it in percent of the line."""
+    """The line's slope and intercept, and the largest deviation from it in percent of the line."""
     line = np.polyfit(x, y, 1, w=1 / np.array(y))
     on_line = np.polyval(line, x)
     return line, float(100 * np.max(np.abs(np.array(y) - on_line) / on_line))
@@ -50,7 +50,7 @@ def draw(path: Path, title: str, series: list[tuple[str, tuple[int, ...], list[f
         ends = np.array([0, max(x)])
         axis.plot(ends, np.polyval(line, ends), color="#56B4E9", label=f"line, off by at most {worst:.1f} %")
         axis.plot(x, y, "o", color="#0072B2", label="measured")
-        axis.set(xlabel=label, ylabel="seconds an epoch", xlim=(0, None), ylim=(0, None))
+        axis.set(xlabel=label, ylabel="seconds per epoch", xlim=(0, None), ylim=(0, None))
         axis.legend(frameon=False, loc="upper left")
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
@@ -58,7 +58,7 @@ def draw(path: Path, title: str, series: list[tuple[str, tuple[int, ...], list[f
 
 
 def main() -> None:
-    """Measures, prints, and writes what was asked for."""
+    """Measures, prints, and writes the requested files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="resnet")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
@@ -77,7 +77,7 @@ def main() -> None:
     print(where)
     for (depth, images), values in seconds.items():
         print(
-            f"{options.model}-{depth:<3} {images:>6} images: {middle[depth, images]:7.1f} s an epoch "
+            f"{options.model}-{depth:<3} {images:>6} images: {middle[depth, images]:7.1f} s per epoch "
             f"({min(values):.1f}–{max(values):.1f})"
         )
     series = [

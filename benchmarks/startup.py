@@ -1,11 +1,11 @@
-"""Seconds that things take to start, and the memory of a worker.
+"""Start-up times of the programs, and the memory of a worker.
 
     python benchmarks/startup.py                                              # synthetic images of CIFAR-10's size
     python benchmarks/startup.py data=image_folder data.root=FOLDER           # also how workers share the decoded data
 
-Prints medians of 5 starts: `train.py --help`; a whole run of one step, from its process's start to its end, results
-written; a sweep until its first worker is started. Then the largest resident memory of a ResNet-110
-worker with all images, and, for data that is mapped from a cache, what two workers side by side have of it each.
+Prints medians of 5 starts: `train.py --help`; a whole run of one step, from the start of its process to its end,
+including results; and a sweep until it starts its first worker. Then prints the peak resident memory of a ResNet-110
+worker with all images and, for data mapped from a cache, how much of it each of two concurrent workers holds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ONE_STEP = ["optim.epochs=null", "optim.iterations=1", "optim.milestones=[]", "r
 
 
 def seconds_of(command: list[str], until: str | None = None) -> float:
-    """Seconds until a line with `until` is printed, or until the end; the process is let run to its end."""
+    """Seconds until a line containing `until` is printed, or until the end; the process always runs to its end."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -59,13 +59,13 @@ def start_times(data: list[str], folder: Path) -> None:
 
 
 def mapped(process: psutil.Process, cache: str) -> tuple[float, float]:
-    """MB that a process has resident of the files under a folder, and its share of them."""
+    """MB of the files under a folder that are resident in a process, and its proportional share of them."""
     maps = [entry for entry in process.memory_maps() if entry.path.startswith(cache)]
     return sum(entry.rss for entry in maps) / 1e6, sum(entry.pss for entry in maps) / 1e6
 
 
 def memory(data: list[str], folder: Path) -> None:
-    """Prints the largest resident memory of ResNet-110's worker, and what two of them share."""
+    """Prints the peak resident memory of ResNet-110 workers, and how much two of them share."""
     command = [
         *TRAIN,
         "-m",

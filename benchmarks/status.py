@@ -1,9 +1,9 @@
-"""What looking at many runs costs: seconds that `python -m cifar_resnet.status` takes, and what it touches on the disk.
+"""The cost of showing many runs: the time that `python -m cifar_resnet.status` takes, and the files it reads.
 
     python benchmarks/status.py [N ...]     # default: 100 1000 10000 runs
 
-Makes N run folders in a temporary folder (TMPDIR chooses the disk), of which a tenth are running, four tenths are
-queued and the others finished, and prints a row a number of runs.
+Makes N run folders in a temporary folder (TMPDIR chooses the disk): a tenth are running, four tenths are queued and the
+others are finished. Prints one row per number of runs.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from aggregate import make  # the benchmark beside this one, and not the program above
+from aggregate import make  # the benchmark in this folder, not the program
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 
 
 def vary(folder: Path) -> None:
-    """Makes runs of all states out of finished ones."""
+    """Makes runs in all states from finished ones."""
     for number, path in enumerate(sorted(folder.rglob("run.json"))):
         status = json.loads(path.read_text())
         progress = {"step": 391, "steps": 64124, "steps_per_epoch": 391, "seconds": 20.0, "train_loss": 1.5}
         if number % 10 == 0:
-            # Whether anybody is at it is told by its lock; here nobody is.
+            # The lock shows whether a process holds the run; here, none does.
             status |= {"state": "running", "job": f"1_{number}", "progress": progress}
             (path.parent / "run.lock").touch()
         elif number % 2 == 0:
@@ -36,7 +36,7 @@ def vary(folder: Path) -> None:
 
 
 def main() -> None:
-    """Prints a row a number of runs."""
+    """Prints one row per number of runs."""
     counts = [int(text) for text in sys.argv[1:]] or [100, 1_000, 10_000]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     print("  runs  seconds  of which processor  files read  MB read")

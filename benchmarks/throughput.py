@@ -1,14 +1,14 @@
-"""Images/s of whole training epochs: this project, a trainer as nearly all public ones are, and the machine's limit.
+"""Images/s of whole training epochs: this project, a conventional trainer, and the machine's limit.
 
-    python benchmarks/throughput.py                                            # the nine in fp32, a process a core
+    python benchmarks/throughput.py                                            # the nine in fp32, one process per core
     python benchmarks/throughput.py --models resnet --depths 20 --precisions fp32 bf16 --repeats 5 --json FILE
 
-Data, augmentation, forward, backward, step and metrics count; evaluation and start-up don't. All sides train on
-synthetic images of CIFAR-10's size, as many processes of as many threads each, in turns; the reference with the best of
-0, 2 and 4 loader workers. The limit is what the machine would train if each multiply-add of forward and backward ran at
-the rate of a large matrix product, measured in the same turns. Before, both sides train the same network on the same
-batches, and their losses are compared. As public trainers train in fp32, bf16 is set against both of the reference's
-precisions.
+The time includes data, augmentation, forward, backward, step and metrics, but not evaluation and start-up. Both
+trainers use synthetic images of CIFAR-10's size and the same numbers of processes and threads, in turns; the reference
+uses the best of 0, 2 and 4 loader workers. The limit is the rate if each multiply-add of forward and backward ran as
+fast as in a large matrix product, measured in the same turns. First, both trainers train the same network on the same
+batches, and their losses are compared. Because public trainers use fp32, bf16 is compared with both precisions of the
+reference.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from cifar_resnet.training.measure import count_gflop
 from cifar_resnet.training.models import build_network
 
 BATCH = 128
-EPOCHS = 3  # the first of them warms up and isn't counted
+EPOCHS = 3  # the first is for warm-up and isn't counted
 CHECKED_STEPS = 20
 SIDES = ("ours", "reference", "reference_fp32", "limit")
 
 
 def compose_run(model: str, depth: int, precision: str, images: int, threads: int) -> dict[str, Any]:
-    """A run's config for synthetic images."""
+    """The config of a run on synthetic images."""
     overrides = [f"model={model}", f"depth={depth}", f"precision={precision}", f"runtime.threads={threads}"]
     overrides += ["data=synthetic", f"data.train_size={images}", "data.test_size=100", f"optim.epochs={EPOCHS}"]
     with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
@@ -58,7 +58,7 @@ def compose_run(model: str, depth: int, precision: str, images: int, threads: in
 
 
 def outputs_of(commands: list[list[str]], environment: dict[str, str]) -> list[str]:
-    """What processes started together print."""
+    """The output of processes that are started together."""
     processes = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for command in commands
@@ -73,7 +73,7 @@ def outputs_of(commands: list[list[str]], environment: dict[str, str]) -> list[s
 
 
 def histories(config: dict[str, Any], processes: int) -> list[list[dict[str, str]]]:
-    """The rows of metrics.csv of so many workers side by side."""
+    """The rows of metrics.csv of this many concurrent workers."""
     with tempfile.TemporaryDirectory() as folder:
         runs = [RunDir(Path(folder) / str(number)) for number in range(processes)]
         for number, run in enumerate(runs):
@@ -84,13 +84,13 @@ def histories(config: dict[str, Any], processes: int) -> list[list[dict[str, str
 
 
 def measure_ours(config: dict[str, Any], processes: int) -> float:
-    """Images/s of so many workers side by side, without their first epoch."""
+    """Images/s of this many concurrent workers, without their first epoch."""
     rates = [[float(row["images_per_second"]) for row in rows[1:]] for rows in histories(config, processes)]
     return sum(map(statistics.mean, rates))
 
 
 def measure_reference(case: tuple[str, int, str], images: int, workers: int, processes: int, threads: int) -> float:
-    """Images/s of so many reference trainers side by side, with the threads they would be given, and no more."""
+    """Images/s of this many concurrent reference trainers, limited to the same number of threads."""
     model, depth, precision = case
     command = [sys.executable, str(Path(__file__).with_name("reference_trainer.py")), model, str(depth), precision]
     command += [str(images), str(EPOCHS), str(workers), str(threads)]
@@ -100,7 +100,7 @@ def measure_reference(case: tuple[str, int, str], images: int, workers: int, pro
 
 
 def measure_limit(precision: str, processes: int, threads: int) -> float:
-    """GFLOP/s of matrix products in so many processes."""
+    """GFLOP/s of matrix products in this many concurrent processes."""
     command = [sys.executable, str(Path(__file__).with_name("machine.py")), precision, str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     return sum(float(out) for out in outputs_of([command] * processes, environment))
@@ -124,12 +124,12 @@ def compare_losses(model: str, depth: int) -> float:
 
 
 def images_of(depth: int, steps: int) -> int:
-    """Images an epoch: fewer for deep networks, so that all take about as long."""
+    """Images per epoch: fewer for deep networks, so that all take about as long."""
     return BATCH * max(3, round(steps * 20 / depth))
 
 
 def best_workers(case: tuple[str, int, str], images: int, options: argparse.Namespace) -> int:
-    """The number of loader workers that the reference is fastest with, of those to try."""
+    """The number of loader workers with which the reference is fastest, among those to try."""
     if len(options.workers) == 1:
         return int(options.workers[0])
     tried = {
@@ -140,7 +140,7 @@ def best_workers(case: tuple[str, int, str], images: int, options: argparse.Name
 
 
 def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row a case, with every repeat's figures."""
+    """One row per case, with the figures of every repeat."""
     cases = list(itertools.product(options.models, options.depths, options.precisions))
     rows: dict[Any, dict[str, Any]] = {case: {side: [] for side in SIDES} for case in cases}
     turns = [(repeat, case) for repeat in range(options.repeats) for case in cases]
@@ -155,7 +155,7 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         settings = (images, row["workers"], options.processes, options.threads)
         row["reference"].append(measure_reference(case, *settings))
         in_fp32 = (*case[:2], "fp32")
-        # Its own row has it where that came first in this turn.
+        # Already measured if the fp32 row came first in this turn.
         taken = rows[in_fp32]["reference"][repeat:] if in_fp32 in rows else []
         row["reference_fp32"].append(taken[0] if taken else measure_reference(in_fp32, *settings))
         row["limit"].append(measure_limit(case[2], options.processes, options.threads) / row["gflop"])
@@ -164,7 +164,7 @@ def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown: medians, lowest to highest in brackets, and ratios of medians."""
+    """The rows as Markdown: medians, with the range in parentheses, and ratios of medians."""
     lines = [
         "| network | precision | ours, images/s | reference, images/s (workers) | ratio | ratio to its fp32 "
         "| limit, images/s | share |",
@@ -180,7 +180,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         )
     for precision in dict.fromkeys(row["precision"] for row in rows):
         part = [row for row in rows if row["precision"] == precision]
-        # A sweep trains as many images with each network, so times add up, not rates.
+        # A sweep trains each network on the same number of images, so times add up, not rates.
         ours, reference, usual, limit = (sum(1 / statistics.median(row[side]) for row in part) for side in SIDES)
         lines.append(
             f"| mix of these {len(part)} | {precision} | {len(part) / ours:.0f} | {len(part) / reference:.0f} "
@@ -190,19 +190,19 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measures, prints the table, and writes all figures where asked."""
+    """Measures, prints the table, and writes all figures if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["plain", "resnet", "preact"])
     parser.add_argument("--depths", nargs="+", type=int, default=[20, 56, 110])
     parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=["fp32", "bf16"])
-    parser.add_argument("--processes", type=int, default=count_cores(), help="runs side by side (default: a core each)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each (default: 1)")
-    parser.add_argument("--steps", type=int, default=12, help="steps an epoch at depth 20, fewer for deeper ones")
+    parser.add_argument("--processes", type=int, default=count_cores(), help="concurrent runs (default: one per core)")
+    parser.add_argument("--threads", type=int, default=1, help="threads per run (default: 1)")
+    parser.add_argument("--steps", type=int, default=12, help="steps per epoch at depth 20, fewer for deeper networks")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workers", nargs="+", type=int, default=[0, 2, 4], help="of the reference's loader, to try")
+    parser.add_argument("--workers", nargs="+", type=int, default=[0, 2, 4], help="the reference's loader workers")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
-    # While nothing else runs here, so that this process's own threads don't count.
+    # Now, while nothing else runs here, so that this process's own threads don't count.
     differences = {model: compare_losses(model, 20) for model in options.models}
     described = machine.describe()
     rows = list(measure(options))

@@ -1,9 +1,9 @@
-"""Packs what a GPU machine without a network needs into one folder: wheels, and CIFAR-10's images in parts.
+"""Packs everything that a GPU machine without network access needs into one folder: wheels, and CIFAR-10 in parts.
 
     python benchmarks/gpu/prepare.py --archive cifar10-png.zip --python 3.12
 
-The folder (default: .gpu, which git should ignore) gets wheels/ and images/part-0, part-1, …, each small enough to be
-copied by itself. On the other side, `python benchmarks/gpu/unpack.py` puts the parts together again.
+The folder (default: .gpu, which git should ignore) gets wheels/ and images/part-0, part-1, …, each small enough to copy
+separately. On the other machine, `python benchmarks/gpu/unpack.py` joins the parts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What this project needs beside what a machine made for PyTorch has.
+# Packages that this project needs in addition to those on a machine set up for PyTorch.
 PACKAGES = ("hydra-core", "omegaconf", "hydra-joblib-launcher", "rich", "filelock", "psutil")
 SOURCES = ("antlr4-python3-runtime==4.9.3",)  # published as source only
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -21,7 +21,7 @@ PART_BYTES = 48 * 2**20
 
 
 def download(folder: Path, python: str, constraints: Path) -> None:
-    """Puts the wheels for Linux on x86-64 into `folder`."""
+    """Downloads the wheels for Linux on x86-64 into `folder`."""
     versions = dict(
         line.split(";")[0].strip().split("==") for line in constraints.read_text().splitlines() if "==" in line
     )
@@ -34,7 +34,7 @@ def download(folder: Path, python: str, constraints: Path) -> None:
 
 
 def split(archive: Path, folder: Path) -> int:
-    """Cuts the archive into parts; their number."""
+    """Splits the archive into parts; returns their number."""
     folder.mkdir(parents=True, exist_ok=True)
     content = archive.read_bytes()
     parts = [content[begin : begin + PART_BYTES] for begin in range(0, len(content), PART_BYTES)]

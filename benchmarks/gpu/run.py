@@ -1,13 +1,13 @@
-"""Checks and measures this project on a GPU within a given time, the most valuable things first.
+"""Checks and measures this project on a GPU within a given time, in order of importance.
 
     python benchmarks/gpu/run.py --minutes 5 --out gpu-results            # correctness, speed, sharing
     python benchmarks/gpu/run.py --minutes 9 --out gpu-results --stages train --images FOLDER \
         --networks resnet-110,preact-20 plain-56 resnet-56
 
-Each stage prints as it goes and writes JSON lines or a log into the folder. A stage that doesn't fit into the time left
-is skipped, and the last line names it. `train` trains networks of the lab's recipe side by side, each list of networks
-one after another, until the time is over; the same command continues them. Runs on a CPU, too, with tiny numbers
-(--tiny), as a test of itself.
+Each stage prints its results as it runs and writes JSON lines or a log to the folder. A stage that doesn't fit into the
+remaining time is skipped, and the last line names it. `train` trains the lists of networks in parallel, each list
+sequentially, with the lab's recipe, until the time is over; the same command continues them. With --tiny, it also runs
+on a CPU, as a self-test.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from sharing import mps
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 NINE = [f"{model}-{depth}" for model in ("plain", "resnet", "preact") for depth in (20, 56, 110)]
-# Checkpoints are written within this time after a run is asked to stop.
+# A run that is asked to stop writes its checkpoint within this time.
 STOPPING_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Something to run, and the seconds that it is allowed."""
+    """A command, and the seconds that it may take."""
 
     seconds: float
     command: list[str]
 
 
 def python(script: str, *arguments: str) -> list[str]:
-    """The command of one of this folder's scripts."""
+    """The command for one of this folder's scripts."""
     return [sys.executable, str(HERE / script), *arguments]
 
 
 def stages(options: argparse.Namespace) -> dict[str, Stage]:
-    """All stages that are commands, by name, in order of value."""
+    """All stages that are commands, by name, in order of importance."""
     out, tiny = options.out, options.tiny
     networks = ["resnet-8"] if tiny else ["resnet-20", "resnet-110"]
     few = ["--images", "640", "--warmup", "1", "--steps", "2"] if tiny else ["--steps", "60"]
@@ -77,7 +77,7 @@ def stages(options: argparse.Namespace) -> dict[str, Stage]:
 
 
 def run(name: str, stage: Stage, out: Path, seconds: float) -> None:
-    """Runs a stage for at most its own time and so many seconds; its output is shown and kept."""
+    """Runs a stage for at most its own time and the given seconds; shows and stores its output."""
     print(f"== {name}", flush=True)
     log = out / f"{name}.log"
     with log.open("w") as file:
@@ -94,7 +94,7 @@ def run(name: str, stage: Stage, out: Path, seconds: float) -> None:
 
 
 def train(options: argparse.Namespace, left: Callable[[], float]) -> None:
-    """Trains each list of networks one after another, the lists side by side, until the time is over."""
+    """Trains the networks of each list sequentially, and the lists in parallel, until the time is over."""
     stopping = threading.Event()
     recipe = ["optim.epochs=1", "model.width=4"] if options.tiny else []
     data = ["data=cifar10", f"data.root={options.images}"] if options.images else ["data=digits"]
@@ -108,7 +108,7 @@ def train(options: argparse.Namespace, left: Callable[[], float]) -> None:
             model, depth = network.split("-")
             with (options.out / f"{network}.log").open("w") as log:
                 command = [sys.executable, str(ROOT / "train.py"), f"model={model}", f"depth={depth}", *fixed]
-                # A group of its own, so that the worker of a run can be asked to stop with it.
+                # A separate process group, so that a run's worker can be stopped with it.
                 process = subprocess.Popen(
                     command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=options.out
                 )
@@ -133,15 +133,15 @@ def train(options: argparse.Namespace, left: Callable[[], float]) -> None:
 
 
 def main() -> None:
-    """Runs the stages asked for."""
+    """Runs the requested stages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=5, help="for everything together (default: 5)")
+    parser.add_argument("--minutes", type=float, default=5, help="time limit for all stages together (default: 5)")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder (default: gpu-results)")
-    parser.add_argument("--stages", nargs="+", help="some of them, train among them (default: all but train)")
-    parser.add_argument("--networks", nargs="+", default=["resnet-110"], help="lists for train, joined by commas")
+    parser.add_argument("--stages", nargs="+", help="stages to run, including train (default: all except train)")
+    parser.add_argument("--networks", nargs="+", default=["resnet-110"], help="lists for train, each joined by commas")
     parser.add_argument("--images", type=Path, help="folder of CIFAR-10 for train (default: digits)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tiny", action="store_true", help="numbers for a test of this program on a CPU")
+    parser.add_argument("--tiny", action="store_true", help="small numbers for a test of this program on a CPU")
     options = parser.parse_args()
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def main() -> None:
         subprocess.run(
             ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], check=False
         )
-    print(f"skipped for want of time: {', '.join(skipped) or 'none'}")
+    print(f"skipped for lack of time: {', '.join(skipped) or 'none'}")
 
 
 if __name__ == "__main__":

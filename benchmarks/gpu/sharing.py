@@ -3,8 +3,8 @@
     python benchmarks/gpu/sharing.py --networks resnet-20 resnet-20 resnet-20 resnet-20
     python benchmarks/gpu/sharing.py --mps --networks plain-20 plain-56 plain-110 resnet-20 resnet-56 resnet-110
 
-Each network trains in a process of its own, as in a sweep with that `runtime.runs_per_gpu`. MPS is NVIDIA's service
-that lets the kernels of several processes run side by side, where they otherwise take turns.
+Each network trains in a separate process, as in a sweep with that `runtime.runs_per_gpu`. MPS is NVIDIA's service that
+lets kernels of several processes run concurrently; without it, the processes take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEPS = Path(__file__).parent / "steps.py"
 
 @contextlib.contextmanager
 def mps(wanted: bool) -> Iterator[dict[str, str]]:
-    """The environment of processes under an MPS server of their own, which ends afterwards."""
+    """Starts an MPS server and yields the environment for its processes; stops the server at the end."""
     if not wanted:
         yield dict(os.environ)
         return
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--kernels", default="graph")
     parser.add_argument("--mps", action="store_true")
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--prepare", type=float, default=20, help="seconds until all are measured")
+    parser.add_argument("--prepare", type=float, default=20, help="seconds before the measurement starts")
     parser.add_argument("--json", type=Path, help="file to append the row to")
     options = parser.parse_args()
     with mps(options.mps) as environment:

@@ -3,8 +3,8 @@
     python benchmarks/gpu/steps.py --networks resnet-20 resnet-110 --precisions bf16 tf32 fp32 --json steps.jsonl
     python benchmarks/gpu/steps.py --networks resnet-20 --kernels graph --profile
 
-Prints a line for each as it goes, and appends it to the file as JSON. Data, augmentation, forward and backward pass,
-update and metrics count; evaluation and start-up don't. Runs on a CPU, too, eagerly, as a test of itself.
+Prints a line for each combination and appends it to the file as JSON. The time includes data, augmentation, forward and
+backward pass, update and metrics, but not evaluation and start-up. Also runs on a CPU, eagerly, as a self-test.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ normalise = loop.normalise
 
 
 def configure(network: str, precision: str, kernels: str, images: int) -> Config:
-    """The config of a run on synthetic images of CIFAR-10's size."""
+    """The config for a run on synthetic images of CIFAR-10's size."""
     model, depth = network.split("-")
     chosen, compiled = KERNELS[kernels]
     overrides = [f"model={model}", f"depth={depth}", f"precision={precision}", "data=synthetic", "optim.epochs=1000"]
@@ -51,7 +51,7 @@ def configure(network: str, precision: str, kernels: str, images: int) -> Config
 
 
 def prepare(config: Config, images: int, layout: str) -> Training:
-    """A run on random images, in this memory layout."""
+    """A training on random images, in this memory layout."""
     device, _ = set_up(config)
     split = Split(torch.randint(256, (images, 32, 32, 3), dtype=torch.uint8), torch.randint(10, (images,)))
     dataset = Dataset(
@@ -68,7 +68,7 @@ def prepare(config: Config, images: int, layout: str) -> Training:
 
 
 def steps(training: Training, count: float, seconds: float = float("inf")) -> float:
-    """Trains so many steps, or as many as fit in the time; the seconds it took, the device's work included."""
+    """Trains this many steps, or as many as fit in the time; returns the seconds, including the device's work."""
     begin, target = time.perf_counter(), training.step + count
 
     def enough() -> bool:
@@ -82,7 +82,7 @@ def steps(training: Training, count: float, seconds: float = float("inf")) -> fl
 
 
 def busy(training: Training, count: int) -> dict[str, Any]:
-    """The device's share of the time of `count` steps, its kernels in each, and those that take the longest."""
+    """The device's share of the time of `count` steps, its kernels per step, and the slowest kernels."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         seconds = steps(training, count)
     kernels = [event for event in profile.key_averages() if event.self_device_time_total > 0]
@@ -100,7 +100,7 @@ def busy(training: Training, count: int) -> dict[str, Any]:
 
 
 def measure(network: str, precision: str, kernels: str, layout: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One row: how long it took to prepare, and images/s after that."""
+    """One row: the preparation time, and images/s after it."""
     begin = time.perf_counter()
     training = prepare(configure(network, precision, kernels, options.images), options.images, layout)
     steps(training, options.warmup)
@@ -135,12 +135,12 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["bf16"], choices=["fp32", "tf32", "bf16"])
     parser.add_argument("--kernels", nargs="+", default=list(KERNELS), choices=list(KERNELS))
     parser.add_argument("--layouts", nargs="+", default=["NHWC"], choices=list(LAYOUTS))
-    parser.add_argument("--images", type=int, default=12800, help="of an epoch (default: 12800, 100 steps)")
-    parser.add_argument("--warmup", type=int, default=WARMUP_STEPS, help="steps before any is measured")
+    parser.add_argument("--images", type=int, default=12800, help="images per epoch (default: 12800, 100 steps)")
+    parser.add_argument("--warmup", type=int, default=WARMUP_STEPS, help="steps before the measurement")
     parser.add_argument("--steps", type=int, default=200, help="measured steps (default: 200)")
-    parser.add_argument("--seconds", type=float, help="measure for so long instead")
-    parser.add_argument("--at", type=float, help="begin to measure at this time (seconds since 1970)")
-    parser.add_argument("--profile", action="store_true", help="the device's share of the time, and its kernels")
+    parser.add_argument("--seconds", type=float, help="measure for this many seconds instead")
+    parser.add_argument("--at", type=float, help="start measuring at this time (seconds since 1970)")
+    parser.add_argument("--profile", action="store_true", help="report the device's share of the time and its kernels")
     parser.add_argument("--json", type=Path, help="file to append rows to")
     options = parser.parse_args()
     for precision, layout, network, kernels in itertools.product(

@@ -1,4 +1,4 @@
-"""Puts the parts of an archive that `prepare.py` made together again, checks them, and extracts the images.
+"""Joins the parts of an archive that `prepare.py` made, verifies them, and extracts the images.
 
 python benchmarks/gpu/unpack.py PARTS_FOLDER SHA256 TARGET
 """
@@ -16,7 +16,7 @@ def main(parts: Path, sha256: str, target: Path) -> None:
     """Extracts the archive into `target`."""
     content = b"".join(path.read_bytes() for path in sorted(parts.glob("part-*")))
     if hashlib.sha256(content).hexdigest() != sha256:
-        sys.exit(f"error: the parts in {parts} don't make the archive with SHA-256 {sha256}")
+        sys.exit(f"error: the parts in {parts} don't form the archive with SHA-256 {sha256}")
     zipfile.ZipFile(io.BytesIO(content)).extractall(target)
     print(f"{target}: {len(content):,} bytes unpacked")
 
