@@ -1,1 +1,1 @@
-"""Trains one run from its folder; knows nothing of Hydra, of other runs or of reports."""
+"""Trains one run from its folder; independent of Hydra, other runs and reports."""

@@ -1,4 +1,4 @@
-"""Sets torch up for a run: threads, what fp32 means on a GPU, the choice of its algorithms, compilation."""
+"""Sets up torch for a run: threads, fp32 precision on a GPU, choice of algorithms, compilation."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.config import Config
 from cifar_resnet.training.models import Network
 
-# Of a network, with and without gradients, for each of the batch sizes that an epoch has.
+# Block shapes of one network, with and without gradients, for each batch size in an epoch.
 _SHAPES_OF_BLOCKS = 64
 
 
 def choose_device(device: str) -> torch.device:
-    """The device that `runtime.device` asks for.
+    """The device that `runtime.device` selects.
 
     Raises:
-        ConfigError: a GPU is asked for where torch sees none.
+        ConfigError: a GPU is requested but torch finds none.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise ConfigError("runtime.device=cuda: torch sees no GPU here; expected one, or runtime.device=cpu")
+        raise ConfigError("runtime.device=cuda: torch finds no GPU here; expected one, or runtime.device=cpu")
     return torch.device("cuda" if device != "cpu" and available else "cpu")
 
 
 def set_up(config: Config) -> tuple[torch.device, int]:
-    """Sets torch's global switches as the run's config says; returns its device and number of CPU threads.
+    """Sets torch's global switches according to the config; returns the device and the number of CPU threads.
 
     Raises:
-        ConfigError: a GPU is asked for where torch sees none.
+        ConfigError: a GPU is requested but torch finds none.
     """
     device, runtime = choose_device(config.runtime.device), config.runtime
     threads = runtime.threads or count_cores()
     torch.set_num_threads(threads)
-    # cuDNN rounds to TF32 unless told not to: fp32 would not be what it says.
+    # By default, cuDNN rounds to TF32, so fp32 would not be true fp32.
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
-    # The fastest algorithm is looked for once a shape, of which a run has three; which one wins may change the bits.
+    # cuDNN searches for the fastest algorithm once per shape; a run has three. The choice can change the exact bits.
     torch.backends.cudnn.benchmark = not runtime.deterministic
-    # Only where it changes something: the call imports the compiler, which costs a second at every start.
+    # Called only if it changes something: it imports the compiler, which takes a second at every start.
     if torch.are_deterministic_algorithms_enabled() != runtime.deterministic:
         torch.use_deterministic_algorithms(runtime.deterministic)
     return device, threads
@@ -55,8 +55,8 @@ def compiled(network: Network, device: torch.device) -> Callable[[Tensor], Tenso
     if device.type == "cpu":
         whole: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
         return whole
-    # Block by block: blocks of the same shape share their code, and a network of 110 layers has five shapes of them.
-    # CUDA graphs come from `training.graph`, around the whole step.
+    # Block by block: blocks of the same shape share compiled code, and a 110-layer network has only five block shapes.
+    # `training.graph` captures the whole step as a CUDA graph.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES_OF_BLOCKS)
     twin = copy.copy(network)
     twin._modules = dict(network._modules)

@@ -1,4 +1,4 @@
-"""Writes and reads a run's checkpoint: one atomic file with all that continuing needs, a checksum, and no code."""
+"""Writes and reads a run's checkpoint: one atomic file with everything needed to continue, a checksum, and no code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ log = logging.getLogger("cifar_resnet")
 
 
 def save(run: RunDir, state: dict[str, Any]) -> None:
-    """Puts `state` (tensors, numbers, strings, lists, dictionaries) in the run's checkpoint; the one before is kept.
+    """Writes `state` (tensors, numbers, strings, lists, dictionaries) to the checkpoint and keeps the previous one.
 
-    The file is what torch.save writes, followed by its SHA-256. Killed at any moment, it leaves a whole checkpoint
-    under one of the two names.
+    The file is the output of torch.save followed by its SHA-256. If the process is killed at any moment, a complete
+    checkpoint remains under one of the two names.
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
@@ -39,7 +39,7 @@ def save(run: RunDir, state: dict[str, Any]) -> None:
         file.write(content)
         file.write(checksum)
         file.flush()
-        # Only now, as a full disk would have shown by here.
+        # Only now: if the disk were full, the writes above would have failed.
         with contextlib.suppress(FileNotFoundError):
             os.replace(run.checkpoint, run.previous_checkpoint)
 
@@ -47,19 +47,19 @@ def save(run: RunDir, state: dict[str, Any]) -> None:
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Writes weights alone, as torch.save does, all of them or nothing."""
+    """Writes only the weights, in torch.save's format; the file is complete or absent."""
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
-    """The state that `save` wrote last, its tensors on `device`; None where the run has none yet.
+    """The state that `save` wrote last, with its tensors on `device`; None if there is no checkpoint yet.
 
-    A damaged checkpoint is named in the log, and the one before it used.
+    If the latest checkpoint is damaged, the log names it and the previous one is used.
 
     Raises:
-        RunError: there is no whole one: damaged, of another format, or with code in it.
+        RunError: no checkpoint is usable: each is damaged, in another format, or contains code.
     """
     faults = []
     for path in (run.checkpoint, run.previous_checkpoint):
@@ -74,23 +74,23 @@ def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
             log.warning("%s; continuing from %s instead", faults[0], path.name)
         return state
     if faults:
-        raise RunError(f"{faults[0]}; delete it to train the run from its start")
+        raise RunError(f"{faults[0]}; delete it to train the run from the start")
     return None
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     content = path.read_bytes()
     if hashlib.sha256(content[:-_CHECKSUM]).digest() != content[-_CHECKSUM:]:
-        raise RunError(f"{path} is damaged: its checksum doesn't fit its content")
+        raise RunError(f"{path} is damaged: its checksum doesn't match its content")
     try:
         with warnings.catch_warnings():
-            # What torch finds odd about a file that isn't ours is in the one line that follows.
+            # torch may warn about a file that isn't ours; the one-line error below is enough.
             warnings.simplefilter("ignore")
-            # weights_only: tensors and plain values, so that a file from elsewhere can't run code.
+            # weights_only allows only tensors and plain values, so a file from elsewhere can't run code.
             state = torch.load(io.BytesIO(content[:-_CHECKSUM]), map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RunError(f"{path} is no checkpoint of this program ({type(error).__name__})") from error
+        raise RunError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise RunError(f"{path} is no checkpoint of this program's format {FORMAT}")
+        raise RunError(f"{path} is not a checkpoint of this program's format {FORMAT}")
     del state["format"]
     return state

@@ -1,4 +1,4 @@
-"""What run.json says of how a run was made: machine, versions, commit and data."""
+"""Describes how a run is made, for run.json: machine, versions, commit and data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cifar_resnet.training.models import count_parameters
 
 
 def describe_device(device: torch.device) -> str:
-    """The processor's own name."""
+    """The name of the GPU or CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     with contextlib.suppress(OSError):
@@ -30,7 +30,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def git_commit() -> str | None:
-    """The project's commit, with `+changes` where files differ from it; None outside a checkout."""
+    """The project's commit, followed by `+changes` if tracked files differ from it; None outside a checkout."""
     folder = Path(__file__).parent
     try:
         commit, changes = (
@@ -46,11 +46,11 @@ _MADE_BY = ("commit", "device", "threads", "versions")
 
 
 def earlier(status: dict[str, Any], described: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a run that goes on was trained by before, where it differs from what `described` says of now.
+    """How earlier parts of a continued run differed from the current one, without duplicates.
 
     Args:
-        status: its run.json, as the sitting before has left it.
-        described: what `describe_run` says.
+        status: its run.json, as the previous process left it.
+        described: the result of `describe_run` now.
     """
     before, present = ({key: of.get(key) for key in _MADE_BY} for of in (status, described))
     known = [*status.get("earlier", []), *([before] if before["device"] else [])]
@@ -58,7 +58,7 @@ def earlier(status: dict[str, Any], described: dict[str, Any]) -> list[dict[str,
 
 
 def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:
-    """What run.json says of how the run was made."""
+    """The fields of run.json that record how the run was made."""
     return {
         "device": describe_device(training.device),
         "threads": threads,

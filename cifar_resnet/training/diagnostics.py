@@ -1,7 +1,7 @@
-"""Looks inside a network: gradients, responses and the branches' share of each 3×3 convolution, on one batch.
+"""Measures gradients, responses and branch-to-shortcut ratios at each 3×3 convolution, on one batch.
 
-Works on a copy of the network, in fp32, with the batch's own statistics as in training, so that a run is bit for bit
-the same with and without it.
+Uses a copy of the network, in fp32, with the batch's own statistics as in training. A run is bit for bit the same with
+and without diagnostics.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Layer:
-    """A 3×3 convolution and where to listen.
+    """A 3×3 convolution and the modules to observe.
 
-    response: the module whose output is the layer's response: the batch norm behind the convolution, or, where none
-        follows before an addition (a pre-activation block's second one, or no batch norm), what stands in its place.
-    shortcut: of the block whose branch this layer ends; None elsewhere.
+    response: the module whose output is the layer's response: the batch norm after the convolution. Where none follows
+        before the addition (second convolution of a pre-activation block, or no batch norm), the module in its place.
+    shortcut: the block's shortcut if this layer ends the block's branch; otherwise None.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Layer:
 
 
 def layers_of(network: Network) -> Iterator[Layer]:
-    """The 3×3 convolutions from the images on, by their names in the network."""
+    """The 3×3 convolutions in order from the input, by their names in the network."""
     blocks: list[nn.Module] = list(network.blocks)
-    # A pre-activation network's first convolution is normalised by its first block.
+    # A pre-activation network's first convolution is normalized by its first block.
     yield Layer("conv1", network.conv1, _child(blocks[0], "bn1") if network.preact else network.bn)
     for index, block in enumerate(blocks):
         first, second = _child(block, "conv1"), _child(block, "conv2")
-        # In the order of the modules: conv–BN–conv–BN, or BN–conv–BN–conv.
+        # Module order: conv–BN–conv–BN, or BN–conv–BN–conv.
         after_first, after_second = ("bn2", "conv2") if network.preact else ("bn1", "bn2")
         shortcut = block.shortcut if isinstance(block, ResidualBlock | PreActBlock) else None
         yield Layer(f"blocks.{index}.conv1", first, _child(block, after_first))
@@ -63,7 +63,7 @@ def _child(block: nn.Module, name: str) -> nn.Module:
 
 
 class Probe:
-    """Listens to one layer during a forward and a backward pass; keeps numbers on the device."""
+    """Observes one layer during a forward and a backward pass; keeps its measurements on the device."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -77,21 +77,21 @@ class Probe:
             layer.shortcut.register_forward_hook(self._hear_shortcut)
 
     def _hear_output(self, module: nn.Module, inputs: object, output: Tensor) -> None:
-        # A hook set here gets the gradient of this output, also where the output is overwritten in place afterwards.
+        # A hook set here receives the gradient of this output even if the output is later overwritten in place.
         output.register_hook(self._hear_gradient)  # type: ignore[no-untyped-call]
 
     def _hear_gradient(self, gradient: Tensor) -> None:
         self.output_grad_norm = gradient.norm()
 
     def _hear_response(self, module: nn.Module, inputs: object, output: Tensor) -> None:
-        # Computed at once: the ReLU and the addition that follow overwrite it.
+        # Computed immediately: the ReLU and the addition that follow overwrite the output.
         self.response_std, self.branch_norm = output.detach().std(), output.detach().norm()
 
     def _hear_shortcut(self, module: nn.Module, inputs: object, output: Tensor) -> None:
         self.shortcut_norm = output.detach().norm()
 
     def numbers(self, weight_gradient: Tensor) -> Row:
-        """What was heard."""
+        """The measurements, as a row of diagnostics.csv."""
         return {
             "weight_grad_norm": _number(weight_gradient.norm()),
             "output_grad_norm": _number(self.output_grad_norm),
@@ -109,15 +109,15 @@ def _ratio(branch: float, shortcut: float) -> float:
 
 
 def measure_layers(network: Network, images: Tensor, labels: Tensor) -> list[Row]:
-    """A row for each 3×3 convolution, counted from 1 at the images: `columns.DIAGNOSTICS` without epoch and step.
+    """One row per 3×3 convolution, numbered from 1 at the input: `columns.DIAGNOSTICS` without epoch and step.
 
-    Norms are L2, of the mean cross-entropy's gradient; an output's is over the whole batch. response_std is over
-    images, channels and pixels. branch_ratio is the norm of a block's branch over that of its shortcut, in the row of
-    the branch's last convolution; NaN elsewhere.
+    Norms are L2 norms of the mean cross-entropy's gradient; for outputs, over the whole batch. response_std is taken
+    over images, channels and pixels. branch_ratio is the norm of a block's branch divided by that of its shortcut, in
+    the row of the branch's last convolution, and NaN elsewhere.
 
     Args:
-        network: left as it is.
-        images: normalised, (B, C, H, W).
+        network: not modified.
+        images: normalized, (B, C, H, W).
         labels: (B,).
     """
     twin = copy.deepcopy(network).train()
@@ -132,15 +132,15 @@ def measure_layers(network: Network, images: Tensor, labels: Tensor) -> list[Row
 
 
 def choose_batch(split: Split) -> tuple[Tensor, Tensor]:
-    """The images (uint8, as they are) and labels that every measurement of a data set is made on."""
-    # Drawn, as a folder of images is sorted by class; not by the run's seed, so that runs see the same.
+    """The batch of images (uint8, not normalized) and labels used for every measurement on a data set."""
+    # Drawn at random because image folders are sorted by class; with a fixed seed, so that all runs use the same batch.
     chosen = np.sort(np.random.default_rng(0).permutation(len(split.labels))[:BATCH])
     index = torch.from_numpy(chosen).to(split.labels.device)
     return split.images[index], split.labels[index]
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Replaces `path` by all rows; what a layer doesn't have stays empty."""
+    """Replaces `path` with all rows; missing values are left empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns.DIAGNOSTICS, lineterminator="\n")
     writer.writeheader()

@@ -1,7 +1,7 @@
-"""Training steps as CUDA graphs: the host launches a whole step at once, where a kernel at a time would hold a GPU up.
+"""Training steps as CUDA graphs: the host launches a whole step at once, because single launches would slow the GPU.
 
-A graph replays the kernels of its capture on the same memory. So everything that changes from step to step (the
-epoch's draws, the position in them, the learning rate, the warm-up, the sums) lies in tensors that stay in place.
+A graph replays the captured kernels on the same memory. So everything that changes between steps (the epoch's draws,
+the position in them, the learning rate, the warm-up, the sums) is stored in tensors that stay in place.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from torch import Tensor, nn
 
 from cifar_resnet.training.data import Draws
 
-# cuDNN looks for its algorithms and the allocator for its memory before a capture, in which neither may happen.
+# Before a capture, cuDNN must select its algorithms and the allocator its memory; neither is allowed during one.
 _WARMUP_STEPS = 3
 
 
 @dataclass(frozen=True)
 class StepInputs:
-    """What a step reads off the device: the epoch's draws, where its batch begins in them, its learning rate."""
+    """The inputs of a step on the device: the epoch's draws, where its batch begins in them, its learning rate."""
 
     draws: Draws
     numbers: Tensor  # (N,) int64: 0, 1, 2, …
     begin: Tensor  # () int64
-    base_lr: Tensor  # () float32, before a warm-up that watches the error
-    lr: Tensor  # () float32, what the optimizer takes
+    base_lr: Tensor  # () float32, before the factor of a warm-up that watches the error
+    lr: Tensor  # () float32, used by the optimizer
 
     @classmethod
     def of(cls, images: int, device: torch.device) -> StepInputs:
-        """Room for a data set of so many images."""
+        """Allocates the tensors for a data set with this number of images."""
         return cls(
             draws=Draws(
                 torch.zeros(images, dtype=torch.int64, device=device),
@@ -45,7 +45,7 @@ class StepInputs:
         )
 
     def take(self, draws: Draws) -> Draws:
-        """Puts an epoch's draws in their place."""
+        """Copies an epoch's draws into the tensors and returns these."""
         self.draws.permutation.copy_(draws.permutation)
         self.draws.offsets.copy_(draws.offsets)
         self.draws.flips.copy_(draws.flips)
@@ -53,12 +53,12 @@ class StepInputs:
 
 
 class StepGraphs:
-    """One graph for each batch size, captured when a step of that size is first asked for.
+    """One graph per batch size, captured at the first step of that size.
 
     Args:
-        step: runs one step of so many images, on the tensors of `state` only.
-        state: all tensors that a step changes and that outlast it; a capture leaves their values as they were.
-        network: its batch norms' counters of batches are kept on the host: each would be a kernel of its own.
+        step: runs one step on the given number of images; changes only the tensors in `state`.
+        state: all tensors that a step changes and that outlast it; a capture restores their values.
+        network: its batch norms' batch counters are kept on the host, because each would need a separate kernel.
     """
 
     def __init__(self, step: Callable[[int], None], state: Sequence[Tensor], network: nn.Module) -> None:
@@ -68,14 +68,14 @@ class StepGraphs:
         self._replayed = 0
 
     def replay(self, size: int, kind: bool) -> None:
-        """One step of `size` images, without waiting for the device; `kind` tells steps of the same size apart."""
+        """Runs one step of `size` images without waiting for the device; `kind` separates steps of the same size."""
         if (size, kind) not in self._graphs:
             self._graphs[size, kind] = self._capture(size)
         self._graphs[size, kind].replay()
         self._replayed += 1
 
     def settle(self) -> None:
-        """Brings the batch norms' counters up to date; to be called before the network's state is read."""
+        """Updates the batch norms' counters; call it before reading the network's state."""
         for norm in self._norms:
             if self._replayed and norm.num_batches_tracked is not None:
                 norm.num_batches_tracked += self._replayed
@@ -101,7 +101,7 @@ class StepGraphs:
 
     @contextlib.contextmanager
     def _uncounted(self) -> Iterator[None]:
-        """Without counters, a batch norm doesn't count."""
+        """Removes the batch norms' counters for a while, so that they don't count."""
         counters = [norm.num_batches_tracked for norm in self._norms]
         for norm in self._norms:
             norm.num_batches_tracked = None

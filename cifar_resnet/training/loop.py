@@ -1,4 +1,4 @@
-"""The training loop: steps, epochs, evaluation and the state that a checkpoint keeps; no files, no terminal."""
+"""The training loop: steps, epochs, evaluation and the state stored in a checkpoint; uses no files and no terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Diverged(RunError):
 
 
 def network_of(config: Config, channels: int, classes: int) -> Network:
-    """The network that a config asks for, freshly initialised out of torch's global random state."""
+    """The network that a config describes, initialized from torch's global random state."""
     model = config.model
     return build_network(
         model.name,
@@ -48,7 +48,7 @@ def network_of(config: Config, channels: int, classes: int) -> Network:
 
 
 class Training:
-    """One run in memory: network, optimiser, schedule, and how far they have come."""
+    """One run in memory: network, optimizer, schedule and progress."""
 
     def __init__(self, config: Config, dataset: Dataset, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -74,7 +74,7 @@ class Training:
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
         self.warmup.to(device)
         self.forward = compiled(self.network, device) if config.runtime.compile else self.network
-        # Reading a number from a GPU stops it until all that was asked of it is done.
+        # Reading a number from a GPU waits for all queued work to finish.
         self.reads_are_free = device.type == "cpu"
         self.step = 0
         self.sums = Sums.zero(device)
@@ -91,19 +91,19 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether no step is left."""
+        """Whether all steps are done."""
         return self.step >= self.schedule.total_steps
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next step belongs to, counted from 0; it alone, with the seed, decides its images."""
+        """The epoch of the next step, counted from 0; with the seed, it determines the order of the images."""
         return self.step // self.schedule.steps_per_epoch
 
     def train_epoch(self, after_step: Callable[[], bool]) -> bool:
         """Trains to the end of the current epoch and adds its row to the history.
 
         Args:
-            after_step: called after each step; a true answer stops there.
+            after_step: called after each step; training stops if it returns True.
 
         Returns:
             Whether the epoch was completed.
@@ -119,25 +119,25 @@ class Training:
         self._clock = time.perf_counter()
         while self.step < end:
             factor = self._train_step(draws)
-            # Checked every step where reading the loss is free, once an epoch where it would stall the device.
+            # Checked at every step if reading the loss is free, once per epoch if it would stall the device.
             if (self.reads_are_free or self.step == end) and not math.isfinite(self.sums.loss.item()):
                 raise Diverged(f"the training loss is not finite at step {self.step} (epoch {len(self.history) + 1})")
             if self.step < end and after_step():
                 return False
-        # As a number, and not as the GPU's float32 of it.
+        # As a Python number, not as the GPU's float32 approximation.
         factor = factor if isinstance(factor, float) else 1.0 if factor.item() == 1.0 else WARMUP_FACTOR
         self._end_epoch(self.schedule.lr_at(self.step - 1) * factor)
         return True
 
     def _count_seconds(self) -> None:
-        """Adds the time since it was last called to the epoch's; waits for the device, so that the time is whole."""
+        """Adds the time since the last call to the epoch's time; waits for the device, so that all work is counted."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         before, self._clock = self._clock, time.perf_counter()
         self.sums.seconds += self._clock - before
 
     def _train_step(self, draws: Draws) -> float | Tensor:
-        """One step; returns the warm-up's factor of its learning rate."""
+        """Runs one step; returns the warm-up factor of its learning rate."""
         size = self.config.optim.batch_size
         position = self.step % self.schedule.steps_per_epoch * size
         batch = draws.part(slice(position, position + size))
@@ -152,7 +152,7 @@ class Training:
         return factor
 
     def _learn(self, batch: Draws) -> None:
-        """Forward and backward pass and update on the images of `batch`."""
+        """Forward pass, backward pass and update on the images of `batch`."""
         images, labels = self.train.images[batch.permutation], self.train.labels[batch.permutation]
         if self.config.data.augment:
             images = crop_and_flip(images, batch.offsets, batch.flips)
@@ -166,7 +166,7 @@ class Training:
         self.warmup.observe(100.0 * wrong / len(labels))
 
     def _set_lr(self, lr: float | Tensor) -> None:
-        """The learning rate of the next step; on a GPU in a tensor that stays in place, as a graph needs it."""
+        """Sets the learning rate of the next step; on a GPU, in a tensor that stays in place, as graphs require."""
         for group in self.optimizer.param_groups:
             if self.device.type == "cpu":
                 group["lr"] = lr
@@ -174,19 +174,19 @@ class Training:
                 group["lr"] = self._inputs.lr.copy_(lr) if isinstance(lr, Tensor) else self._inputs.lr.fill_(lr)
 
     def _replay(self, position: int, size: int, factor: float | Tensor) -> None:
-        """One step as a CUDA graph."""
+        """Runs one step as a CUDA graph."""
         if self._graphs is None:
             self._graphs = StepGraphs(self._learn_in_place, self._changing(), self.network)
         self._inputs.begin.fill_(position)
         self._inputs.base_lr.fill_(self.schedule.lr_at(self.step) * (factor if isinstance(factor, float) else 1.0))
         images = self.sums.images
-        # A step of the warm-up that watches the error is another one.
+        # A step of a warm-up that watches the error needs a graph of its own.
         self._graphs.replay(size, self.warmup.watches_error)
-        # What the host counts: a replay runs none of its code, and a capture runs it several times.
+        # Counted on the host: a replay doesn't run the host's code, and a capture runs it several times.
         self.sums.images = images + size
 
     def _learn_in_place(self, size: int) -> None:
-        """A step that reads all that changes from one to the next off tensors that stay in place."""
+        """A step that reads everything that changes between steps from tensors that stay in place."""
         inputs, factor = self._inputs, self.warmup.factor
         self._set_lr(inputs.base_lr * factor if isinstance(factor, Tensor) else inputs.base_lr)
         self._learn(inputs.draws.at(inputs.begin + inputs.numbers[:size]))
@@ -194,7 +194,7 @@ class Training:
     def _changing(self) -> list[Tensor]:
         """All tensors that a step changes and that outlast it."""
         for parameter in self.network.parameters():
-            # As SGD makes them at its first step, which is what a capture would otherwise be taken for.
+            # SGD creates these at its first step, which must not happen during a capture.
             if self.config.optim.momentum > 0:
                 self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
         buffers = [buffer for name, buffer in self.network.named_buffers() if not name.endswith("num_batches_tracked")]
@@ -203,7 +203,7 @@ class Training:
         return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._inputs.lr]
 
     def _autocast(self) -> torch.autocast:
-        # Each weight is used once a pass, so that a cache of cast weights brings nothing, and a graph must have none.
+        # Each weight is used once per pass, so caching cast weights has no benefit; a graph must not use such a cache.
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False
         )
@@ -223,7 +223,7 @@ class Training:
         }
         begin = time.perf_counter()
         for name, split in self.splits.items():
-            # With a hold-out split the test set is looked at once, at the end.
+            # With a hold-out split, the test set is evaluated only once, at the end.
             if name == "val" or "val" not in self.splits or self.finished:
                 row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
@@ -232,7 +232,7 @@ class Training:
         self.diagnose()
 
     def diagnose(self) -> None:
-        """Measures the layers where the config asks for it: before training, each `diagnostics.every` epochs, last."""
+        """Measures the layers if requested: before training, every `diagnostics.every` epochs, and at the end."""
         epoch, wanted = len(self.history), self.config.diagnostics
         measured = bool(self.diagnostics) and self.diagnostics[-1]["epoch"] == epoch
         due = (epoch % wanted.every == 0 or self.finished) and self.sums.images == 0
@@ -256,7 +256,7 @@ class Training:
 
     @torch.inference_mode()
     def predict(self, split: Split) -> Predictions:
-        """What the network says of each image of a split, in batches as `evaluate` makes them."""
+        """The network's prediction for each image of a split, in the same batches as in `evaluate`."""
         self.network.eval()
         answers = []
         for images, _ in self._batches(split):
@@ -268,7 +268,7 @@ class Training:
         return Predictions(split.labels.cpu(), predictions, probabilities)
 
     def _batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images and their labels, without augmentation."""
+        """Normalized images and their labels, without augmentation."""
         size = EVALUATION_BATCH[self.device.type]
         for begin in range(0, len(split.labels), size):
             images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
@@ -279,7 +279,7 @@ class Training:
             self._graphs.settle()
 
     def state(self) -> dict[str, Any]:
-        """Everything that `load` needs to go on as if nothing had happened, at any step of an epoch."""
+        """Everything that `load` needs to continue exactly, at any step of an epoch."""
         if self.sums.images > 0:
             self._count_seconds()
         self._settle()
@@ -295,26 +295,26 @@ class Training:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes up where `state` was taken.
+        """Restores a state returned by `state`.
 
         Raises:
-            RunError: it belongs to another network or recipe.
+            RunError: the state belongs to another network or recipe.
         """
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self._graphs = None  # they know the momenta by the place of those before
+            self._graphs = None  # they refer to the old momentum tensors
             self.warmup.load(state["warmup"])
             self.sums.set(Sums(**state["sums"]))
             self.step, self.history = int(state["step"]), list(state["history"])
-            # Checkpoints made before networks could draw random numbers have none.
+            # Older checkpoints, from before networks had random layers, have no such state.
             random_state.restore(self.device, state.get("random", {}))
-            # Without any in the checkpoint, those of the initialisation, measured just now, are kept.
+            # If the checkpoint has none, keep those at initialization, which were just measured.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(
-                f"the checkpoint doesn't fit this run's network: {reason}; delete it to start anew"
+                f"the checkpoint doesn't match this run's network: {reason}; delete it to start again"
             ) from error
 
 

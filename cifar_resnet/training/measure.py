@@ -1,7 +1,7 @@
-"""Measures what a run will cost on this machine: `python -m cifar_resnet.training.measure < config`.
+"""Measures the cost of a run on this machine: `python -m cifar_resnet.training.measure < config`.
 
 Reads a config as JSON and prints the measurement as JSON. Trains a few steps on random images of the data set's shape;
-reads no data and writes no file.
+reads no data and writes no files.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from cifar_resnet.training.schedule import Schedule, count_steps
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Parameters, GFLOP of forward and backward an image (a multiply-add is two), seconds a step and a test image."""
+    """Parameters, GFLOP per image for forward and backward (a multiply-add is two), seconds per step and test image."""
     sizes, (device, _) = count(config.data), set_up(config)
     optim = dataclasses.replace(config.optim, epochs=2, iterations=None, milestones=[])
     training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)
-    # The first epoch, of one step, pays for what is done once.
+    # The first epoch, of one step, absorbs the one-time costs.
     for _ in range(2):
         training.train_epoch(lambda: False)
     row = training.history[-1]
@@ -59,7 +59,7 @@ def _random_images(config: Config, sizes: Workload, device: torch.device) -> Dat
 
 
 def count_gflop(config: Config, sizes: Workload) -> float:
-    """GFLOP of one image's forward and backward pass, counted by torch over its matrix products and convolutions."""
+    """GFLOP of one image's forward and backward pass: matrix products and convolutions, as counted by torch."""
     network = network_of(config, sizes.channels, sizes.classes)
     network.eval()
     with FlopCounterMode(display=False) as counter:

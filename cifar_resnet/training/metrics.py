@@ -1,4 +1,4 @@
-"""The columns of metrics.csv, and the file itself, written whole from the history."""
+"""The columns of metrics.csv and the file itself, always written completely from the history."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _DECIMALS = {"train_seconds": 3, "test_seconds": 3, "images_per_second": 1, "lr"
 
 
 def columns(holdout: bool) -> tuple[str, ...]:
-    """The header of metrics.csv; val_* are there with a hold-out split only."""
+    """The header of metrics.csv; the val_* columns exist only with a hold-out split."""
     return _COLUMNS if holdout else tuple(name for name in _COLUMNS if not name.startswith("val_"))
 
 
 def rounded(row: Row) -> Row:
-    """The row with as many digits as its numbers mean."""
+    """The row, rounded to the meaningful digits."""
     return {name: round(x, _DECIMALS.get(name, 6)) if isinstance(x, float) else x for name, x in row.items()}
 
 
@@ -49,7 +49,7 @@ def outcome(history: Sequence[Row]) -> dict[str, Any]:
 
 
 def write(path: Path, history: Sequence[Row], holdout: bool) -> None:
-    """Replaces `path` by the whole history; what a row doesn't have stays empty."""
+    """Replaces `path` with the whole history; missing values are left empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns(holdout), restval="", lineterminator="\n")
     writer.writeheader()

@@ -1,7 +1,7 @@
-"""Plain, residual and pre-activation networks of depth 6n+2 for small images; this module stands alone.
+"""Plain, residual and pre-activation networks of depth 6n+2 for small images; a self-contained module.
 
-One 3×3 convolution, three stages of n blocks of two 3×3 convolutions each, on maps of full, half and quarter size
-with `width`, 2·width and 4·width filters, global average pooling and one linear layer (He et al. 2015, section 4.2).
+One 3×3 convolution; three stages of n blocks with two 3×3 convolutions each, on maps of full, half and quarter size
+with `width`, 2·width and 4·width filters; global average pooling; and one linear layer (He et al. 2015, section 4.2).
 Parameters for 3 channels, 10 classes and width 16:
 
     network      layers   parameters (A)   parameters (B)
@@ -21,9 +21,9 @@ Parameters for 3 channels, 10 classes and width 16:
     preact-56        56          853,018          855,578
     preact-110      110        1,727,962        1,730,522
 
-A and B are the shortcuts where the shape changes: A subsamples and pads with zero channels, B is a 1×1 convolution
-(followed by batch norm in resnet, alone in preact, so that its shortcuts stay free of it). Without batch norm
-(`norm="none"`) every scale and shift is gone, and nothing takes their place.
+A and B are the shortcuts where the shape changes: A subsamples and pads with zero channels; B is a 1×1 convolution,
+followed by batch norm in resnet but not in preact, whose shortcuts have no batch norm. Without batch norm
+(`norm="none"`), there are no scales and shifts, and nothing replaces them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 def make_norm(norm: str, channels: int) -> nn.Module:
-    """Batch normalization, or nothing in its place."""
+    """Batch normalization, or the identity."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "none":
@@ -57,8 +57,8 @@ def make_norm(norm: str, channels: int) -> nn.Module:
 class ShortcutA(nn.Module):
     """Option A: every second pixel, and zeros for the new channels; no parameters.
 
-    The new channels are appended behind the old ones, as in fb.resnet.torch. Some public code pads half of them before
-    and half behind the old ones, which is the same network up to the order of its channels.
+    The new channels are appended after the old ones, as in fb.resnet.torch. Some public code puts half of them before
+    and half after the old ones, which is the same network up to the order of its channels.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
@@ -67,8 +67,8 @@ class ShortcutA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
-        # Pooling over single pixels takes every second one, and its gradient keeps the layout channels_last. That of a
-        # slice doesn't, and in one addition and one ReLU's backward pass two layouts would meet, element by element.
+        # Pooling over single pixels takes every second one, and its gradient stays in channels_last layout. The
+        # gradient of a slice doesn't, so an addition and a ReLU's backward pass would combine two different layouts.
         return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.new_channels))
 
 
@@ -77,10 +77,10 @@ class BlockSpec:
     """What a block is built from.
 
     Attributes:
-        channels_in, channels_out: of its input and output maps.
-        stride: 2 where the block halves the maps.
+        channels_in, channels_out: channels of its input and output maps.
+        stride: 2 if the block halves the maps, else 1.
         norm: batch or none.
-        shortcut: option of the shortcut where the shape changes, A or B.
+        shortcut: option for shortcuts that change the shape, A or B.
         first: whether it is the network's first block.
     """
 
@@ -96,7 +96,7 @@ class PlainBlock(nn.Module):
     """conv–BN–ReLU twice."""
 
     preactivated = False
-    """Whether the block normalizes and activates its own input; the network's last output is then left to do."""
+    """Whether the block normalizes and activates its own input; if so, the network must do so for the last output."""
 
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
@@ -107,8 +107,8 @@ class PlainBlock(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """conv–BN–ReLU–conv–BN."""
-        # The backward passes of batch norm and convolution need their inputs, not their outputs: the ReLU may overwrite
-        # those.
+        # The backward passes of batch norm and convolution need their inputs, not their outputs, so the ReLU may
+        # overwrite the outputs.
         out: Tensor = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
         return out
@@ -119,7 +119,7 @@ class PlainBlock(nn.Module):
 
 
 def make_shortcut(spec: BlockSpec, norm: str) -> nn.Module:
-    """The identity where the shape stays; option A or B where it changes, B followed by `norm`."""
+    """The identity if the shape is unchanged; otherwise option A or B, where B is followed by `norm`."""
     if spec.channels_in == spec.channels_out and spec.stride == 1:
         return nn.Identity()
     if spec.shortcut == "A":
@@ -138,7 +138,7 @@ class ResidualBlock(PlainBlock):
         self.shortcut = make_shortcut(spec, spec.norm)
 
     def last_weight(self) -> Tensor:
-        """What the branch's output is proportional to, its shift aside: the last batch norm's scale."""
+        """The weight that the branch's output is proportional to, apart from its shift: the last batch norm's scale."""
         return self.bn2.weight if isinstance(self.bn2, nn.BatchNorm2d) else self.conv2.weight
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class ResidualBlock(PlainBlock):
 class PreActBlock(nn.Module):
     """BN–ReLU–conv twice, and a shortcut that nothing interrupts (2016, figure 4e).
 
-    The network's first block shares its first activation with its shortcut, as the 2016 paper's appendix says.
+    The network's first block shares its first activation with its shortcut, as in the 2016 paper's appendix.
     """
 
     preactivated = True
@@ -164,12 +164,12 @@ class PreActBlock(nn.Module):
         self.shortcut = make_shortcut(spec, norm="none")
 
     def last_weight(self) -> Tensor:
-        """What the branch's output is proportional to: the last convolution, behind which nothing stands."""
+        """The weight that the branch's output is proportional to: the last convolution, which nothing follows."""
         return self.conv2.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H/stride, W/stride)."""
-        # Without batch norm this is x itself, which the shortcut needs as it is.
+        # Without batch norm, this would overwrite x itself, which the shortcut needs unchanged.
         activated = F.relu(self.bn1(x), inplace=self.normalized)
         out: Tensor = self.conv1(activated)
         out = self.conv2(F.relu(self.bn2(out), inplace=True))
@@ -194,20 +194,20 @@ class Network(nn.Module):
                 spec = BlockSpec(channels_in, channels_out, stride, norm, shortcut, first=not blocks)
                 blocks.append(block_class(spec))
                 channels_in = channels_out
-        # In a pre-activation network the blocks bring their own BN–ReLU, and one more stands before pooling.
+        # In a pre-activation network, the blocks have their own BN–ReLU, and one more comes before the pooling.
         self.preact = block_class.preactivated
         self.bn = make_norm(norm, channels_in if self.preact else width)
         self.blocks = nn.Sequential(*blocks)
         self.linear = nn.Linear(channels_in, classes)
 
     def initialise(self, init_linear: str = "kaiming", zero_init_residual: bool = False) -> None:
-        """Draws all weights anew; every choice draws the same random numbers for the convolutions.
+        """Draws all weights; every choice draws the same random numbers for the convolutions.
 
         Args:
-            init_linear: kaiming, as the convolutions; small: a standard deviation of 0.01, so that training begins
-                with nearly equal probabilities.
-            zero_init_residual: each block begins as its shortcut: the scale of its branch's last batch norm is 0; where
-                none follows the last convolution (preact, or no batch norm), its weights are.
+            init_linear: kaiming, like the convolutions; or small, a standard deviation of 0.01, so that training
+                starts with nearly equal probabilities.
+            zero_init_residual: each block starts as its shortcut: the scale of its branch's last batch norm is 0, or,
+                if none follows the last convolution (preact, or no batch norm), the weights of that convolution are.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -227,13 +227,13 @@ class Network(nn.Module):
             x = F.relu(self.bn(self.blocks(x)), inplace=True)
         else:
             x = self.blocks(F.relu(self.bn(x), inplace=True))
-        # With channels last, as they lie in memory, so that the mean's gradient lies like them, too.
+        # With channels last, as in memory, so that the mean's gradient has this layout, too.
         logits: Tensor = self.linear(x.permute(0, 2, 3, 1).mean((1, 2)))
         return logits
 
 
 def block_named(name: str) -> Any:
-    """The class of a model's blocks, which is built from a `BlockSpec`."""
+    """The class of a model's blocks; its constructor takes a `BlockSpec`."""
     return globals()[ARCHITECTURES[name].block]
 
 
@@ -248,21 +248,21 @@ def build_network(
     init_linear: str = "kaiming",
     zero_init_residual: bool = False,
 ) -> Network:
-    """A freshly initialised network in channels_last memory format, out of torch's global random state.
+    """A network in channels_last memory format, initialized from torch's global random state.
 
     Args:
         name: a key of `ARCHITECTURES`.
         depth: 6n+2 with n ≥ 1.
-        shortcut: A or B; without effect on plain networks.
+        shortcut: A or B; no effect on plain networks.
         width: filters of the first stage.
-        channels: colour channels of the images.
+        channels: color channels of the images.
         classes: number of logits.
-        norm: batch, or none for networks without batch normalisation.
+        norm: batch, or none for networks without batch normalization.
         init_linear: kaiming or small, see `Network.initialise`.
-        zero_init_residual: whether each block begins as its shortcut, see there; needs shortcuts.
+        zero_init_residual: whether each block starts as its shortcut, see `Network.initialise`; needs shortcuts.
 
     Raises:
-        ValueError: one of these is none of the values named.
+        ValueError: an argument has another value than those listed.
     """
     if name not in ARCHITECTURES:
         raise ValueError(f"model {name!r}: expected one of {', '.join(ARCHITECTURES)}")
@@ -275,12 +275,12 @@ def build_network(
     if init_linear not in ("kaiming", "small"):
         raise ValueError(f"init_linear {init_linear!r}: expected kaiming or small")
     if zero_init_residual and not ARCHITECTURES[name].has_shortcuts:
-        raise ValueError("zero_init_residual: expected a network with shortcuts, without which nothing would be left")
+        raise ValueError("zero_init_residual: expected a network with shortcuts; others would output zero")
     network = Network(name, depth, shortcut, width, channels, classes, norm)
     network.initialise(init_linear, zero_init_residual)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trained numbers in the network."""
+    """Number of trainable parameters of the network."""
     return sum(parameter.numel() for parameter in network.parameters())

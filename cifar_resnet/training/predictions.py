@@ -1,4 +1,4 @@
-"""predictions.csv: what a trained network says of each test image."""
+"""predictions.csv: a trained network's prediction for each test image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ COLUMNS = ("index", "label", "prediction", "probability")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of the images of a split, in their order; on the CPU.
+    """Predictions for the images of a split, in order; on the CPU.
 
-    label, prediction: (N,) int64, classes by number. probability: (N,) float32, of the prediction, after softmax.
+    label, prediction: (N,) int64, class numbers. probability: (N,) float32, softmax probability of the prediction.
     """
 
     label: Tensor
@@ -27,12 +27,12 @@ class Predictions:
 
     @property
     def error(self) -> float:
-        """In percent, with the digits that metrics.csv has."""
+        """Error in percent, with as many digits as in metrics.csv."""
         return round(100.0 * int((self.prediction != self.label).sum()) / len(self.label), 6)
 
 
 def write(path: Path, predictions: Predictions) -> None:
-    """Replaces `path`: a row an image; index counts the run's test images from 0, in the data set's order."""
+    """Replaces `path` with one row per image; index counts the run's test images from 0, in the data set's order."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""Says how far a run has come: a bar in a terminal, a line an epoch elsewhere, and what run.json has of it."""
+"""Shows the progress of a run: a bar in a terminal, otherwise one line per epoch, and the fields in run.json."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cifar_resnet.training.metrics import Row
 log = logging.getLogger("cifar_resnet")
 _REFRESH_SECONDS = 0.5
 _SHOWN = ("epoch", "train_loss", "val_error", "test_error", "images_per_second")  # of the last epoch
-# How many epochs, beside the one begun, a run's pace is of: a machine's other work comes and goes.
+# The pace covers this many epochs and the current one, because the machine's other load varies.
 _PACE_EPOCHS = 3
 
 
 def epoch_line(row: Row, epochs: int) -> str:
-    """One epoch as one line of text; a split that wasn't evaluated isn't named."""
+    """One epoch as one line of text, without splits that weren't evaluated."""
     parts = [f"epoch {row['epoch']}/{epochs}", f"lr {row['lr']:g}", f"train loss {row['train_loss']:.4f}"]
     for split in ("train", "val", "test"):
         if f"{split}_error" in row:
@@ -31,7 +31,7 @@ def epoch_line(row: Row, epochs: int) -> str:
 
 
 def describe_progress(training: Training) -> dict[str, Any]:
-    """How far the run is, and its pace of late (seconds a step, evaluation included); for who looks at its folder."""
+    """The run's progress and recent pace (seconds per step, including evaluation), recorded in run.json."""
     rows, sums = training.history, training.sums
     spent = [row["train_seconds"] + row["test_seconds"] for row in rows]
     earlier = rows[-_PACE_EPOCHS - 1]["step"] if len(rows) > _PACE_EPOCHS else 0
@@ -49,7 +49,7 @@ def describe_progress(training: Training) -> dict[str, Any]:
 
 
 class Bar:
-    """A live bar with epoch, loss, error, images/s and time left; does nothing where `shown` is false."""
+    """A live bar with epoch, loss, error, images/s and time left; does nothing if `shown` is false."""
 
     def __init__(self, name: str, training: Training, shown: bool) -> None:
         self.training, self.shown = training, shown
@@ -74,12 +74,12 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A terminal that has gone away must not take the run with it.
+        # The run must not fail because its terminal has closed.
         with contextlib.suppress(OSError):
             self._bar.stop()
 
     def step(self) -> None:
-        """Redraws, at most twice a second: reading the loss makes a GPU wait."""
+        """Redraws the bar, at most twice per second, because reading the loss stalls a GPU."""
         if not self.shown or time.monotonic() - self._last < _REFRESH_SECONDS:
             return
         training = self.training

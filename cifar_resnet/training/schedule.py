@@ -1,4 +1,4 @@
-"""The learning rate of every step: a schedule out of the registry, and the warm-up of deep networks."""
+"""The learning rate of every step: a schedule from the registry, and the warm-up of deep networks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SMOOTHING = 0.95
 
 
 def count_steps(images: int, batch_size: int) -> int:
-    """Steps an epoch; a last batch of a single image is left out, as batch norm can't learn from one."""
+    """Steps per epoch; a last batch with a single image is dropped, because batch norm can't train on it."""
     steps, rest = divmod(images, batch_size)
     return max(1, steps + (rest > 1))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the whole run, of an epoch, and the learning rate after warm-up."""
+    """The number of steps of the run and of an epoch, and the learning rate without warm-up."""
 
     kind: str
     steps_per_epoch: int
@@ -33,7 +33,7 @@ class Schedule:
 
     @classmethod
     def of(cls, optim: OptimConfig, steps_per_epoch: int) -> Schedule:
-        """The schedule that `optim` asks for; its milestones converted to steps."""
+        """The schedule that `optim` describes, with its milestones converted to steps."""
         unit = 1 if optim.epochs is None else steps_per_epoch
         length = optim.iterations if optim.epochs is None else optim.epochs
         assert length is not None
@@ -48,7 +48,7 @@ class Schedule:
 
     @property
     def epochs(self) -> int:
-        """Passes over the training set; the last may be a part of one where the length is given in steps."""
+        """Passes over the training set; the last may be incomplete if the length is given in steps."""
         return -(-self.total_steps // self.steps_per_epoch)
 
     def lr_at(self, step: int) -> float:
@@ -56,13 +56,13 @@ class Schedule:
         return SCHEDULES[self.kind].lr_at(self.course, step)
 
     def epoch_end(self, step: int) -> int:
-        """The step at which the epoch that `step` lies in ends."""
+        """The step at which the epoch containing `step` ends."""
         return min((step // self.steps_per_epoch + 1) * self.steps_per_epoch, self.total_steps)
 
 
 @dataclass
 class Warmup:
-    """A learning rate ÷ 10 at first, for a number of steps or until the running training error is low enough.
+    """Divides the learning rate by 10 at first, for a number of steps or until the training error is low enough.
 
     He et al. 2015, section 4.2, start ResNet-110 at 0.01 "until the training error is below 80%". Here that error is
     an exponential average over about 20 batches that starts at 100 %, so that one lucky batch can't end it. It stays
@@ -72,19 +72,19 @@ class Warmup:
     steps_left: int
     until_error: float | None = None
     error: Tensor = field(default_factory=lambda: torch.tensor(100.0, dtype=torch.float64))  # (), percent
-    # What `factor` can be, on the device of `error`, to where a number would have to be copied at each step.
+    # The possible values of `factor`, on the device of `error`, so that none has to be copied there at each step.
     factors: Tensor = field(default_factory=lambda: torch.tensor([1.0, WARMUP_FACTOR]))
 
     @classmethod
     def of(cls, warmup: int | str, depth: int, steps_per_epoch: int) -> Warmup:
-        """The warm-up that `optim.warmup` asks for at this depth."""
+        """The warm-up that `optim.warmup` describes, at this depth."""
         if warmup == "auto":
             return cls(steps_per_epoch if depth >= WARMUP_DEPTH else 0, WARMUP_ERROR)
         return cls(0 if warmup == "none" else int(warmup))
 
     @property
     def factor(self) -> float | Tensor:
-        """What the learning rate of the next step is multiplied by: a number, or () float32 on the error's device."""
+        """Factor of the next step's learning rate: a number, or a () float32 tensor on the device of `error`."""
         if self.steps_left == 0:
             return 1.0
         if self.until_error is None:
@@ -97,13 +97,13 @@ class Warmup:
 
     @property
     def watches_error(self) -> bool:
-        """Whether the warm-up may end by the training error, which `observe` then needs."""
+        """Whether the training error can end the warm-up, so that `observe` needs it."""
         return self.steps_left > 0 and self.until_error is not None
 
     def observe(self, batch_error: Tensor) -> None:
-        """Takes in a batch's training error, (), in percent; in place, as a CUDA graph needs it."""
+        """Updates the running error with a batch's training error, (), in percent; in place, as CUDA graphs require."""
         if self.steps_left > 0 and self.until_error is not None:
-            # Once below, it stays there: the warm-up doesn't come back.
+            # Once below the threshold, it no longer changes, so the warm-up can't resume.
             running = _SMOOTHING * self.error + (1 - _SMOOTHING) * batch_error
             self.error.copy_(torch.where(self.error < self.until_error, self.error, running))
 
@@ -112,10 +112,10 @@ class Warmup:
         self.steps_left = max(0, self.steps_left - 1)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The state stored in a checkpoint."""
         return {"steps_left": self.steps_left, "error": self.error}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes up where `state` left off."""
+        """Restores a state returned by `state`."""
         self.steps_left = int(state["steps_left"])
         self.error.copy_(state["error"])

@@ -1,4 +1,4 @@
-"""The sums that an epoch's means are made of, kept on the device."""
+"""The sums behind an epoch's means, kept on the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sums:
 
     @classmethod
     def zero(cls, device: torch.device) -> Sums:
-        """Nothing summed yet."""
+        """All sums at zero."""
         return cls(
             torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.int64, device=device)
         )
@@ -33,7 +33,7 @@ class Sums:
         return wrong
 
     def set(self, other: Sums) -> None:
-        """Takes the values of `other`; the tensors stay where they are, as a CUDA graph knows them by their place."""
+        """Copies the values of `other` in place, because CUDA graphs refer to the tensors by address."""
         self.loss.copy_(other.loss)
         self.wrong.copy_(other.wrong)
         self.images, self.seconds = other.images, other.seconds

@@ -1,4 +1,4 @@
-"""Writes what metrics.csv has for TensorBoard, and nothing more; needs the extra `tensorboard`."""
+"""Writes the values of metrics.csv for TensorBoard; needs the extra `tensorboard`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cifar_resnet.training.metrics import Row
 
 
 def write(folder: Path, history: Sequence[Row]) -> None:
-    """Replaces what `folder` has by the whole history: a curve a column, against the epoch.
+    """Replaces the contents of `folder` with the whole history: one curve per column, by epoch.
 
     Raises:
-        OSError: it can't be written to.
+        OSError: the folder can't be written.
     """
-    # Written whole, as metrics.csv is, so that a run that was killed and continued has each epoch once.
+    # Always written completely, like metrics.csv, so that a run that was killed and continued has each epoch once.
     shutil.rmtree(folder, ignore_errors=True)
-    # Imported here: it takes seconds, and is an extra.
+    # Imported here because it takes seconds and is optional.
     writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder))
     for row in history:
         for name, value in row.items():

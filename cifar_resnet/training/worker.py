@@ -1,7 +1,7 @@
-"""Trains the run of one folder, in a process of its own: `python -m cifar_resnet.training.worker RUN_DIR`.
+"""Trains the run of one folder in a separate process: `python -m cifar_resnet.training.worker RUN_DIR`.
 
-Reads the folder's config.yaml and fills the folder; continues from its checkpoint where there is one. Exit codes:
-0 finished, 1 failed or diverged, 2 the user's mistake, 3 interrupted, 4 another process has the run.
+Reads the folder's config.yaml and writes the results to the folder; continues from its checkpoint if there is one.
+Exit codes: 0 finished, 1 failed or diverged, 2 user error, 3 interrupted, 4 another process has the run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger("cifar_resnet")
 
 
 class StopRequest:
-    """Turns SIGTERM, SIGINT and the death of the process that started this one into a wish to stop after a step."""
+    """Turns SIGTERM, SIGINT and the parent process's death into a request to stop after the current step."""
 
     def __init__(self, parent: int | None = None) -> None:
         self.reason: str | None = None
@@ -50,7 +50,7 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.reason = f"stopped by {signal.Signals(number).name}"
-        # The second time, the user means now; of SIGTERM Slurm sends several.
+        # A second Ctrl-C stops immediately. Slurm may send SIGTERM several times, so it always stops gracefully.
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
 
@@ -62,7 +62,7 @@ class StopRequest:
 
 
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
-    """Trains the run to its end or to a stop, with a checkpoint each `runtime.checkpoint_seconds` and each epoch."""
+    """Trains until the run finishes or is stopped; checkpoints every `runtime.checkpoint_seconds` and every epoch."""
     if config.runtime.tensorboard:
         require_tensorboard()
     device, threads = set_up(config)
@@ -115,7 +115,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
 
 
 def _write_tables(run: RunDir, training: Training) -> None:
-    """Writes metrics.csv, and diagnostics.csv where there are any, out of what the checkpoint has."""
+    """Writes metrics.csv, and diagnostics.csv if there are diagnostics, from the checkpointed state."""
     metrics.write(run.metrics, training.history, "val" in training.splits)
     if training.diagnostics:
         diagnostics.write(run.diagnostics, training.diagnostics)
@@ -124,15 +124,15 @@ def _write_tables(run: RunDir, training: Training) -> None:
 
 
 def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) -> dict[str, Any]:
-    """Brings `training` to the run's checkpoint, or to the weights it begins with; what run.json says of those.
+    """Loads the run's checkpoint, or the weights of `init_from`; returns what run.json records about the latter.
 
     Raises:
         DataError: the images aren't those that the checkpoint was trained on.
-        RunError: the checkpoint, or the run of `init_from`, is damaged or of another network.
+        RunError: the checkpoint, or the run in `init_from`, is damaged or has another network.
     """
     state = checkpoint.load(run, training.device)
     if state is None:
-        # What an earlier program left is none of this run's.
+        # These files were left by something else and don't belong to this run.
         for path in (run.metrics, run.diagnostics, run.predictions):
             path.unlink(missing_ok=True)
         origin = {}
@@ -144,38 +144,38 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
     if known != dataset.fingerprint:
         raise DataError(
             f"the images of data={config.data.name} have changed since the run began "
-            f"{other_images(config.data, known, dataset.fingerprint)}: bring the old ones back, or delete {run.path} "
+            f"{other_images(config.data, known, dataset.fingerprint)}: restore the old images, or delete {run.path} "
             "to train on the new ones"
         )
     if not state.get("diagnostics") and config.init_from is None:
-        # Asked for only now: the network is as it was when the run began.
+        # Diagnostics were enabled only now; the network is still as it was when the run began.
         training.diagnose()
     training.load(state)
     training.diagnose()
-    # The process before may have died between its checkpoint and its metrics.
+    # The previous process may have died after writing its checkpoint but before writing its metrics.
     _write_tables(run, training)
     log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
     return {}
 
 
 def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
-    """Puts the final weights of another run into `training`'s network; what run.json says of it.
+    """Loads another run's final weights into `training`'s network; returns what run.json records about that run.
 
     Raises:
-        RunError: that run has no final weights, or they are of another network.
+        RunError: that run has no final weights, or they belong to another network.
     """
     try:
         training.network.load_state_dict(torch.load(source.final, map_location=training.device, weights_only=True))
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise RunError(
-            f"init_from={source.path}: its final.pt can't be taken ({str(error).splitlines()[0]}); expected a finished "
-            "run of the same model, depth, shortcut, width and number of classes"
+            f"init_from={source.path}: its final.pt can't be loaded ({str(error).splitlines()[0]}); expected a "
+            "finished run of the same model, depth, shortcut, width and number of classes"
         ) from error
     return {"folder": str(source.path.resolve()), "hash": config_hash(source.read_config())}
 
 
 def in_words(error: Exception) -> str:
-    """Why a run failed, as a person would say it."""
+    """Why a run failed, in plain words."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return f"no space left on device while writing {Path(str(error.filename or 'a file')).name}"
@@ -186,9 +186,9 @@ def in_words(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _recorded(run: RunDir) -> Iterator[None]:
-    """Writes the state of a run that ends by an exception, with its reason.
+    """Records the state and reason of a run that ends with an exception.
 
-    A user's mistake and divergence go on to `main`; anything else is a bug, whose traceback belongs in run.log.
+    User errors and divergence propagate to `main`; anything else is a bug, whose traceback goes to run.log.
     """
     try:
         yield
@@ -206,7 +206,7 @@ def _recorded(run: RunDir) -> Iterator[None]:
 
 
 def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
-    """Trains the run of a folder under its lock and writes how it ended; the process's exit code."""
+    """Trains the run of a folder under its lock and records how it ended; returns the process's exit code."""
     stop = StopRequest(parent)
     config = schema.from_container(run.read_config())
     begin = time.monotonic()
@@ -239,7 +239,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
 
 
 def _started(run: RunDir) -> str:
-    """When the run was first begun, as far as a run.json that may be damaged says."""
+    """When the run was first started; now if its run.json is damaged or doesn't record it."""
     with contextlib.suppress(RunError):
         return str(run.read_status().get("started") or now())
     return now()
@@ -258,13 +258,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of the process; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cifar_resnet.training.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder with a config.yaml")
-    parser.add_argument("--quiet", action="store_true", help="write to the folder's run.log alone")
-    parser.add_argument("--parent", type=int, metavar="PID", help="stop when this is no longer the parent process")
+    parser.add_argument("--quiet", action="store_true", help="write only to the folder's run.log")
+    parser.add_argument("--parent", type=int, metavar="PID", help="stop if this is no longer the parent process")
     options = parser.parse_args(arguments)
     log.setLevel(logging.DEBUG)
     if not options.quiet:
         console = logging.StreamHandler(sys.stdout)
-        # In a terminal the bar stands for the epochs' lines, which are debug messages.
+        # In a terminal, the bar replaces the epochs' lines, which are debug messages.
         console.setLevel(logging.INFO if sys.stderr.isatty() else logging.DEBUG)
         console.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(console)

@@ -221,8 +221,8 @@ def interrupted(outputs, tmp_path) -> RunDir:
 WRONG_CHECKPOINTS = {
     "truncated": (lambda content: content[: len(content) // 2], "is damaged"),
     "empty": (lambda content: b"", "is damaged"),
-    "a pickle that would run code": (lambda content: with_checksum(pickle.dumps(Bomb())), "is no checkpoint of this"),
-    "text": (lambda content: with_checksum(b"hello"), "is no checkpoint of this"),
+    "a pickle that would run code": (lambda content: with_checksum(pickle.dumps(Bomb())), "is not a checkpoint of"),
+    "text": (lambda content: with_checksum(b"hello"), "is not a checkpoint of"),
 }
 
 
@@ -243,7 +243,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(composed, interrupted, 
     other.write_config(composed(*TINY, "model.width=8"))
     assert work(other).returncode == 0
     shutil.copy(other.checkpoint, interrupted.checkpoint)
-    check(work(interrupted), "doesn't fit this run's network")
+    check(work(interrupted), "doesn't match this run's network")
 
 
 def test_a_worker_reports_mistakes_to_the_program_that_started_it(program, interrupted):

@@ -1,4 +1,4 @@
-"""Training in this process."""
+"""Fixtures for training in this process."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from tests.conftest import TINY, compose_run, work
 
 @pytest.fixture
 def make_folder(tmp_path, composed):
-    """A run folder with nothing but a config."""
+    """A run folder that contains only a config."""
 
     def make(name: str, *overrides: str) -> RunDir:
         run = RunDir(tmp_path / name)
@@ -23,19 +23,19 @@ def make_folder(tmp_path, composed):
 
 
 def make_training(*overrides: str) -> Training:
-    """The training of a tiny run: 64 images in batches of 8, two epochs of 8 steps."""
+    """A tiny training: 64 images in batches of 8, two epochs of 8 steps."""
     config = from_container(compose_run(*TINY, "optim.batch_size=8", "optim.lr=0.01", *overrides))
     return Training(config, load(config.data, config.seed), torch.device("cpu"))
 
 
 @pytest.fixture
 def training():
-    """Makes the training of a tiny run, see `make_training`."""
+    """Makes a tiny training, see `make_training`."""
     return make_training
 
 
 def images_seen(run: Training) -> list[torch.Tensor]:
-    """Trains an epoch; the network's input at each step."""
+    """Trains an epoch; returns the network's input at each step."""
     seen: list[torch.Tensor] = []
     hook = run.network.register_forward_pre_hook(
         lambda network, inputs: seen.append(inputs[0].clone()) if network.training else None
@@ -46,7 +46,7 @@ def images_seen(run: Training) -> list[torch.Tensor]:
 
 
 def finish(run: RunDir) -> str:
-    """Brings a run to its end, as its worker process would; what it said."""
+    """Trains a run to its end, like its worker process; returns its output."""
     done = work(run)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""What torch is told before a run, with the device faked where there is no GPU."""
+"""How torch is set up before a run, with a fake device where there is no GPU."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from tests.conftest import TINY
 
 @pytest.fixture(autouse=True)
 def restored():
-    """Puts torch's switches back."""
+    """Restores torch's switches."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -53,7 +53,7 @@ def test_the_device_is_a_gpu_where_there_is_one_and_it_is_wanted(monkeypatch):
     assert [backend.choose_device(name).type for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert [backend.choose_device(name).type for name in ("auto", "cpu")] == ["cpu", "cpu"]
-    with pytest.raises(ConfigError, match="torch sees no GPU"):
+    with pytest.raises(ConfigError, match="torch finds no GPU"):
         backend.choose_device("cuda")
 
 

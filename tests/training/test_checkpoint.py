@@ -1,4 +1,4 @@
-"""A checkpoint is whole or refused, holds no code, and has one before it to fall back on."""
+"""A checkpoint is complete or rejected, contains no code, and has a predecessor to fall back on."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ def test_killed_between_the_two_names_nothing_is_lost(run):
 def test_two_damaged_ones_are_refused_with_what_to_do(run):
     for path in (run.checkpoint, run.previous_checkpoint):
         path.write_bytes(b"nothing")
-    with pytest.raises(RunError, match="delete it to train the run from its start"):
+    with pytest.raises(RunError, match="delete it to train the run from the start"):
         checkpoint.load(run, CPU)
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(run, tmp_path):
     for path in (run.checkpoint, run.previous_checkpoint):
         content = pickle.dumps(Bomb())
         path.write_bytes(content + hashlib.sha256(content).digest())
-    with pytest.raises(RunError, match="is no checkpoint of this program"):
+    with pytest.raises(RunError, match="is not a checkpoint of this program"):
         checkpoint.load(run, CPU)
     assert not (tmp_path / "ran").exists()
 
@@ -70,7 +70,7 @@ def test_a_whole_file_of_another_format_is_refused(run, content):
     torch.save(content, buffer)
     for path in (run.checkpoint, run.previous_checkpoint):
         path.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
-    with pytest.raises(RunError, match=f"no checkpoint of this program's format {checkpoint.FORMAT}"):
+    with pytest.raises(RunError, match=f"not a checkpoint of this program's format {checkpoint.FORMAT}"):
         checkpoint.load(run, CPU)
 
 

@@ -1,4 +1,4 @@
-"""What diagnostics measure is what its columns say, and measuring changes nothing in a run."""
+"""Diagnostics measure what their columns state, and measuring changes nothing in a run."""
 
 import csv
 import math
@@ -21,7 +21,7 @@ ENABLED = ("diagnostics.enabled=true", "diagnostics.every=2")
 
 
 def by_hand(network, images, labels):
-    """The same numbers, from a network written out without in-place operations, a list of layers at a time."""
+    """The same numbers, from a network written as lists of layers without in-place operations."""
     outputs, responses, ratios = [], [], []
 
     def convolve(convolution, x):
@@ -118,7 +118,7 @@ def test_a_run_stopped_and_continued_records_the_same(training, step):
     while stopped.step < step:
         stopped.train_epoch(lambda: stopped.step == step)
     continued.load(stopped.state())
-    assert repr(to_the_end(continued).diagnostics) == repr(to_the_end(whole).diagnostics)  # nan is no nan's equal
+    assert repr(to_the_end(continued).diagnostics) == repr(to_the_end(whole).diagnostics)  # NaN doesn't equal NaN
 
 
 def test_a_finished_run_gets_those_of_its_beginning_and_its_end(make_folder):

@@ -1,4 +1,4 @@
-"""What one epoch shows the network, and what its row of metrics.csv reports."""
+"""The images that the network sees in an epoch, and the row of metrics.csv."""
 
 import types
 
@@ -16,7 +16,7 @@ UNEVEN = ["data.train_size=61"]  # seven batches of 8 images and one of 5
 
 
 def outputs(run):
-    """The list to which the network's output at each forward pass is added, with whether it was in training."""
+    """A list that collects the network's output at each forward pass, and whether it was in training mode."""
     seen = []
     run.network.register_forward_hook(
         lambda network, inputs, output: seen.append((output.detach().clone(), network.training))
@@ -127,7 +127,7 @@ def test_where_reads_stall_divergence_is_noticed_at_the_end_of_its_epoch(trainin
 
 
 class Clock:
-    """A clock that only goes on where a test says so, in the place of `time.perf_counter`."""
+    """Replaces `time.perf_counter` with a clock that only advances when a test sets it."""
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
@@ -145,7 +145,7 @@ def test_times_are_those_of_training_and_of_evaluation_without_what_lies_between
         run.network.register_forward_pre_hook(clock.tick)
     first.train_epoch(lambda: first.step == 3)
     state = first.state()
-    clock.now += 10_000  # nobody trains
+    clock.now += 10_000  # no training in between
     second.load(state)
     while not second.finished:
         second.train_epoch(lambda: False)

@@ -1,4 +1,4 @@
-"""A step as a CUDA graph is the step itself: on a GPU where there is one, with the graph faked elsewhere."""
+"""A step as a CUDA graph equals the step itself: on a GPU if there is one, otherwise with a fake graph."""
 
 import copy
 import os
@@ -23,12 +23,12 @@ SCENES += [
     ["data.augment=false"],
 ]
 SCENES += [["optim=onecycle", "optim.epochs=2"], ["model.norm=none"], ["model.shortcut=B"]]
-# The one depth whose warm-up watches the training error; at this rate it ends within the run.
+# The only depth here whose warm-up watches the training error; at this rate, it ends within the run.
 SCENES += [["depth=110", "model.width=4", "optim.batch_size=4", "optim.lr=1e-9", "data.train_size=200"]]
 
 
 class Rerun:
-    """Stands in for a graph where there is no GPU: runs the step again."""
+    """Replaces a graph where there is no GPU: runs the step again."""
 
     def __init__(self, graphs, size):
         self.graphs, self.size = graphs, size
@@ -40,7 +40,7 @@ class Rerun:
 
 @pytest.fixture
 def faked(monkeypatch):
-    """Everything of a graph but the GPU: what a capture leaves behind, what the host counts, what is in place."""
+    """Everything about a graph except the GPU: what a capture changes, what the host counts, what stays in place."""
 
     def capture(graphs, size):
         before = [tensor.clone() for tensor in graphs._state]
@@ -71,7 +71,7 @@ def losses(run):
 
 
 def assert_alike(run, other, exact=True):
-    """The same history, weights, statistics and counters of batches, and the same to continue from."""
+    """Asserts equal history, weights, statistics, batch counters and state to continue from."""
     ours, theirs = run.state(), other.state()
     torch.testing.assert_close(ours["network"], theirs["network"], rtol=0 if exact else 1e-3, atol=0 if exact else 1e-4)
     if exact:
@@ -100,12 +100,12 @@ def test_a_run_with_graphs_continues_bit_for_bit(composed, faked, step):
     assert_alike(finish(continued), finish(make(composed, "runtime.kernels=eager")))
 
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 
 
 @pytest.fixture
 def exactly(monkeypatch):
-    """Algorithms that give the same bits again."""
+    """Makes torch use algorithms that always give the same bits."""
     monkeypatch.setitem(os.environ, "CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = False, False
     torch.use_deterministic_algorithms(True)
@@ -140,7 +140,7 @@ def test_on_a_gpu_a_run_continues_bit_for_bit(composed, exactly, kernels, step):
 @needs_gpu
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
-    # At so low a rate, rounding isn't blown up from step to step.
+    # At such a low rate, rounding errors don't grow from step to step.
     overrides = [f"model={model}", "depth=20", "data.image_size=32", "data.train_size=160", "optim.epochs=1"]
     overrides += ["optim.lr=1e-4"]
     gpu, cpu = (finish(make(composed, *overrides, device=device)) for device in ("cuda", "cpu"))

@@ -1,4 +1,4 @@
-"""Training goes on from any step as if nothing had happened, and sees what its configuration says."""
+"""Training continues exactly from any step, and follows its configuration."""
 
 import copy
 from dataclasses import replace
@@ -30,12 +30,12 @@ def results(run: Training):
 
 CASES = [([], 1), ([], 7), ([], 8), ([], 12), (["optim.warmup=5"], 3)]
 CASES += [([f"model.name={name}"], 3) for name in (*ARCHITECTURES, "dropout")]
-# The one depth whose warm-up watches the training error.
+# The only depth here whose warm-up watches the training error.
 CASES += [(["depth=110", "model.width=1", "optim.batch_size=16", "optim.epochs=1"], 2)]
 
 
 class DropoutBlock(ResidualBlock):
-    """A residual block that draws random numbers at each step."""
+    """A residual block that draws random numbers in each step."""
 
     def branch(self, x):
         return F.dropout(super().branch(x), 0.3, self.training)
@@ -95,7 +95,7 @@ def test_the_learning_rate_drops_at_the_milestones(training):
 
 
 class Reads(TorchDispatchMode):
-    """Counts what would make a GPU's program wait: a number read from a tensor, or a shape that depends on one."""
+    """Counts operations that make the host wait for a GPU: reading a number, or a shape that depends on values."""
 
     STALLING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
 
@@ -125,7 +125,7 @@ def test_the_warmup_on_the_device_is_the_one_of_numbers(training):
     step = run._train_step
     run._train_step = lambda draws: factors.append(step(draws)) or factors[-1]
     finish(run)
-    # An epoch of two steps brings no running error below 80 %; the warm-up ends with it all the same.
+    # Two steps can't bring the running error below 80 %, but the warm-up still ends with the epoch.
     assert [round(float(factor), 6) for factor in factors] == [0.1, 0.1, 1.0, 1.0]
     assert [row["lr"] for row in run.history] == [0.01, 0.1]
 
@@ -139,7 +139,7 @@ def test_diagnostics_change_nothing_in_a_run(training, name):
     assert {row["epoch"] for row in measured.diagnostics} == {0, 1, 2}
 
 
-@pytest.mark.integration  # compiling takes a minute or more, and a C++ compiler
+@pytest.mark.integration  # compiling takes a minute or more, and needs a C++ compiler
 def test_a_compiled_network_trains_alike(training):
     plain, compiled = training("optim.epochs=1"), training("optim.epochs=1", "runtime.compile=true")
     finish(plain), finish(compiled)
@@ -163,5 +163,5 @@ def test_evaluation_uses_running_statistics_and_changes_nothing(training):
 
 
 def test_a_checkpoint_of_another_network_is_refused(training):
-    with pytest.raises(RunError, match="doesn't fit this run's network"):
+    with pytest.raises(RunError, match="doesn't match this run's network"):
         training().load(training("model.width=8").state())

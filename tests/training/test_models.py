@@ -1,4 +1,4 @@
-"""The networks are the papers': parameters, shapes, gradients, shortcuts."""
+"""The networks match the papers: parameters, shapes, gradients, shortcuts."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_shortcut_a_subsamples_and_pads_with_zero_channels():
 
 
 def out_of_place(network, images):
-    """The same network written without any in-place operation, after the papers' figures."""
+    """The same network written without in-place operations, following the papers' figures."""
 
     def bn_relu(bn, x):
         return F.relu(bn(x))
@@ -183,7 +183,7 @@ def test_impossible_choices_are_refused(choice):
 
 
 class MixedLayouts(TorchDispatchMode):
-    """Notes the operations in which feature maps of two layouts in memory meet; permuting one is meant."""
+    """Records operations that combine feature maps of different memory layouts, except intended permutations."""
 
     def __init__(self):
         super().__init__()
@@ -195,7 +195,7 @@ class MixedLayouts(TorchDispatchMode):
         layouts = {
             value.is_contiguous(memory_format=torch.channels_last)
             for value in maps
-            # Weights and maps of one pixel or channel lie both ways, and a view need lie in none.
+            # Weights and maps with one pixel or channel have both layouts, and a view may have neither.
             if value.shape[1:].numel() > max(value.shape[1], value.shape[2:].numel())
             and (value.is_contiguous() or value.is_contiguous(memory_format=torch.channels_last))
         }
@@ -219,7 +219,7 @@ def test_every_weight_is_scaled_by_the_connections_into_its_unit(name):
     torch.manual_seed(0)
     network = build_network(name, 20, "B", width=32)
     drawn = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
-    # The first, the widening ones and the shortcuts' have another number of connections out.
+    # The first convolution, the widening ones and those of shortcuts have a different number of outgoing connections.
     assert any(module.weight.shape[1] != module.weight.shape[0] for module in drawn)
     for module in drawn:
         assert module.weight.std().item() == pytest.approx((2 / module.weight[0].numel()) ** 0.5, rel=0.1)

@@ -1,4 +1,4 @@
-"""What run.json has of a run's progress."""
+"""The progress that run.json records."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What makes training fast changes no result: this project's loop against the trainer that people usually write."""
+"""Speed-ups don't change results: this project's training loop gives the same losses as a conventional trainer."""
 
 import sys
 
@@ -26,7 +26,7 @@ def losses_of_ours(run: Training) -> list[float]:
 
 
 def losses_of_reference(run: Training, twin: nn.Module, lr: float) -> list[float]:
-    """The same steps on the same batches, without anything that this project does for speed."""
+    """The same steps on the same batches, without this project's speed-ups."""
     step, losses, size = make_step(twin, lr, bf16=False), [], run.config.optim.batch_size
     dtype = next(twin.parameters()).dtype
     for epoch in range(run.schedule.epochs):
@@ -41,7 +41,7 @@ def losses_of_reference(run: Training, twin: nn.Module, lr: float) -> list[float
 @pytest.mark.parametrize(
     ("dtype", "lr", "tolerance"),
     [
-        # Training amplifies rounding: at the recipe's own rate only double precision shows that the steps are the same.
+        # Training amplifies rounding: at the recipe's own rate, only double precision shows that the steps are equal.
         (torch.float64, 0.1, 1e-9),
         (torch.float32, 1e-4, 1e-5),
     ],

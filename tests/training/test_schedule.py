@@ -1,4 +1,4 @@
-"""The learning rate of every step is the recipe's."""
+"""The learning rate of every step follows the recipe."""
 
 import pytest
 import torch

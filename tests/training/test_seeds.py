@@ -10,7 +10,7 @@ TEST_IMAGES = "test subset"
 
 
 def draw(seed):
-    """Everything that a run of this seed draws, by name; each from a run in which nothing else follows the seed."""
+    """Everything that a run with this seed draws, by name; each from a run where nothing else depends on the seed."""
     run = make_training(f"seed={seed}", "data.augment=false")
     draws = draw_epoch(64, seed, epoch=0, augment=True)
     held_out = make_training(f"seed={seed}", "data.holdout=16")
@@ -54,7 +54,7 @@ def test_the_test_images_are_the_same_for_every_seed(drawn):
 
 @pytest.mark.parametrize("name", ["permutation", "offsets", "flips"])
 def test_no_two_pairs_of_seed_and_epoch_share_a_draw(name):
-    # 2 + 4 = 1 + 5 and 2 · 3 = 1 · 6: neither a sum nor a product of the two makes a stream of its own.
+    # 2 + 4 = 1 + 5 and 2 · 3 = 1 · 6: neither the sum nor the product of the two would give separate streams.
     pairs = [(1, 5), (2, 4), (5, 1), (1, 6), (2, 3), (0, 6), (6, 0)]
     drawn = [tuple(getattr(draw_epoch(64, *pair, augment=True), name).flatten().tolist()) for pair in pairs]
     assert len(set(drawn)) == len(pairs)

@@ -1,4 +1,4 @@
-"""TensorBoard gets the numbers of metrics.csv, once an epoch; without the extra, one line says so."""
+"""TensorBoard gets the numbers of metrics.csv, once per epoch; without the extra, there is a one-line error."""
 
 import csv
 

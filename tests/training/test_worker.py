@@ -1,4 +1,4 @@
-"""A run's worker fills its folder, stops when asked, and goes on where it stopped."""
+"""A run's worker writes its folder, stops when asked, and continues where it stopped."""
 
 import csv
 import errno
@@ -49,7 +49,7 @@ def test_started_by_hand_it_fills_its_folder_and_ends_with_one_line_of_results(m
 
 
 def signalled(monkeypatch, number, step):
-    """The worker gets this signal after so many steps of its."""
+    """Makes the worker receive this signal after this many steps."""
     steps, wanted = itertools.count(1), worker.StopRequest.wanted
 
     def receive(stop):
@@ -131,7 +131,7 @@ def test_a_busy_run_is_left_alone(make_folder):
 
 
 def test_the_seconds_of_a_run_are_those_of_training_and_evaluation(make_folder):
-    run = make_folder("a", "data.test_size=600")  # so that its evaluation takes time, too
+    run = make_folder("a", "data.test_size=600")  # so that evaluation takes measurable time, too
     finish(run)
     rows = list(csv.DictReader(run.metrics.open()))
     spent = [float(row["train_seconds"]) + float(row["test_seconds"]) for row in rows]

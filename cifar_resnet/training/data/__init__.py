@@ -1,4 +1,4 @@
-"""The data room: whole data sets as uint8 tensors, and the batches made of them."""
+"""Whole data sets as uint8 tensors, and the batches made from them."""
 
 from cifar_resnet.training.data.augment import Draws, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.data.dataset import Dataset, load, other_images

@@ -1,4 +1,4 @@
-"""Turns uint8 images into network input: crop, flip and normalise a batch in one vectorised step."""
+"""Turns uint8 images into network input: crop, flip and normalize a batch in one vectorized step."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ PADDING = 4
 
 @dataclass(frozen=True)
 class Draws:
-    """An epoch's random choices, all made at once: position p shows image permutation[p]."""
+    """An epoch's random choices, all drawn at once; position p in the epoch shows image permutation[p]."""
 
     permutation: Tensor  # (N,) int64
     offsets: Tensor  # (N, 2) int64: row and column of the crop in the padded image, 0 to 8
     flips: Tensor  # (N,) bool
 
     def part(self, chosen: slice) -> Draws:
-        """Those of the positions of a slice."""
+        """The choices for a slice of positions."""
         return Draws(self.permutation[chosen], self.offsets[chosen], self.flips[chosen])
 
     def at(self, positions: Tensor) -> Draws:
-        """Those of the positions (B,) int64."""
+        """The choices for the given positions, (B,) int64."""
         return Draws(*(values.index_select(0, positions) for values in (self.permutation, self.offsets, self.flips)))
 
 
 def draw_epoch(size: int, seed: int, epoch: int, augment: bool) -> Draws:
-    """The choices of one epoch; they depend on (seed, epoch) alone, so a run can go on from any step.
+    """The choices of one epoch. They depend only on (seed, epoch), so a run can continue from any step.
 
-    Without augmentation the crop is the image itself and nothing is flipped; the permutation is the same.
+    Without augmentation, the crop is the image itself and nothing is flipped; the permutation is the same.
     """
     rng = np.random.default_rng([seed, epoch])
     permutation = torch.from_numpy(rng.permutation(size))
@@ -44,7 +44,7 @@ def draw_epoch(size: int, seed: int, epoch: int, augment: bool) -> Draws:
 
 
 def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor) -> Tensor:
-    """Pads 4 zero pixels on each side, crops back to the images' size at `offsets`, mirrors where `flips`.
+    """Pads 4 zero pixels on each side, crops back to the original size at `offsets`, and mirrors where `flips`.
 
     Args:
         images: uint8 (B, H, W, C).
@@ -64,5 +64,5 @@ def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor) -> Tensor:
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 (B, H, W, C) → float32 (B, C, H, W) in channels_last memory format: (x/255 - mean) / std per channel."""
-    # The same operations in the same order as torchvision's ToTensor and Normalize, so that results agree bit for bit.
+    # The same operations in the same order as torchvision's ToTensor and Normalize, so results agree bit for bit.
     return images.float().div_(255).sub_(mean).div_(std).permute(0, 3, 1, 2)

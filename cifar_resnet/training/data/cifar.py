@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from torchvision's archives, downloaded once and checked, and CIFAR-10 from PNG files."""
+"""Reads CIFAR-10 and CIFAR-100 from torchvision's archives, downloaded once and checked, and CIFAR-10 from PNG."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cifar_resnet.training.data.source import Source, make_source
 
 
 def import_torchvision() -> Any:
-    """torchvision, also where its operators don't load.
+    """Imports torchvision even if its compiled operators don't load.
 
-    The registry's torchvision is built for CUDA. Beside a CPU build of torch its operators fail to load, and its import
-    fails for want of two of them, which no data set needs. Declared without code, they let it go on.
+    The torchvision on PyPI is built for CUDA. With a CPU build of torch, its operators fail to load, and the import
+    fails because two of them are missing. No data set needs these two, so declaring them without code is enough.
     """
     import importlib.util
     import sys
@@ -46,15 +46,15 @@ def import_torchvision() -> Any:
 
 
 def read_cifar10(config: DataConfig, progress: bool) -> Source:
-    """CIFAR-10 in `data.root`: the archive, or a folder of PNG files, whose images are sorted by class and name.
+    """CIFAR-10 in `data.root`: the archive, or a folder of PNG files, sorted by class and name.
 
     Raises:
-        DataError: it is neither there nor can it be downloaded, it is damaged, or the folder's images aren't CIFAR-10.
+        DataError: it is missing and can't be downloaded, it is damaged, or the folder's images aren't CIFAR-10.
     """
     root = Path(config.root or ".")
     if not cifar10.is_folder(root):
         return read(config, progress)
-    # Not resized here: `load` resizes the images of both forms in the same way.
+    # Not resized here: `load` resizes both forms in the same way.
     source = image_folder.read(dataclasses.replace(config, image_size=None), progress)
     cifar10.check_statistics(root, *source.statistics_of_train())
     return source
@@ -64,7 +64,7 @@ def read(config: DataConfig, progress: bool) -> Source:
     """The archive in `data.root`, downloaded if it isn't there.
 
     Raises:
-        DataError: it is neither there nor to be had, or damaged.
+        DataError: it is damaged, or it is missing and can't be downloaded.
     """
     datasets = import_torchvision().datasets
     kind: Any = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[config.kind]
@@ -80,7 +80,7 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 
 def _download(kind: Any, root: Path, name: str) -> Any:
-    """Downloads while other processes wait; what they waited for is then there for them."""
+    """Downloads the archive once; other processes wait and then use the same files."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f".{name}.lock"):
@@ -89,5 +89,5 @@ def _download(kind: Any, root: Path, name: str) -> Any:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "
-            f"{kind.filename} there from a machine with network, or use data=digits or data=image_folder"
+            f"{kind.filename} there from a machine with network access, or use data=digits or data=image_folder"
         ) from error

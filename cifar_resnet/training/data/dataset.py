@@ -1,4 +1,4 @@
-"""Loads a data set as a configuration asks for it: its source, its subsets, its mean and standard deviation."""
+"""Loads the data set that a configuration describes: its source, subsets, mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from cifar_resnet.errors import DataError
 from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data.source import Source, Split, Statistics, channel_statistics, choose_balanced
 
-# Streams of random numbers beside those of the epochs, which count from 0.
+# Random streams separate from those of the epochs, which are numbered from 0.
 _TRAIN_STREAM, _HOLDOUT_STREAM, _TEST_STREAM = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on and is measured by."""
+    """The images that a run is trained and tested on."""
 
     train: Split
     val: Split | None  # the training images held out, if any
     test: Split
     classes: tuple[str, ...]
-    mean: tuple[float, ...]  # per channel, for pixels of 0 to 1
+    mean: tuple[float, ...]  # per channel, for pixels from 0 to 1
     std: tuple[float, ...]
-    fingerprint: str  # 16 hexadecimal digits over pixels and labels of the whole data set
-    is_cifar10: bool = False  # whether the images are CIFAR-10's, at their own size
+    fingerprint: str  # 16 hexadecimal digits: a hash of all pixels and labels of the whole data set
+    is_cifar10: bool = False  # whether the images are CIFAR-10's, at their original size
 
 
 def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
-    """The data set that `config` asks for; `seed` chooses the training subset and the hold-out.
+    """The data set that `config` describes; `seed` determines the training subset and the hold-out split.
 
     Raises:
-        DataError: it is absent, damaged, or smaller than what is asked of it.
+        DataError: it is missing, damaged, or smaller than the requested subsets.
     """
     source = reader_of(config.kind)(config, progress)
     train, test, val = resize(source.train, config), resize(source.test, config), None
     if not DATASETS[config.kind].sized_by_config:
         train = subset(train, config.train_size, "data.train_size", [seed, _TRAIN_STREAM])
-        # The same test images for every seed: seeds are to differ by their training alone.
+        # The same test images for every seed, so that seeds differ only in their training.
         test = subset(test, config.test_size, "data.test_size", [0, _TEST_STREAM])
     if config.holdout:
         count = len(train.labels)
@@ -57,9 +57,9 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
 
 
 def reader_of(kind: str) -> Callable[[DataConfig, bool], Source]:
-    """The function that reads a kind of data set: `data` and whether to show progress → its images."""
+    """The function that reads this kind of data set: (`data` config, whether to show progress) → `Source`."""
     module, name = DATASETS[kind].reader.split(":")
-    # Imported here because a reader may need a library that the others don't.
+    # Imported here because a reader may need a library that the other readers don't.
     reader: Callable[[DataConfig, bool], Source] = getattr(
         importlib.import_module(f"cifar_resnet.training.data.{module}"), name
     )
@@ -74,7 +74,7 @@ def _normalization(config: DataConfig, source: Source, train: Split) -> Statisti
 
 
 def _is_cifar10(config: DataConfig, source: Source) -> bool:
-    """Whether the images are CIFAR-10's; those of the kind cifar10 were checked when they were read."""
+    """Whether the images are CIFAR-10's; those of kind cifar10 were already checked when they were read."""
     if config.kind == "cifar10":
         return config.image_size in (None, cifar10.SIZE)
     return (
@@ -86,13 +86,13 @@ def _is_cifar10(config: DataConfig, source: Source) -> bool:
 
 
 def other_images(config: DataConfig, known: str | None, found: str) -> str:
-    """The fingerprints of images that aren't the ones a run knows, for an error's line, and a likely reason."""
-    hint = "; the archive and a folder of images differ in their order" if config.kind == "cifar10" else ""
+    """For an error message about changed images: both fingerprints and a likely reason."""
+    hint = "; the archive and a folder of images have a different order" if config.kind == "cifar10" else ""
     return f"(fingerprint {known}, now {found}{hint})"
 
 
 def resize(split: Split, config: DataConfig) -> Split:
-    """The split at `data.image_size`; image folders were resized when they were decoded."""
+    """The split at `data.image_size`; image folders were already resized when they were decoded."""
     size = config.image_size
     if size is None or split.images.shape[1:3] == (size, size):
         return split
@@ -105,10 +105,10 @@ def resize(split: Split, config: DataConfig) -> Split:
 
 
 def subset(split: Split, size: int | None, key: str, stream: list[int]) -> Split:
-    """A class-balanced part of `size` images; all of them where `size` is None."""
+    """A class-balanced subset of `size` images; all of them if `size` is None."""
     count = len(split.labels)
     if size is None or size == count:
         return split
     if size > count:
-        raise DataError(f"{key}={size}: expected at most the {count} images that there are")
+        raise DataError(f"{key}={size}: expected at most {count}, the number of images available")
     return split.pick(choose_balanced(split.labels.numpy(), size, stream))

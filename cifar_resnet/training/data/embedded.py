@@ -12,7 +12,7 @@ _CLASSES = tuple(str(digit) for digit in range(10))
 
 
 def read_digits(config: DataConfig, progress: bool) -> Source:
-    """scikit-learn's 1,797 handwritten digits of 8×8 pixels: 1,437 for training and always the same 360 for testing."""
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels: 1,437 for training and a fixed 360 for testing."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -23,7 +23,7 @@ def read_digits(config: DataConfig, progress: bool) -> Source:
 
 
 def make_synthetic(config: DataConfig, progress: bool) -> Source:
-    """Ten classes, each a coarse colour pattern under heavy noise; `train_size` and `test_size` say how many."""
+    """Ten classes, each a coarse color pattern under heavy noise; `train_size` and `test_size` set how many images."""
     rng = np.random.default_rng(0)
     size = config.image_size or 32
     coarse = rng.uniform(-1, 1, (10, 4, 4, 3))

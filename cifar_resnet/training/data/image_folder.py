@@ -1,4 +1,4 @@
-"""A folder of images, decoded once into a cache that all later runs map into memory."""
+"""Reads a folder of images, decoded once into a cache that later runs map into memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHUNK = 250
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files of one split, sorted by class and name, with their labels and what tells of a change."""
+    """The image files of one split, sorted by class and name, with their labels and the stamps that reveal changes."""
 
     files: tuple[str, ...]
     labels: tuple[int, ...]
@@ -40,10 +40,10 @@ class Listing:
 
 
 def read(config: DataConfig, progress: bool) -> Source:
-    """The images under `data.root`, from the cache if it fits their names, sizes and times.
+    """The images under `data.root`, from the cache if it matches their names, sizes and modification times.
 
     Raises:
-        DataError: a folder, class or image is missing, empty, broken or of another size; the line names it.
+        DataError: a folder, class or image is missing, empty, broken or has another size; the message names it.
     """
     root = Path(config.root or ".")
     classes = list_classes(root)
@@ -55,20 +55,20 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 
 def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
-    """The images of a split; hidden files and files of other types are left out."""
+    """The images of a split, without hidden files and files of other types."""
     files, labels, stamps = [], [], []
     for label, name in enumerate(classes):
         images = [item for item in os.scandir(folder / name) if is_image(item.name)]
         for item in sorted(images, key=lambda item: item.name):
             status = item.stat()
-            files.append(item.path)  # as text: to make 60,000 paths takes a second
+            files.append(item.path)  # as text: creating 60,000 Path objects takes a second
             labels.append(label)
             stamps.append((status.st_size, status.st_mtime_ns))
     return Listing(tuple(files), tuple(labels), tuple(stamps))
 
 
 def _key(root: Path, listings: dict[str, Listing], config: DataConfig) -> str:
-    """A hash over what the cache is made of: names, sizes and times of the files, and the size they are resized to."""
+    """A hash of what determines the cache: the files' names, sizes and times, and the size they are resized to."""
     digest = hashlib.blake2b(f"{_CACHE_FORMAT} {config.image_size}".encode(), digest_size=8)
     prefix = len(str(root))
     for listing in listings.values():
@@ -80,13 +80,13 @@ def _key(root: Path, listings: dict[str, Listing], config: DataConfig) -> str:
 def _prepare(
     folder: Path, root: Path, listings: dict[str, Listing], classes: tuple[str, ...], size: int | None, progress: bool
 ) -> None:
-    """Decodes into a temporary folder and renames it, so that half a cache is never taken for a whole one."""
+    """Decodes into a temporary folder and renames it, so that a partial cache is never mistaken for a complete one."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder.parent / f".{folder.name}.lock"):
             if folder.exists():
                 return
-            # Nobody else works on this cache while the lock is held: what lies here was left by a killed process.
+            # No other process writes this cache while we hold the lock: these are left over from killed processes.
             for left in folder.parent.glob(f".{folder.name}.tmp*"):
                 shutil.rmtree(left)
             temporary = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}.tmp"))
@@ -98,7 +98,7 @@ def _prepare(
                 raise
     except OSError as error:
         raise DataError(
-            f"data.cache={folder.parent} can't be written ({error.strerror or error}); give another: data.cache="
+            f"data.cache={folder.parent} can't be written ({error.strerror or error}); set another with data.cache="
         ) from error
 
 
@@ -125,7 +125,7 @@ def _fill(
 def _decoded(
     files: tuple[str, ...], expected: tuple[int, int], resize: bool, progress: bool, name: str
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Chunks of decoded images with the index of their first; PIL decodes without the GIL, so threads are enough."""
+    """Chunks of decoded images with the index of their first image; PIL releases the GIL, so threads are enough."""
     begins = range(0, len(files), _CHUNK)
     with ThreadPoolExecutor(count_cores()) as pool:
         chunks = pool.map(lambda begin: decode(files[begin : begin + _CHUNK], expected, resize), begins)
@@ -145,7 +145,7 @@ def decode(files: tuple[str, ...], expected: tuple[int, int], resize: bool) -> n
     Args:
         files: JPEG or PNG files.
         expected: width and height.
-        resize: bring images of other sizes to `expected` instead of refusing them.
+        resize: resize images of other sizes to `expected` instead of raising an error.
     """
     images = np.empty((len(files), expected[1], expected[0], 3), dtype=np.uint8)
     for index, file in enumerate(files):
@@ -154,11 +154,11 @@ def decode(files: tuple[str, ...], expected: tuple[int, int], resize: bool) -> n
                 pixels: Any = image.convert("RGB")
         except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
             reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
-            raise DataError(f"{file} can't be decoded ({reason}); mend or remove the file") from error
+            raise DataError(f"{file} can't be decoded ({reason}); repair or remove the file") from error
         if pixels.size != expected:
             if not resize:
                 raise DataError(
-                    f"{file} is {pixels.width}×{pixels.height} pixels, the first image {expected[0]}×{expected[1]}; "
+                    f"{file} is {pixels.width}×{pixels.height} pixels, the first image is {expected[0]}×{expected[1]}; "
                     "expected one size, or data=image_folder data.image_size=<pixels> to resize all"
                 )
             pixels = pixels.resize(expected, Image.Resampling.BILINEAR)
@@ -171,12 +171,12 @@ def _open(folder: Path) -> Source:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     splits = [
         Split(
-            # Copy on write: torch asks for writable memory, and nothing reaches the file.
+            # Copy on write: torch requires writable memory, but nothing is written to the file.
             torch.from_numpy(np.load(folder / f"{name}-images.npy", mmap_mode="c")),
             torch.from_numpy(np.load(folder / f"{name}-labels.npy")),
         )
         for name in ("train", "test")
     ]
-    # Caches made by earlier versions have no statistics.
+    # Caches from earlier versions have no statistics.
     statistics = (tuple(meta["mean"]), tuple(meta["std"])) if "mean" in meta else None
     return Source(splits[0], splits[1], tuple(meta["classes"]), meta["fingerprint"], statistics)

@@ -1,4 +1,4 @@
-"""How many images of which shape a data set has, known without downloading or decoding it."""
+"""Number and shape of a data set's images, without downloading or decoding them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cifar_resnet.training.data.image_folder import list_images
 
 @dataclass(frozen=True)
 class Workload:
-    """How many images of which shape an epoch sees."""
+    """Number and shape of the images in an epoch."""
 
-    train: int  # without those held out
+    train: int  # without the hold-out split
     watched: int  # the split that is evaluated each epoch
     height: int
     width: int
@@ -26,10 +26,10 @@ class Workload:
 
 
 def count(config: DataConfig) -> Workload:
-    """The images of each epoch of a run, as `config` asks for them.
+    """The number and shape of the images in each epoch, according to `config`.
 
     Raises:
-        DataError: an image folder isn't one.
+        DataError: `data.root` is not a folder of images.
     """
     whole = DATASETS[config.kind].sizes or _count_folder(Path(config.root or "."))
     train = (config.train_size or whole.train) - config.holdout

@@ -1,4 +1,4 @@
-"""Whole data sets as their readers return them: images, labels, classes, and what is computed from those."""
+"""Whole data sets as readers return them: images, labels, classes, and values computed from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation per channel, for pixels of 0 to 1."""
+"""Mean and standard deviation per channel, for pixels from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -21,20 +21,20 @@ class Split:
     labels: Tensor  # int64 (N,)
 
     def pick(self, indices: np.ndarray) -> Split:
-        """The part at these indices."""
+        """The images and labels at these indices."""
         chosen = torch.from_numpy(indices)
         return Split(self.images[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True)
 class Source:
-    """A whole data set as its source has it."""
+    """A whole data set, before any subset is chosen."""
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     fingerprint: str
-    statistics: Statistics | None = None  # of all training images, where the source keeps them
+    statistics: Statistics | None = None  # of all training images, if the source stores them
 
     def statistics_of_train(self) -> Statistics:
         """Mean and standard deviation of each channel of all training images."""
@@ -42,7 +42,7 @@ class Source:
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
-    """16 hexadecimal digits over the arrays' shapes and contents."""
+    """16 hexadecimal digits: a hash of the arrays' shapes and contents."""
     digest = hashlib.blake2b(digest_size=8)
     for array in arrays:
         digest.update(repr(array.shape).encode())
@@ -53,15 +53,15 @@ def fingerprint(*arrays: np.ndarray) -> str:
 def make_source(
     train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], classes: tuple[str, ...]
 ) -> Source:
-    """A source out of arrays.
+    """Makes a source from arrays.
 
     Args:
         train: images, uint8 (N, H, W, C) with 1 or 3 channels, and labels, integers (N,) from 0 to classes - 1.
-        test: the same of the test images.
+        test: the same for the test images.
         classes: names of the classes, in the order of the labels.
 
     Raises:
-        ValueError: an array is of another type, shape or range.
+        ValueError: an array has the wrong type, shape or range.
     """
     for name, (images, labels) in (("train", train), ("test", test)):
         _check(name, images, labels, len(classes))
@@ -87,19 +87,19 @@ def _check(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> N
 
 
 def choose_balanced(labels: np.ndarray, size: int, stream: list[int]) -> np.ndarray:
-    """Sorted indices of `size` labels, as many of each class as possible, drawn from the stream of this seed."""
+    """Sorted indices of `size` labels, balanced over the classes as far as possible, drawn with the seed `stream`."""
     order = np.random.default_rng(stream).permutation(len(labels))
     shuffled = labels[order]
     by_class = np.argsort(shuffled, kind="stable")
     counts = np.unique(shuffled, return_counts=True)[1]
     rank = np.empty(len(labels), dtype=np.int64)
     rank[by_class] = np.concatenate([np.arange(count) for count in counts])
-    # The first of each class, then the second of each, and so on.
+    # Take the first image of each class, then the second of each, and so on.
     return np.sort(order[np.argsort(rank, kind="stable")[:size]])
 
 
 def channel_statistics(images: Tensor) -> Statistics:
-    """Mean and standard deviation of each channel of uint8 (N, H, W, C) on a scale of 0 to 1; exact, by counting."""
+    """Mean and standard deviation per channel of uint8 (N, H, W, C), scaled to 0 to 1; exact, from a histogram."""
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(images.shape[3]):
@@ -108,7 +108,7 @@ def channel_statistics(images: Tensor) -> Statistics:
             counts += np.bincount(chunk.numpy().ravel(), minlength=256)
         mean = float(np.average(values, weights=counts))
         means.append(mean)
-        # A channel without any contrast is left as it is. Its computed deviation need not be 0: the mean is rounded.
+        # A constant channel isn't scaled. Its computed deviation may differ from 0 because the mean is rounded.
         contrast = np.count_nonzero(counts) > 1
         deviations.append(float(np.average((values - mean) ** 2, weights=counts) ** 0.5) if contrast else 1.0)
     return tuple(means), tuple(deviations)

@@ -1,4 +1,4 @@
-"""Batches equal torchvision's, pixel for pixel, and an epoch's draws depend on (seed, epoch) alone."""
+"""Batches equal torchvision's, pixel for pixel, and an epoch's draws depend only on (seed, epoch)."""
 
 import pytest
 import torch

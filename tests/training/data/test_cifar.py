@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in their original format, downloaded for real from a server of the test's own."""
+"""CIFAR-10 and CIFAR-100 in their original format, downloaded from the test's own HTTP server."""
 
 import hashlib
 import http.server
@@ -25,7 +25,7 @@ def batch(labels, seed):
 
 
 def make_archive(kind):
-    """The data set's archive with 20 images a batch, and the checksums of its files."""
+    """The data set's archive with 20 images per batch, and the checksums of its files."""
     dataset = CLASSES[kind]
     classes = [f"class{index}" for index in range(10 if kind == "cifar10" else 100)]
     names = [name for name, _ in dataset.train_list + dataset.test_list]
@@ -42,7 +42,7 @@ def make_archive(kind):
 
 @pytest.fixture(params=["cifar10", "cifar100"])
 def served(request, monkeypatch):
-    """The archive behind a real HTTP server on this machine, and torchvision told of its checksums."""
+    """The archive on a real HTTP server on this machine, with its checksums patched into torchvision."""
     kind, dataset = request.param, CLASSES[request.param]
     archive, sums = make_archive(kind)
     requests = []
@@ -83,7 +83,7 @@ def test_it_is_downloaded_once_and_read_as_it_was_written(served, tmp_path):
     assert data.train.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert len(data.classes) == (10 if kind == "cifar10" else 100)
     assert (data.mean == (0.4914, 0.4824, 0.4467)) == (kind == "cifar10")
-    made = len(requests)  # torchvision asks for redirections first
+    made = len(requests)  # torchvision first checks for redirections
     assert made > 0
     assert load(config(kind, root=str(root)), seed=0).fingerprint == data.fingerprint
     assert len(requests) == made

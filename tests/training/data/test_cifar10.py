@@ -1,4 +1,4 @@
-"""CIFAR-10 as a folder of PNG files is read as the original is, and its own images are those that were published."""
+"""CIFAR-10 as a folder of PNG files is read like the original, and its images are the published ones."""
 
 import os
 import zipfile
@@ -22,7 +22,7 @@ __all__ = ["pngs"]  # a fixture
 
 @pytest.fixture
 def original(pngs, monkeypatch):
-    """The folder `pngs`, whose statistics count as CIFAR-10's."""
+    """The folder `pngs`, with its statistics patched in as CIFAR-10's."""
     images = [np.asarray(Image.open(file)) for file in sorted((pngs / "train").glob("*/*.png"))]
     mean, std = channel_statistics(torch.from_numpy(np.stack(images)))
     monkeypatch.setattr(cifar10, "MEAN", mean)
@@ -82,7 +82,7 @@ def test_statistics_are_the_same_from_a_cache_that_does_not_keep_them(original):
 def test_other_images_of_cifar10_may_be_its_other_form(kind, hint):
     said = other_images(config(kind), "aaaa", "bbbb")
     assert "fingerprint aaaa, now bbbb" in said
-    assert ("the archive and a folder of images differ in their order" in said) is hint
+    assert ("the archive and a folder of images have a different order" in said) is hint
 
 
 def where_it_is() -> Path | None:
@@ -95,7 +95,7 @@ def where_it_is() -> Path | None:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """The PNG files of CIFAR-10 itself."""
+    """The PNG files of the real CIFAR-10."""
     place = where_it_is()
     if place is None:
         pytest.skip("no CIFAR-10 as PNG files; CIFAR10_PNG=<folder or zip> names it")

@@ -60,7 +60,7 @@ def test_unbalanced_classes_fill_up_from_the_others():
 
 @pytest.mark.parametrize(("changes", "message"), [({"train_size": 1438}, "1437"), ({"test_size": 361}, "360")])
 def test_asking_for_more_images_than_there_are_is_refused(changes, message):
-    with pytest.raises(DataError, match=f"at most the {message} images"):
+    with pytest.raises(DataError, match=f"at most {message}, the number of images"):
         load(config("digits", **changes), seed=0)
 
 

@@ -1,4 +1,4 @@
-"""A folder of images is decoded once into a cache that can be trusted, and its faults are named."""
+"""A folder of images is decoded once into a reliable cache, and errors name the file."""
 
 import subprocess
 import sys
@@ -135,7 +135,7 @@ def no_test(base):
     [
         (break_file, r"dog/b\.PNG can't be decoded"),
         (empty_class, "train/eel has no images"),
-        (other_size, r"dog/b\.jpeg is 9×8 pixels, the first image 8×8; .*data\.image_size"),
+        (other_size, r"dog/b\.jpeg is 9×8 pixels, the first image is 8×8; .*data\.image_size"),
         (one_sided_class, "class 'emu' is in only one"),
         (no_test, "no folder .*/images/test; expected"),
     ],
