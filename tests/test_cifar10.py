@@ -1,4 +1,4 @@
-"""CIFAR-10 is recognized by what it is, in either form, and nothing else is taken for it."""
+"""CIFAR-10 is recognized by its content, in either form, and nothing else is mistaken for it."""
 
 import itertools
 import shutil
@@ -44,7 +44,7 @@ def shifted(key, by):
         (FOLDER, {"train_images": 45_000, "val_images": 5_000}),
         (FOLDER, {"test_images": 1_000}),
         (FOLDER, shifted("mean", 0.0005)),
-        (FOLDER, shifted("std", 0.001)),  # of JPEG copies
+        (FOLDER, shifted("std", 0.001)),  # as in JPEG copies
         (FOLDER, shifted("std", -0.001)),
         (FOLDER, {"mean": RECORDED["mean"][:1], "std": RECORDED["std"][:1]}),
         (FOLDER, {"mean": None}),
@@ -70,7 +70,7 @@ def test_a_run_that_has_not_begun_says_nothing_of_its_folder():
 
 @pytest.fixture
 def pngs(tmp_path, monkeypatch):
-    """CIFAR-10 as a folder, with two training images and one test image a class."""
+    """CIFAR-10 as a folder, with two training images and one test image per class."""
     rng = np.random.default_rng(0)
     for name, (split, index) in itertools.product(cifar10.CLASSES, (("train", 0), ("train", 1), ("test", 0))):
         folder = tmp_path / "pngs" / split / name
@@ -143,7 +143,7 @@ def test_a_folder_that_is_not_cifar10_is_refused_with_what_was_found(pngs, fault
 
 @pytest.mark.parametrize("place", ["pngs/train", "pngs/test", "pngs/train/ship", "."])
 def test_a_level_too_deep_or_too_high_is_refused_with_the_right_one(pngs, tmp_path, place):
-    with pytest.raises(DataError, match=rf"doesn't hold CIFAR-10, .*expected data\.root={pngs}$"):
+    with pytest.raises(DataError, match=rf"is not CIFAR-10, .*expected data\.root={pngs}$"):
         cifar10.is_folder(tmp_path / place)
 
 

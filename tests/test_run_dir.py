@@ -1,4 +1,4 @@
-"""The run folder: a name for each experiment, states that hold, writes that are whole or absent."""
+"""The run folder: one name per experiment, reliable states, and files that are complete or absent."""
 
 import copy
 import json
@@ -214,9 +214,9 @@ def test_a_soft_lock_of_another_machine_stands_until_it_is_broken(tmp_path, monk
     [
         ("config.yaml", None, "is not a run folder"),
         ("config.yaml", "a: [", "can't be read"),
-        ("config.yaml", "", "holds no configuration"),
+        ("config.yaml", "", "contains no configuration"),
         ("run.json", "{", "can't be read"),
-        ("run.json", '{"state": "sleeping"}', "holds no state"),
+        ("run.json", '{"state": "sleeping"}', "contains no state"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, text, message):
@@ -238,7 +238,7 @@ def test_a_config_read_in_parts_is_the_one_read_whole(tmp_path, text):
     if isinstance(whole, dict):
         assert RunDir(tmp_path).read_config() == whole
     else:
-        with pytest.raises(RunError, match="holds no configuration"):
+        with pytest.raises(RunError, match="contains no configuration"):
             RunDir(tmp_path).read_config()
 
 
@@ -254,7 +254,7 @@ def test_a_key_added_later_renames_no_older_run(composed):
     older = later_keys.without(config)
     assert set(config["model"]) - set(older["model"]) == {"norm", "init_linear", "zero_init_residual"}
     assert name_of(older) == name_of(config)
-    # As it was named before there were such keys.
+    # Its name from before these keys existed.
     assert name_of(config) == "digits/resnet-20/seed0-epochs=3,lr=0.05-2340da44"
     config["model"]["norm"] = "none"
     assert name_of(config) != name_of(older)

@@ -1,4 +1,4 @@
-"""What is known about data sets without reading their images, and without torch."""
+"""What is known about data sets without reading their images; doesn't import torch."""
 
 from cifar_resnet.datasets.registry import DATASETS, DIGITS_TEST_IMAGES, DataSet, Sizes
 

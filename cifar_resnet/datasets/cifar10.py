@@ -1,7 +1,7 @@
-"""What CIFAR-10 is, and whether given images are CIFAR-10; without torch.
+"""The properties of CIFAR-10, and whether given images are CIFAR-10; doesn't import torch.
 
 Its images come in two forms: the archive that torchvision downloads, and a folder of PNG files, train/<class>/*.png and
-test/<class>/*.png. Both hold the same pixels and classes, in a different order.
+test/<class>/*.png. Both contain the same pixels and classes, in a different order.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 from cifar_resnet.datasets.folders import is_image, list_classes
 from cifar_resnet.errors import DataError
 
-# In the order of the original labels, 0 to 9, which is also the alphabetical one.
+# In the order of the original labels, 0 to 9, which is also alphabetical.
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN_IMAGES, TEST_IMAGES = 50_000, 10_000
 SIZE = 32
-# Per channel over the 50,000 training images, for pixels of 0 to 1.
+# Per channel over the 50,000 training images, for pixels from 0 to 1.
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 # Rounding explains up to 0.00005. JPEG copies are off by 0.001 to 0.002 in the standard deviation.
 TOLERANCE = 0.0003
 
-# The names that torchvision gives the archive and the folder that it unpacks to.
+# torchvision's names for the archive and the folder that it is unpacked to.
 ARCHIVE, UNPACKED = "cifar-10-python.tar.gz", "cifar-10-batches-py"
 _ELSE = "use data=image_folder for other images"
 
 
 def is_cifar10(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
-    """Whether a run's network saw the images of CIFAR-10, all of them or a part.
+    """Whether a run used images of CIFAR-10, all of them or a subset.
 
-    Runs record the answer. Older runs on a folder of images don't, and count only if they trained on all images:
-    the statistics of a part say too little about the whole.
+    Runs record the answer. Older runs on a folder of images don't, and count only if they trained on all images,
+    because the statistics of a subset are not precise enough.
 
     Args:
         config: the `data` group of config.yaml.
-        recorded: `data` in run.json; empty where the run hasn't begun.
+        recorded: `data` in run.json; empty if the run hasn't started.
     """
     if "is_cifar10" in recorded:
         return bool(recorded["is_cifar10"])
@@ -57,7 +57,7 @@ def has_layout(classes: Sequence[str], train_images: int | None, test_images: in
 
 
 def has_statistics(mean: Sequence[float], std: Sequence[float]) -> bool:
-    """Whether these are CIFAR-10's mean and standard deviation, up to TOLERANCE."""
+    """Whether these are CIFAR-10's mean and standard deviation, within TOLERANCE."""
     return all(
         len(found) == len(expected) and all(abs(a - b) <= TOLERANCE for a, b in zip(found, expected, strict=True))
         for found, expected in ((mean, MEAN), (std, STD))
@@ -65,7 +65,7 @@ def has_statistics(mean: Sequence[float], std: Sequence[float]) -> bool:
 
 
 def check_statistics(root: Path, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Raises DataError where the training images of a folder don't have CIFAR-10's statistics."""
+    """Raises DataError if a folder's training images don't have CIFAR-10's statistics."""
     if not has_statistics(mean, std):
         raise DataError(
             f"data.root={root}: the training images have {_statistics(mean, std)}, but CIFAR-10 has "
@@ -79,12 +79,12 @@ def _statistics(mean: Sequence[float], std: Sequence[float]) -> str:
 
 
 def is_folder(root: Path) -> bool:
-    """Whether `root` holds CIFAR-10 as a folder of PNG files; else the archive is there, or can be downloaded to it.
+    """Whether `root` contains CIFAR-10 as PNG files; if not, the archive is there or can be downloaded to it.
 
-    Where both are, the archive is read. Files are listed, and the first image is opened.
+    If both are there, the archive is used. Lists the files and opens only the first image.
 
     Raises:
-        DataError: there is a folder of images that isn't CIFAR-10, or CIFAR-10 lies one folder above or below.
+        DataError: there is a folder of images that isn't CIFAR-10, or CIFAR-10 is one folder above or below.
     """
     try:
         if _has_archive(root):
@@ -131,8 +131,8 @@ def _list_images(folder: Path) -> list[str]:
 
 
 def _check_image(root: Path) -> None:
-    """Raises DataError where the first training image isn't one of CIFAR-10's size, in PNG."""
-    # Imported here because only folders need it.
+    """Raises DataError unless the first training image is a PNG file of CIFAR-10's size."""
+    # Imported here because only folders of images need it.
     from PIL import Image
 
     name = min(_list_images(root / "train" / CLASSES[0]))
@@ -158,10 +158,10 @@ def _refuse_jpeg(root: Path, file: str) -> None:
 
 
 def _check_place(root: Path) -> None:
-    """Raises DataError where `root` has neither form but a folder near it does; nothing should be downloaded then."""
+    """Raises DataError if `root` has neither form but a nearby folder does, so that nothing is downloaded."""
     if root.is_file():
         raise DataError(
-            f"data.root={root} is a file: expected the folder that holds {ARCHIVE}, or one with train/<class>/*.png "
+            f"data.root={root} is a file: expected the folder that contains {ARCHIVE}, or one with train/<class>/*.png "
             "and test/<class>/*.png"
         )
     absolute = root.resolve()
@@ -171,4 +171,4 @@ def _check_place(root: Path) -> None:
         near = [root / item.name for item in sorted(os.scandir(root), key=lambda item: item.name) if item.is_dir()]
     for folder in near:
         if _has_archive(folder) or all((folder / split / CLASSES[0]).is_dir() for split in ("train", "test")):
-            raise DataError(f"data.root={root} doesn't hold CIFAR-10, but {folder} does: expected data.root={folder}")
+            raise DataError(f"data.root={root} is not CIFAR-10, but {folder} is: expected data.root={folder}")

@@ -1,4 +1,4 @@
-"""The classes of an image folder: what can be told of one before an image is read, and without torch."""
+"""The classes of an image folder, without reading images and without importing torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def list_classes(root: Path) -> tuple[str, ...]:
     """The class folders of `root`, sorted.
 
     Raises:
-        DataError: there is no train/ or test/, they differ in their classes or have none, or a class has no images.
+        DataError: train/ or test/ is missing, their classes differ, there are none, or a class has no images.
     """
     splits = [root / "train", root / "test"]
     for folder in splits:
@@ -32,12 +32,12 @@ def list_classes(root: Path) -> tuple[str, ...]:
         raise DataError(f"data.root={root}: {splits[0]} has no class folders; expected train/<class>/* images")
     classes = tuple(sorted(train))
     for folder in (split / name for split in splits for name in classes):
-        with os.scandir(folder) as items:  # up to the first image; whoever needs all of them lists them
+        with os.scandir(folder) as items:  # stops at the first image
             if not any(is_image(item.name) for item in items):
                 raise DataError(f"{folder} has no images; expected .jpg or .png files, or remove the class")
     return classes
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is taken for an image; hidden ones aren't."""
+    """Whether a file of this name counts as an image; hidden files don't."""
     return name.lower().endswith(_EXTENSIONS) and name[0] != "."

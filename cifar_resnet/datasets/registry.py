@@ -17,7 +17,7 @@ DIGITS_TEST_IMAGES = 360
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many images of which shape a whole data set has."""
+    """Number and shape of the images in a whole data set."""
 
     train: int
     test: int
@@ -34,15 +34,16 @@ class DataSet:
     Attributes:
         title: its name in running text and headings.
         description: one sentence about its images, for the report's set-up.
-        reader: module in `cifar_resnet.training.data` and function in it, joined by a colon, that returns a `Source`.
-        sizes: of the whole data set; None where only its files tell.
+        reader: "module:function" in `cifar_resnet.training.data`; the function returns a `Source`.
+        sizes: sizes of the whole data set; None if they are known only from its files.
         needs_root: whether `data.root` must name a folder.
-        usual_root: `data.root` as conf/ has it.
-        check_root: raises DataError where `data.root` can't be this data set, by listing files only.
-        named_by_root: whether `data.name` is the folder's name unless given.
-        statistics: mean and standard deviation per channel to normalize with, for pixels of 0 to 1; None: those of
-            the training images.
-        sized_by_config: whether `data.train_size` and `data.test_size` make the images rather than choose among them.
+        usual_root: the default of `data.root` in conf/.
+        check_root: raises DataError if `data.root` can't be this data set; only lists files.
+        named_by_root: whether `data.name` defaults to the folder's name.
+        statistics: mean and standard deviation per channel for normalization, for pixels from 0 to 1; None means those
+            of the training images.
+        sized_by_config: whether `data.train_size` and `data.test_size` set how many images are made, rather than
+            choosing a subset.
     """
 
     title: str
@@ -66,7 +67,7 @@ DATASETS: dict[str, DataSet] = {
         needs_root=True,
         usual_root="data",
         check_root=cifar10.is_folder,
-        # As the lab normalizes; the exact values, `cifar10.MEAN` and `cifar10.STD`, differ by up to 0.0002.
+        # The lab's values; the exact ones, `cifar10.MEAN` and `cifar10.STD`, differ by up to 0.0002.
         statistics=((0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2616)),
     ),
     "cifar100": DataSet(

@@ -1,1 +1,1 @@
-"""The run folder: what a run is, where it lies, what its files hold and who is at it. No torch, no Hydra."""
+"""The run folder: a run's identity, location, files and lock. Imports neither torch nor Hydra."""

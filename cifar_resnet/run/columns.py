@@ -1,4 +1,4 @@
-"""The columns of the CSV files that one room writes and another reads."""
+"""The columns of the CSV files that training writes and the report reads."""
 
 DIAGNOSTICS = (
     "epoch",
@@ -10,4 +10,4 @@ DIAGNOSTICS = (
     "response_std",
     "branch_ratio",
 )
-"""Of diagnostics.csv; docs/instruments.md says what each number means."""
+"""The columns of diagnostics.csv; docs/instruments.md explains each number."""

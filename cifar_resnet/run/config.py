@@ -1,6 +1,6 @@
-"""The schema of a run's configuration and its checks; defaults live in conf/, not here.
+"""The schema of a run's configuration and its checks; the defaults are in conf/.
 
-Knows neither torch nor Hydra's runtime: the worker, the sweep and the tests all read a run's config through it.
+Imports neither torch nor Hydra's runtime. The worker, the sweep and the tests all read a run's config through it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Check = Callable[[Any], bool]
 
 
 def _key(accepted: str, check: Check | None = None) -> Any:
-    """A required key: what it accepts, in words for error messages, and as a predicate."""
+    """A required key: what it accepts, as text for error messages and as a predicate."""
     return field(default=MISSING, metadata={"accepted": accepted, "check": check})
 
 
 def _one_of(choices: Collection[str]) -> Any:
-    """One of a registry's names, or of a few words."""
+    """A key that accepts one of the names in a registry or tuple."""
     return _key(f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
@@ -53,7 +53,7 @@ def _increases(values: list[int]) -> bool:
 
 @dataclass
 class ModelConfig:
-    """Which network; its depth stands apart because it is swept across all of them."""
+    """Which network; the depth is separate because it is swept across all models."""
 
     name: str = _one_of(ARCHITECTURES)
     shortcut: str = _one_of(("A", "B"))
@@ -89,7 +89,7 @@ class DataConfig:
 
     kind: str = _one_of(DATASETS)
     name: str = _key(
-        "a label of 1 to 40 characters out of A-Z a-z 0-9 . _ -, starting with a letter or digit",
+        "a label of 1 to 40 characters from A-Z a-z 0-9 . _ -, starting with a letter or digit",
         lambda value: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value) is not None,
     )
     root: str | None = _key("a folder, or null")
@@ -103,7 +103,7 @@ class DataConfig:
 
 @dataclass
 class DiagnosticsConfig:
-    """Whether and when to look inside the network; never part of what a run is."""
+    """Whether and when to measure gradients and responses; never part of the run's identity."""
 
     enabled: bool = _key("true or false")
     every: int = _key("an integer of 1 or more (epochs)", lambda value: value >= 1)
@@ -111,7 +111,7 @@ class DiagnosticsConfig:
 
 @dataclass
 class RuntimeConfig:
-    """Where and how a run is computed; never part of what the run is."""
+    """Where and how a run is computed; never part of the run's identity."""
 
     device: str = _one_of(("auto", "cpu", "cuda"))
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
@@ -129,7 +129,7 @@ class RuntimeConfig:
 
 @dataclass
 class Config:
-    """One run: everything that `config.yaml` in its folder holds."""
+    """One run: everything in its folder's `config.yaml`."""
 
     depth: int = _key("6n+2 (20, 32, 44, 56, 110, …)", lambda value: value >= 8 and (value - 2) % 6 == 0)
     seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
@@ -156,12 +156,12 @@ FIELDS: dict[str, dataclasses.Field[Any]] = dict(_fields(Config))
 
 
 def accepted(key: str) -> str:
-    """What `key` accepts, in words."""
+    """What `key` accepts, as text."""
     return str(FIELDS[key].metadata["accepted"])
 
 
 def nearest_depths(depth: int) -> tuple[int, int]:
-    """The two valid depths 6n+2 around an invalid one.
+    """The two valid depths 6n+2 nearest to an invalid one.
 
     >>> nearest_depths(21)
     (20, 26)
@@ -171,12 +171,12 @@ def nearest_depths(depth: int) -> tuple[int, int]:
 
 
 def from_container(values: Any) -> Config:
-    """A checked Config out of plain nested dictionaries or an OmegaConf node.
+    """A validated Config from plain nested dictionaries or an OmegaConf node.
 
-    A key that configs written by an earlier version don't have is taken as it was then, see `later_keys`.
+    A key that is missing because an earlier version wrote the config gets the value from `later_keys`.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a value is of the wrong type or impossible.
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is impossible.
     """
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), later_keys.nested(), values)
@@ -194,7 +194,7 @@ def from_container(values: Any) -> Config:
 
 
 def describe(error: OmegaConfBaseException) -> str:
-    """One line for OmegaConf's error: the key, the value and what is accepted."""
+    """OmegaConf's error as one line: the key, the value and what is accepted."""
     key, first_line = getattr(error, "full_key", None), str(error).splitlines()[0]
     if key is None:
         return first_line
@@ -205,7 +205,7 @@ def describe(error: OmegaConfBaseException) -> str:
 
 
 def unknown_key(key: str) -> str:
-    """One line for a key that doesn't exist: its likeliest correction and its neighbours."""
+    """An unknown key as one line: its likeliest correction and the keys of its group."""
     import difflib
 
     close = difflib.get_close_matches(key, FIELDS, n=1)
@@ -219,7 +219,7 @@ def unknown_key(key: str) -> str:
 
 
 def check(config: Config) -> None:
-    """Raises ConfigError for the first value that can't be, with what is accepted."""
+    """Raises ConfigError for the first invalid value, with what is accepted."""
     for key, item in FIELDS.items():
         value: Any = config
         for part in key.split("."):
@@ -241,7 +241,7 @@ def check(config: Config) -> None:
         raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")
     if DATASETS[data.kind].needs_root and not data.root:
         raise ConfigError(
-            f"data.root is not set: data={data.kind} needs the folder that holds the images, data.root=<folder>"
+            f"data.root is not set: data={data.kind} needs the folder with the images, data.root=<folder>"
         )
     if config.model.zero_init_residual and config.model.name not in with_shortcuts():
         raise ConfigError(

@@ -1,6 +1,7 @@
-"""What conf/ gives where nothing is asked for, and what a run's config has instead; knows no Hydra.
+"""The defaults in conf/, and where a run's config differs from them; doesn't import Hydra.
 
-Sweeps name run folders by it, reports name the rows of an ablation and the commands that repeat a run.
+Sweeps use the differences to name run folders. Reports use them for the rows of an ablation and for the commands that
+repeat a run.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from cifar_resnet.run.identity import flatten
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 _CONF = REPO_ROOT / "conf"
-# Where data lie, which is no part of what a run is.
+# The location of the data is not part of a run's identity.
 _PATHS = {"data.root", "data.cache"}
 RECIPE = "optim"
-"""What the command line calls a recipe's group, and flat configs the name of the recipe."""
+"""The recipe's group on the command line, and the key for the recipe's name in flat configs."""
 _USUAL_RECIPE = "lab"
 
 
 def scaled_milestones(length: int | None, reference_length: int, milestones: Sequence[int]) -> list[int]:
-    """Milestones of a recipe of `reference_length`, at the same fractions of `length`, rounded to the nearest.
+    """Milestones of a recipe of `reference_length`, scaled to `length` and rounded to the nearest integer.
 
     >>> scaled_milestones(12, 164, [81, 122])
     [6, 9]
@@ -46,16 +47,16 @@ def folder_name(path: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:40] or "images"
 
 
-# OmegaConf 2.4 warns of it; its new name is in 2.3 that of another function.
+# OmegaConf 2.4 deprecates this name, but in 2.3 the new name belongs to another function.
 warnings.filterwarnings("ignore", r"register_new_resolver\(\) is deprecated")
 OmegaConf.register_new_resolver("scaled_milestones", scaled_milestones, replace=True)
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 def recipe(flat: Mapping[str, Any]) -> str:
-    """The recipe that a flat config is compared with: the option of the group optim that it was composed of.
+    """The recipe that a flat config is compared with: the option of the group optim that it was composed from.
 
-    The oldest recipes' configs had no name for it; theirs follows from the schedule and the unit of the length.
+    Configs of the oldest recipes don't contain the name; it follows from the schedule and the unit of the length.
     """
     name = str(flat.get("optim.name", later_keys.AS_BEFORE["optim.name"]))
     if name not in later_keys.UNNAMED_RECIPES:
@@ -67,7 +68,7 @@ def recipe(flat: Mapping[str, Any]) -> str:
 
 @lru_cache
 def _defaults(model: str, optim: str, data: str) -> dict[str, Any]:
-    """The defaults that readers have in mind, flat: those of config.yaml and of one option of each group."""
+    """The defaults of config.yaml and of one option of each group, flat."""
     top = _read(_CONF / "config.yaml")
     kept: dict[str, Any] = {key: top[key] for key in ("depth", "seed", "precision", "init_from") if key in top}
     for group, option in (("model", model), ("optim", optim), ("data", data)):
@@ -76,7 +77,7 @@ def _defaults(model: str, optim: str, data: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A file of conf/; empty where a run was made with an option that isn't here."""
+    """A file of conf/; empty if a run used an option that doesn't exist here."""
     try:
         return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -84,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config, flat, with today's defaults for keys that there weren't when it was made, and the recipe's name."""
+    """The config, flat, with the recipe's name and with current defaults for keys that were added later."""
     flat = flatten(config)
     name = recipe(flat)
     raw = _defaults(flat["model.name"], name, flat["data.kind"])
@@ -95,13 +96,14 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -> dict[str, Any]:
     """Full key → value where a run's config differs from the defaults, for the readable part of its folder's name.
 
-    A function of the composed config alone, so that the same experiment has the same name however it was asked for.
-    What the folders above already say (data, model, depth, seed) and where data lie isn't named. Another recipe than
-    the lab's is one difference, and the rest is held against that recipe. Only `keys` are looked at, where given.
+    Depends only on the composed config, so the same experiment always has the same name, however it was requested.
+    Excludes what the path already shows (data, model, depth, seed) and the location of the data. A recipe other than
+    the lab's counts as one difference, and the other values are compared with that recipe. If `keys` is given, only
+    these are compared.
 
     Args:
         config: nested or flat.
-        keys: full names, and RECIPE for the recipe.
+        keys: full names of keys, and RECIPE for the recipe.
     """
     flat = flatten(config)
     name = recipe(flat)
@@ -119,7 +121,7 @@ def _is_computed(value: Any) -> bool:
 
 
 def _compute(key: str, text: str, flat: Mapping[str, Any]) -> Any:
-    """A default that is computed, such as the milestones, as computed for a run's other values."""
+    """A computed default, such as the milestones, for a run's other values."""
     group = key.rpartition(".")[0]
     names = [f"{group}{name}" if name.startswith(".") else name for name in re.findall(r"\$\{([\w.]+)\}", text)]
     return _compute_from(key, text, tuple((name, flat.get(name)) for name in names))
@@ -135,7 +137,7 @@ def _compute_from(key: str, text: str, values: tuple[tuple[str, Any], ...]) -> A
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equality that takes YAML's `1e-4`, which PyYAML reads as text, for the number it means."""
+    """Equality that treats YAML's `1e-4`, which PyYAML reads as text, as a number."""
     if isinstance(a, str) and isinstance(b, float):
         return float(a) == b
     return bool(a == b)

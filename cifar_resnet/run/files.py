@@ -1,4 +1,4 @@
-"""Writes and checks files so that each is whole or absent, whatever happens to the process or the disk."""
+"""Writes and checks files so that each is complete or absent, whatever happens to the process or the disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file and puts it in place of `path` once it is safe on disk."""
+    """Lets `write` fill a temporary file and renames it to `path` once it is safely on disk."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -30,12 +30,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces `path` by UTF-8 text, as `write_atomically` does."""
+    """Replaces `path` with UTF-8 text, atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
-    """Calls `write`; says of a full disk which file it was for, and not the temporary one's name."""
+    """Calls `write`; an OSError names the final file instead of the temporary one."""
     try:
         write(file)
         file.flush()
@@ -52,7 +52,7 @@ def _umask() -> int:
 
 
 def digest(path: Path) -> str | None:
-    """16 hexadecimal digits over a file's contents; None where there is no such file."""
+    """16 hexadecimal digits: a hash of a file's contents; None if the file can't be read."""
     try:
         return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError:

@@ -1,6 +1,6 @@
 """The run folder: its files, its states and its lock; the contract between training, sweep and report.
 
-Nothing else passes between those rooms, and every file name of a run is written here and nowhere else.
+These packages share nothing else, and every file name of a run is defined only here.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cifar_resnet.run import locks
 from cifar_resnet.run.files import FULL_DISK, digest, write_text
 
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
-PARENT_GONE = "the sweep that started it is gone"  # why a run is interrupted that outlived the process above it
-# The loader in C, which not every build of PyYAML has, takes a tenth of the time.
+PARENT_GONE = "the sweep that started it is gone"  # reason of an interrupted run whose parent process is gone
+# The C loader is ten times as fast, but not every build of PyYAML has it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class State(str, Enum):
-    """Where a run stands; written to run.json with a reason that a person understands."""
+    """The state of a run; recorded in run.json with a human-readable reason."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -44,7 +44,7 @@ class State(str, Enum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the run is not over: it waits, trains, or goes on by the command that began it."""
+        """Whether the run isn't over: it is waiting or training, or the same command continues it."""
         return self in (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
 
 
@@ -61,7 +61,7 @@ class RunDir:
 
     @property
     def config(self) -> Path:
-        """The resolved config: what the run is."""
+        """The resolved config, which determines the run's identity."""
         return self.path / "config.yaml"
 
     @property
@@ -71,22 +71,22 @@ class RunDir:
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch."""
+        """One row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def diagnostics(self) -> Path:
-        """A row an epoch that was looked at and 3×3 layer, where asked for."""
+        """One row per measured epoch and 3×3 layer, if requested."""
         return self.path / "diagnostics.csv"
 
     @property
     def predictions(self) -> Path:
-        """A row a test image, once finished: its class, what the network says, and how sure it is."""
+        """One row per test image, once finished: its class, the prediction, and the prediction's probability."""
         return self.path / "predictions.csv"
 
     @property
     def tensorboard(self) -> Path:
-        """A folder with the numbers of metrics.csv for TensorBoard, where asked for."""
+        """A folder with the numbers of metrics.csv for TensorBoard, if requested."""
         return self.path / "tensorboard"
 
     @property
@@ -96,32 +96,32 @@ class RunDir:
 
     @property
     def previous_checkpoint(self) -> Path:
-        """The checkpoint before, for when the latest is damaged."""
+        """The previous checkpoint, used if the latest is damaged."""
         return self.path / "checkpoint.previous.pt"
 
     @property
     def final(self) -> Path:
-        """The weights alone, once finished."""
+        """The final weights, once finished."""
         return self.path / "final.pt"
 
     @property
     def log(self) -> Path:
-        """What the run said."""
+        """The run's log."""
         return self.path / "run.log"
 
     def remove_leftovers(self) -> None:
-        """Removes the half-written files of a process that was killed; for the holder of the lock."""
+        """Removes the partial files of a killed process; only call it while holding the lock."""
         for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.predictions, self.status):
             for left in self.path.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)
 
     def lock(self, timeout: float = 0) -> contextlib.AbstractContextManager[None]:
-        """Holds the run for this process, after waiting at most `timeout` seconds for it; BusyError if in vain."""
+        """Locks the run for this process; waits at most `timeout` seconds, then raises BusyError."""
         self.path.mkdir(parents=True, exist_ok=True)
         return locks.hold(self.path, timeout)
 
     def is_locked(self, timeout: float = 0) -> bool:
-        """Whether a process holds the run at this moment, and still after `timeout` seconds."""
+        """Whether a process holds the run now, and still holds it after `timeout` seconds."""
         if not locks.file_of(self.path).exists():
             return False
         try:
@@ -140,7 +140,7 @@ class RunDir:
         """The resolved config as nested dictionaries.
 
         Raises:
-            RunError: config.yaml is absent or unreadable.
+            RunError: config.yaml is missing or unreadable.
         """
         try:
             config = _parse_config(self.config.read_text(encoding="utf-8"))
@@ -149,11 +149,11 @@ class RunDir:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise RunError(f"{self.config} can't be read: {' '.join(str(error).split())}") from error
         if not isinstance(config, dict):
-            raise RunError(f"{self.config} holds no configuration: expected keys and values")
+            raise RunError(f"{self.config} contains no configuration: expected keys and values")
         return config
 
     def read_status(self) -> dict[str, Any]:
-        """run.json; `{"state": "pending"}` where the run hasn't begun.
+        """The contents of run.json; `{"state": "pending"}` if the run hasn't started.
 
         Raises:
             RunError: run.json is unreadable.
@@ -165,11 +165,11 @@ class RunDir:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.status} can't be read: {error}") from error
         if not isinstance(status, dict) or status.get("state") not in set(State):
-            raise RunError(f"{self.status} holds no state: expected one of {', '.join(State)}")
+            raise RunError(f"{self.status} contains no state: expected one of {', '.join(State)}")
         return status
 
     def update_status(self, **fields: Any) -> dict[str, Any]:
-        """Merges `fields` into run.json, atomically, and returns the whole; a damaged run.json is begun anew."""
+        """Merges `fields` into run.json atomically and returns the result; a damaged run.json is replaced."""
         try:
             before = self.read_status()
         except RunError:
@@ -181,23 +181,23 @@ class RunDir:
         except OSError as error:
             if error.errno not in FULL_DISK or not self.status.exists():
                 raise
-            # Why a run failed must be said on a full disk, too: its old run.json has the room.
+            # Even on a full disk, record why a run failed, by overwriting its old run.json in place.
             with self.status.open("r+b") as file:
                 file.write(text.encode())
                 file.truncate()
         return status
 
     def recorded_state(self) -> State:
-        """What run.json records, cheaply, for a display; `running` with nobody at it is `interrupted`.
+        """The state in run.json, cheap enough for a display; `running` without a process is `interrupted`.
 
-        Whoever acts on a state, or reports it, asks `verified_state`.
+        To act on a state or to report it, use `verified_state`.
 
         Raises:
             RunError: run.json is unreadable.
         """
         state = State(self.read_status()["state"])
         if state is State.RUNNING and not self._is_held():
-            # Read again: its process may have written its end, and then freed the lock, since.
+            # Read again: its process may meanwhile have recorded its end and released the lock.
             state = State(self.read_status()["state"])
             return State.INTERRUPTED if state is State.RUNNING else state
         return state
@@ -206,7 +206,7 @@ class RunDir:
         try:
             return self.is_locked()
         except OSError:
-            # On a disk that can't be written to, nobody can ask for the lock.
+            # On a read-only disk, the lock can't be tested.
             return True
 
     def verified_state(self, config: Mapping[str, Any] | None = None) -> State:
@@ -216,12 +216,12 @@ class RunDir:
     def verify(self, config: Mapping[str, Any] | None = None) -> tuple[State, str | None]:
         """The verified state and its reason.
 
-        The tables of a finished run must match the digests in its run.json: one with a damaged run.json or table is
-        `interrupted`, since the same command trains its end again.
+        The tables of a finished run must match the digests in its run.json. A run with a damaged run.json or table is
+        `interrupted`, because the same command trains its end again.
 
         Args:
-            config: with diagnostics enabled in it, a finished run without any is `interrupted`, too, if they can be
-                added from its checkpoint.
+            config: if it enables diagnostics, a finished run without any is `interrupted`, too, provided that they can
+                be added from its checkpoint.
         """
         try:
             status, state = self.read_status(), self.recorded_state()
@@ -232,11 +232,11 @@ class RunDir:
             if damaged is not None:
                 return State.INTERRUPTED, f"its {damaged.name} is not the one that it finished with"
             if self._lacks_diagnostics(config):
-                return State.INTERRUPTED, "its diagnostics are to be added"
+                return State.INTERRUPTED, "its diagnostics haven't been added yet"
         return state, status.get("reason")
 
     def has_results(self) -> bool:
-        """Whether the run has come to its end with the tables that it has; diagnostics may be being added to it."""
+        """Whether the run finished with its current tables, even if diagnostics are being added to it now."""
         try:
             status = self.read_status()
         except RunError:
@@ -244,32 +244,32 @@ class RunDir:
         return "outcome" in status and self._damaged_table(status) is None
 
     def _damaged_table(self, status: Mapping[str, Any]) -> Path | None:
-        """The first table of a finished run that isn't the one that it finished with."""
+        """The first table of a finished run that differs from the one that it finished with."""
         for path in (self.metrics, self.diagnostics, self.predictions):
             expected = status.get(f"{path.stem}_digest")
-            # Every finished run has metrics; runs made before there were other tables have no digest of those.
+            # Every finished run has metrics. Older runs have no digests of tables that were added later.
             if (expected is not None or path == self.metrics) and expected != digest(path):
                 return path
         return None
 
     def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:
         wanted = ((config or {}).get("diagnostics") or {}).get("enabled", False)
-        # Without a checkpoint they would cost a training.
+        # Without a checkpoint, adding them would require training again.
         return bool(wanted) and not self.diagnostics.exists() and self.checkpoint.exists()
 
 
 def find_runs(paths: list[Path]) -> list[RunDir]:
-    """Every run folder under the paths, once, in the order of their names.
+    """Every run folder under the paths, without duplicates, in the order of their names.
 
     Raises:
-        RunError: a path isn't a folder, or there is no run under any.
+        RunError: a path isn't a folder, or there is no run under any of them.
     """
     found: dict[Path, RunDir] = {}
     for path in paths:
         if not path.is_dir():
             raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
         for config in sorted(path.rglob("config.yaml")):
-            # Hydra's own folder of that file, .hydra, is no run, and nor is anything else hidden.
+            # Hydra's own folder .hydra, which contains a config.yaml, is not a run; nor is any other hidden folder.
             if not any(part.startswith(".") for part in config.relative_to(path).parts):
                 found.setdefault(config.parent.resolve(), RunDir(config.parent))
     if not found:
@@ -279,10 +279,10 @@ def find_runs(paths: list[Path]) -> list[RunDir]:
 
 
 def _parse_config(text: str) -> Any:
-    """The YAML of a config, part by part where it is a mapping: a part that many runs share is read once.
+    """Parses the YAML of a config, one part at a time if it is a mapping: parts that runs share are parsed once.
 
     Raises:
-        yaml.YAMLError: it is none.
+        yaml.YAMLError: the text is not valid YAML.
     """
     parts: dict[Any, Any] = {}
     for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE):
@@ -291,9 +291,9 @@ def _parse_config(text: str) -> Any:
         except yaml.YAMLError:
             parsed = ()
         if not isinstance(parsed, dict):
-            # An anchor of another part, say.
+            # For example, the part refers to an anchor in another part.
             return yaml.load(text, Loader=_LOADER)
-        # Who changes a config must not change the others'.
+        # Copied, so that changing one config doesn't change the others.
         parts |= {key: dict(value) if isinstance(value, dict) else value for key, value in parsed.items()}
     return parts or None
 

@@ -1,4 +1,4 @@
-"""What a run *is*, told by its config, and the name of its folder: the same experiment has the same; no files."""
+"""The run's identity, derived from its config, and its folder's name; accesses no files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cifar_resnet.run import later_keys
 
 MAX_NAME = 120
 _NOT_IDENTITY = {"hydra", "out", "runtime", "diagnostics"}
-# Within their groups: where data lie, and what a recipe is called, whose values are all in the config.
+# Keys within groups: the location of the data, and the recipe's name, because the config has all of its values.
 _NOT_IDENTITY_OF = {"data": {"root", "cache"}, "optim": {"name"}}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run *is*: its resolved config less where and how it is computed, and what is looked at meanwhile."""
+    """The run's identity: its resolved config without where and how it is computed, and without diagnostics."""
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
     for group, left_out in _NOT_IDENTITY_OF.items():
         kept[group] = {key: value for key, value in config[group].items() if key not in left_out}
@@ -25,7 +25,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots.
+    """Nested mappings as one mapping, with keys joined by dots.
 
     >>> flatten({"depth": 20, "optim": {"lr": 0.1}})
     {'depth': 20, 'optim.lr': 0.1}
@@ -37,7 +37,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits over the identity's canonical JSON, without later keys that are as before."""
+    """Eight hexadecimal digits: a hash of the identity's canonical JSON, without later keys at their old values."""
     canonical = json.dumps(later_keys.without(identity(config)), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
@@ -47,8 +47,8 @@ def run_name(config: Mapping[str, Any], overridden: Mapping[str, Any]) -> str:
 
     Args:
         config: the whole resolved config.
-        overridden: key → value of what differs from the defaults. Only for the reader's eye: as many as fit are
-            named, and the hash alone tells runs apart.
+        overridden: key → value that differs from the defaults. Only for readability: as many as fit are included, and
+            only the hash distinguishes runs.
     """
     ending = f"-{config_hash(config)}"
     name = f"seed{config['seed']}"

@@ -1,7 +1,7 @@
-"""Keys that the configuration was given after runs had been made, and the values that mean "as before".
+"""Configuration keys that were added after runs had been created, and the values that mean "as before".
 
-A run folder's name holds the hash of its config. A key of this table with its value here counts as absent, so that a
-new key renames no run that doesn't use it, and a config.yaml without the key is read as if it had that value. Once
+A run folder's name contains the hash of its config. A key of this table with its value here counts as absent, so a new
+key doesn't rename runs that don't use it, and a config.yaml without the key is read as if it had that value. Once
 released, a line here is never changed or removed.
 """
 
@@ -24,11 +24,11 @@ AS_BEFORE: dict[str, Any] = {
 }
 
 UNNAMED_RECIPES = ("lab", "onecycle", "paper")
-"""The recipes that there were before `optim.name`: which one a run's is follows from its values, as it did then."""
+"""The recipes from before `optim.name` existed: a run's recipe follows from its other values."""
 
 
 def nested() -> dict[str, Any]:
-    """The table as a config holds it."""
+    """The table, nested like a config."""
     config: dict[str, Any] = {}
     for key, value in AS_BEFORE.items():
         group, _, name = key.rpartition(".")
@@ -37,7 +37,7 @@ def nested() -> dict[str, Any]:
 
 
 def without(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config, nested, less the keys that are as before.
+    """The nested config without the keys that have the values of this table.
 
     >>> without({"seed": 0, "model": {"name": "resnet", "norm": "batch"}})
     {'seed': 0, 'model': {'name': 'resnet'}}

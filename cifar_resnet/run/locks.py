@@ -1,6 +1,6 @@
-"""How a process holds a run: by flock, or by a file's existence on disks where flock doesn't reach all nodes.
+"""Locks a run: by flock, or by a file's existence on disks where flock doesn't work across nodes.
 
-The choice is in the environment, and not in the config, as all programs that look at a folder must agree on it.
+The environment makes the choice, not the config, because all programs that use a folder must agree on it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def are_soft() -> bool:
 
 
 def file_of(folder: Path) -> Path:
-    """The run's lock; of a soft one the existence is the lock."""
+    """The run's lock file; a soft lock is held while its file exists."""
     return folder / ("run.softlock" if are_soft() else "run.lock")
 
 
 @contextlib.contextmanager
 def hold(folder: Path, timeout: float) -> Iterator[None]:
-    """Holds the run for this process, after waiting at most `timeout` seconds for it.
+    """Holds the run for this process; waits at most `timeout` seconds for it.
 
     Raises:
         BusyError: another process holds it.
@@ -42,10 +42,11 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
         except filelock.Timeout:
             if not are_soft():
                 raise
-            # Up to filelock 4.1, the last for Python 3.10, one try frees a dead holder's lock and the next one has it.
+            # In filelock up to 4.1 (the last for Python 3.10), one attempt breaks a dead process's lock and the next
+            # one gets it.
             lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise BusyError(f"{folder}: another process is training this run; left alone") from error
+        raise BusyError(f"{folder}: another process is training this run; skipped") from error
     try:
         yield
     finally:
@@ -53,6 +54,6 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
 
 
 def break_soft(folder: Path) -> None:
-    """Frees a run whose holder is known to be gone; flock does so by itself."""
+    """Releases the soft lock of a run whose process is known to be gone; flock is released automatically."""
     if are_soft():
         file_of(folder).unlink(missing_ok=True)

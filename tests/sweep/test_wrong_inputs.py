@@ -63,7 +63,7 @@ VALUES = [
     (["out=''"], "expected a folder"),
     (["out=/proc/nowhere"], "expected a folder that can be written to"),
     (["init_from=nowhere"], "expected the folder of a finished run"),
-    (["data=image_folder"], "needs the folder that holds the images"),
+    (["data=image_folder"], "needs the folder with the images"),
     (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no folder nowhere/train"),
     (["-m", "data=image_folder", "data.root=nowhere"], "data.root=nowhere: no folder nowhere/train"),
     (["depth"], "depth: expected depth=value"),
