@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where Matplotlib is first used, which Optuna does as it is imported, it announces that it builds its font cache. That
-# line would stand among our own messages.
+# When Matplotlib is first imported, for example by Optuna, it announces that it is building its font cache. That line
+# would appear among our own messages.
 logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font cache" not in record.getMessage())
 
 
@@ -32,10 +32,10 @@ def load_run(folder: str | Path) -> FinishedRun:
         print([run.classes[number] for number in predictions[:5]])
 
     Args:
-        folder: the run's folder. Its weights are read as weights alone, so a folder from elsewhere can't run code.
+        folder: the run's folder. Only weights are loaded, so a folder from elsewhere can't run code.
 
     Raises:
-        RunError: it isn't the folder of a finished run, or something in it is damaged.
+        RunError: the folder isn't that of a finished run, or something in it is damaged.
     """
     # Imported here: torch and pandas take seconds, and most of the project needs neither.
     from cifar_resnet import finished

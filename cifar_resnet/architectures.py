@@ -1,4 +1,4 @@
-"""The networks' registry: what is known about each model without building one; imports nothing.
+"""The registry of networks: what is known about each model without building it; imports nothing from the project.
 
 To add a model, write its block in `training/models.py`, add an entry here, and a file in conf/model/.
 """
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """What sets a model apart, for the schema, the checks, the training and the report.
+    """A model's properties, for the schema, the checks, the training and the report.
 
     Attributes:
         block: name of its class in `cifar_resnet.training.models`.
         title: adjective for running text, as in "residual networks".
         description: completes "In a … block," in the report's set-up; one sentence with a full stop.
         shades: its color, light, middle and dark, as hexadecimal RGB.
-        marker: Matplotlib's name of its mark among points.
-        has_shortcuts: whether an identity or projection leads around its blocks' convolutions.
-        identity_path: whether nothing, a ReLU included, stands on the path of the shortcuts.
+        marker: its Matplotlib marker.
+        has_shortcuts: whether an identity or projection bypasses the convolutions of its blocks.
+        identity_path: whether the path of the shortcuts has no operation on it, not even a ReLU.
     """
 
     block: str
@@ -31,7 +31,7 @@ class Architecture:
     identity_path: bool = False
 
 
-# The colors are Okabe and Ito's, which stay apart for the color-blind. The order is that of tables and legends.
+# The colors are Okabe and Ito's, which color-blind people can distinguish. Tables and legends use this order.
 ARCHITECTURES: dict[str, Architecture] = {
     "plain": Architecture(
         block="PlainBlock",

@@ -1,4 +1,4 @@
-"""Says what there is to compute with, cores, GPUs and extras, without importing torch."""
+"""Finds the available cores, GPUs and extras, without importing torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cifar_resnet.errors import ConfigError
 class Gpu:
     """One GPU that this process may use."""
 
-    name: str  # as CUDA_VISIBLE_DEVICES names it: a number, or a UUID where the user gave one
-    uuid: str  # 32 hexadecimal digits, the same for every process of the machine, whatever it sees of it
+    name: str  # as in CUDA_VISIBLE_DEVICES: a number, or a UUID if the user gave one
+    uuid: str  # 32 hexadecimal digits, the same for every process on the machine, whichever GPUs it sees
 
 
 def count_cores() -> int:
     """Cores that this process may use: affinity, cgroup limits and LOKY_MAX_CPU_COUNT are respected."""
-    # Imported here: with numpy it takes a tenth of a second, which --help and a run of given threads need not pay.
+    # Imported here: with NumPy it takes a tenth of a second, which --help and runs with set threads don't need.
     import joblib
 
     return int(joblib.cpu_count())
@@ -37,7 +37,7 @@ def require_tensorboard() -> None:
 
 
 def visible_gpus() -> list[Gpu]:
-    """The GPUs that torch would see: the driver's list, which respects CUDA_VISIBLE_DEVICES; none for a CPU build."""
+    """The GPUs that torch can use: the driver's list, which respects CUDA_VISIBLE_DEVICES; none with a CPU build."""
     if "+cpu" in metadata.version("torch"):
         return []
     try:
@@ -49,26 +49,26 @@ def visible_gpus() -> list[Gpu]:
         return []
     given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     names = given or [str(number) for number in range(count.value)]
-    # The driver takes the names up to the first that it doesn't know.
+    # The driver stops at the first name that it doesn't know.
     return [Gpu(name, _uuid(driver, number) or name) for number, name in enumerate(names[: count.value])]
 
 
 def _uuid(driver: ctypes.CDLL, number: int) -> str | None:
-    """The UUID of the GPU, or of its part (MIG), that the driver gives this number; None where it has none."""
+    """The UUID of the GPU, or of its MIG partition, with this number in the driver's list; None if it has none."""
     raw = ctypes.create_string_buffer(16)
     return raw.raw.hex() if driver.cuDeviceGetUuid_v2(ctypes.byref(raw), number) == 0 else None
 
 
 def count_gpus() -> int:
-    """How many GPUs torch would see."""
+    """How many GPUs torch can use."""
     return len(visible_gpus())
 
 
 def count_slots(device: str, runs_per_gpu: int) -> int:
-    """Runs that this machine's GPUs take at a time; 0 where none is used."""
+    """How many runs this machine's GPUs take at the same time; 0 if none is used."""
     return 0 if device == "cpu" else count_gpus() * runs_per_gpu
 
 
 def default_n_jobs(device: str, runs_per_gpu: int) -> int:
-    """Runs at a time on this machine: as many as the GPUs take where GPUs are used, else one a core."""
+    """Concurrent runs on this machine: as many as the GPUs take if GPUs are used, otherwise one per core."""
     return count_slots(device, runs_per_gpu) or count_cores()

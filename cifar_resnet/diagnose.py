@@ -1,12 +1,13 @@
-"""Looks into networks before any training: `python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110`.
+"""Measures networks before any training: `python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110`.
 
-Gradients and responses of each 3×3 convolution at initialisation, on one batch of training images, in seconds; which
-is where vanishing or exploding signals show. Keys and groups are those of train.py, several values by comma:
+Gradients and responses of each 3×3 convolution at initialization, on one batch of training images, within seconds.
+They reveal vanishing or exploding signals. Takes the keys and groups of train.py, with several values separated by
+commas:
 
     python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110 model.norm=batch,none
     python -m cifar_resnet.diagnose model=preact depth=110 data=cifar10 --out FOLDER
 
-The images are synthetic ones unless data=… says otherwise, so nothing is downloaded. Writes initialisation.csv and
+The images are synthetic unless data=… is given, so nothing is downloaded. Writes initialisation.csv and
 initialisation.png.
 """
 
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=rest,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as of train.py")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as for train.py")
     parser.add_argument("--out", type=Path, default=Path("outputs/initialisation"), help="folder (%(default)s)")
     options = parser.parse_args(arguments)
     with user_errors():
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:
-    """The config of each network that the overrides ask for.
+    """The config of each network that the overrides describe.
 
     Raises:
         ConfigError, HydraException: a key or value is wrong.
@@ -70,13 +71,13 @@ def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A row a network and 3×3 convolution, named as reports name runs.
+    """One row per network and 3×3 convolution, named as in reports.
 
     Raises:
-        ConfigError: a config is impossible.
-        DataError: there are no such images.
+        ConfigError: a config is invalid.
+        DataError: the images are missing or damaged.
     """
-    # Imported here so that --help and a mistyped key answer at once.
+    # Imported here so that --help and errors in keys respond immediately.
     import pandas as pd
     import torch
 

@@ -1,33 +1,33 @@
-"""The exceptions of the project, each one line on what was wrong and what to do, and what processes exit with."""
+"""The project's exceptions, each a one-line message with the problem and its solution, and the exit codes."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a worker or a program ended."""
+    """The exit code of a worker or a program."""
 
     FINISHED = 0
     FAILED = 1
-    USER = 2  # the user's mistake, named in one line
+    USER = 2  # a user error, explained in one line
     INTERRUPTED = 3
     BUSY = 4  # another process has the run
 
 
 class CifarResnetError(Exception):
-    """A fault that a user can mend; shown as one line, never as a traceback."""
+    """An error that the user can fix; shown as one line, never as a traceback."""
 
 
 class ConfigError(CifarResnetError):
-    """The configuration asks for something that can't be."""
+    """The configuration asks for something impossible."""
 
 
 class DataError(CifarResnetError):
-    """The data set is absent, damaged or not what the configuration says."""
+    """The data set is missing, damaged, or not what the configuration describes."""
 
 
 class RunError(CifarResnetError):
-    """A run folder is damaged, busy or doesn't fit what is asked of it."""
+    """A run folder is damaged or busy, or doesn't match the request."""
 
 
 class BusyError(RunError):
-    """Another process is at the run; it is left alone."""
+    """Another process holds the run, so it is skipped."""

@@ -1,7 +1,7 @@
 """Tests a finished run's network again: `python -m cifar_resnet.evaluate FOLDER [data.root=FOLDER] [--mistakes PNG]`.
 
-Says the test error and the recorded one. Exit codes: 0 where they are equal, 1 where they differ, 2 for a user's
-mistake. A run that finished before there was a predictions.csv gets its own.
+Prints the test error and the recorded one. Exit codes: 0 if they are equal, 1 if they differ, 2 for a user error. If an
+older run has no predictions.csv, it is added.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m cifar_resnet.evaluate",
-        description="Tests a finished run's network again, and holds the error against the recorded one.",
+        description="Tests a finished run's network again and compares the error with the recorded one.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=f"of {', '.join(KEYS)}")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=f"any of {', '.join(KEYS)}")
     parser.add_argument("--mistakes", type=Path, metavar="PNG", help="write a picture of the most confident mistakes")
     options = parser.parse_args(arguments)
     try:
@@ -45,7 +45,7 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         key, equals, value = override.partition("=")
         if key not in KEYS or not equals:
-            raise ConfigError(f"{override}: expected KEY=VALUE of {', '.join(KEYS)}; the run's folder says the rest")
+            raise ConfigError(f"{override}: expected KEY=VALUE of {', '.join(KEYS)}; the run's folder sets the rest")
         try:
             values[key] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -54,14 +54,14 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = None) -> int:
-    """Tests the run's network on the run's images and prints the error; the exit code.
+    """Tests the run's network on the run's images and prints the error; returns the exit code.
 
     Raises:
         RunError: the folder is not that of a finished run.
-        DataError: the images aren't there, or aren't those that the run was measured by.
-        ConfigError: an override or `mistakes` is impossible.
+        DataError: the images are missing, or aren't those that the run was tested on.
+        ConfigError: an override is invalid, or `mistakes` can't be written.
     """
-    # Imported here so that --help and a mistyped key answer at once.
+    # Imported here so that --help and errors in keys respond immediately.
     from cifar_resnet import finished
     from cifar_resnet.run.config import from_container
     from cifar_resnet.run.files import digest
@@ -83,7 +83,7 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     recorded = float(run.status["outcome"]["test_error"])
     equal = found.error == recorded
     verdict = (
-        "equal" if equal else f"not equal: another machine ({run.status['device']}) or version may round otherwise"
+        "equal" if equal else f"not equal: another machine ({run.status['device']}) or version may round differently"
     )
     print(f"test error {found.error:.6g} % of {len(found.label)} images; recorded {recorded:.6g} %: {verdict}")
     if equal and not run.run.predictions.exists():

@@ -1,4 +1,4 @@
-"""Takes up a finished run for use in Python: its config, its metrics, its trained network; `cifar_resnet.load_run`."""
+"""Loads a finished run for use in Python: config, metrics and trained network; see `cifar_resnet.load_run`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from cifar_resnet.training.models import Network
 class FinishedRun:
     """A finished run.
 
-    status: run.json: versions, device, data, outcome. metrics: a row an epoch. network: trained, on the CPU, in
-    evaluation mode; takes what `normalise` gives.
+    status: run.json: versions, device, data, outcome. metrics: one row per epoch. network: trained, on the CPU, in
+    evaluation mode; its input is the output of `normalise`.
     """
 
     run: RunDir
@@ -36,43 +36,43 @@ class FinishedRun:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes, by number; their numbers where the run was made before names were kept."""
+        """The names of the classes, by number; for older runs that didn't record names, the numbers."""
         data = self.status["data"]
         return list(data.get("class_names") or map(str, range(data["classes"])))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (B, H, W, C) → what the network takes, (B, C, H, W) with the training images' mean and deviation."""
+        """uint8 (B, H, W, C) → the network's input, (B, C, H, W), normalized as in training."""
         mean, std = (torch.tensor(self.status["data"][name]) for name in ("mean", "std"))
         return data.normalise(images, mean, std)
 
     def load_data(self) -> Dataset:
-        """The images that the run was trained on and measured by.
+        """The images that the run was trained and tested on.
 
         Raises:
-            DataError: they aren't there any more, or have changed.
+            DataError: they no longer exist, or they have changed.
         """
         dataset = data.load(self.config.data, self.config.seed)
         known = self.status["data"]["fingerprint"]
         if dataset.fingerprint != known:
             raise DataError(
                 f"the images of data={self.config.data.name} are not those of {self.run.path} "
-                f"{data.other_images(self.config.data, known, dataset.fingerprint)}; give the folder that has them as "
+                f"{data.other_images(self.config.data, known, dataset.fingerprint)}; set their folder with "
                 "data.root=<folder>"
             )
         return dataset
 
 
 def load(folder: str | Path) -> FinishedRun:
-    """A finished run out of its folder; see `cifar_resnet.load_run`.
+    """Loads a finished run from its folder; see `cifar_resnet.load_run`.
 
     Raises:
-        RunError: it isn't the folder of a finished run, or something in it is damaged.
+        RunError: the folder isn't that of a finished run, or something in it is damaged.
     """
     run = RunDir(Path(folder))
     config, status = from_container(run.read_config()), run.read_status()
     state = run.verified_state()
     if state is not State.FINISHED:
-        raise RunError(f"{run.path} is {state}: expected a finished run; the command that began it continues it")
+        raise RunError(f"{run.path} is {state}: expected a finished run; run the same command again to continue it")
     try:
         return FinishedRun(run, config, status, pd.read_csv(run.metrics), load_network(run, config))
     except (OSError, ValueError) as error:
@@ -83,14 +83,14 @@ def load_network(run: RunDir, config: Config) -> Network:
     """The network with the run's final weights, in evaluation mode.
 
     Raises:
-        RunError: final.pt is absent, damaged, of another network, or has code in it.
+        RunError: final.pt is missing or damaged, belongs to another network, or contains code.
     """
     try:
         weights = torch.load(run.final, map_location="cpu", weights_only=True)
-        # What the config doesn't say of the network's shape, its weights do.
+        # The config doesn't give the numbers of channels and classes, but the weights' shapes do.
         network = network_of(config, weights["conv1.weight"].shape[1], weights["linear.weight"].shape[0])
         network.load_state_dict(weights)
     except (OSError, KeyError, TypeError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{run.final} has no weights of this run's network: {reason}") from error
+        raise RunError(f"{run.final} doesn't contain weights of this run's network: {reason}") from error
     return network.eval()

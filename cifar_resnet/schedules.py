@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Course:
-    """What a schedule computes a learning rate from; all lengths in steps.
+    """The inputs of a schedule; all lengths are in steps.
 
     Attributes:
         lr: the recipe's `optim.lr`.
@@ -39,7 +39,7 @@ class ScheduleKind:
         lr_at: (course, number of finished steps) → learning rate of the next step.
         describe: values of `optim`, by key → completes "The learning rate …", without a full stop. A value that
             differs between the runs described is None.
-        keys: the keys of `optim` that it reads, beside the length and `lr`.
+        keys: the keys of `optim` that it reads, besides the length and `lr`.
     """
 
     title: str
@@ -71,7 +71,7 @@ def describe_step(optim: dict[str, Any]) -> str:
 
 
 def onecycle_lr(course: Course, step: int) -> float:
-    """Linearly up to `lr` at the fraction `peak` of the run, and linearly down to 0."""
+    """Rises linearly to `lr` at the fraction `peak` of the run, then falls linearly to 0."""
     up = round(course.peak * course.total)
     # No step is wasted at a rate of 0, neither the first nor the last.
     if step < up:
@@ -89,7 +89,7 @@ def describe_onecycle(optim: dict[str, Any]) -> str:
 
 
 def _shown(value: Any, noun: str) -> str:
-    """A value of `optim`, or in its place that there are several."""
+    """A value of `optim`, or a note that it differs between runs."""
     return f"a {noun} that differs between runs" if value is None else str(value)
 
 

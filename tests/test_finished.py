@@ -1,4 +1,4 @@
-"""A finished run can be taken up in Python and tested again, with the numbers it finished with."""
+"""A finished run can be loaded in Python and tested again, with the numbers it finished with."""
 
 import csv
 import inspect
@@ -20,7 +20,7 @@ from tests.conftest import TINY, compose_run, work
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run on eight kinds of noise."""
+    """A finished run on eight classes of noise."""
     run = RunDir(tmp_path_factory.mktemp("finished") / "run")
     run.write_config(compose_run(*TINY))
     assert work(run).returncode == 0
@@ -44,7 +44,7 @@ def test_a_run_with_damaged_predictions_is_mended(run):
 
 
 def test_the_docstrings_example_works(run, capsys):
-    described = inspect.getdoc(cifar_resnet.load_run)  # Python 3.13 leaves out what docstrings are indented by
+    described = inspect.getdoc(cifar_resnet.load_run)  # Python 3.13 removes the indentation of docstrings
     (example,) = re.findall(r"^ {4}import cifar_resnet\n.*?(?=\n\nArgs)", described, re.M | re.S)
     names = {}
     exec(textwrap.dedent(example).replace("outputs/digits/resnet-20/seed0-0123abcd", str(run.path)), names)
@@ -69,7 +69,7 @@ def test_an_unfinished_run_is_refused_in_words(tmp_path, run):
 def test_weights_of_another_network_are_refused(run):
     whole = run.final.read_bytes()
     torch.save({"conv1.weight": torch.zeros(1, 1), "linear.weight": torch.zeros(1, 1)}, run.final)
-    with pytest.raises(RunError, match="has no weights of this run's network"):
+    with pytest.raises(RunError, match="doesn't contain weights of this run's network"):
         cifar_resnet.load_run(run.path)
     run.final.write_bytes(whole)
 
