@@ -1,4 +1,4 @@
-"""Trainings and run folders, as the tests of training make them."""
+"""The fixtures of the training tests: trainings and run folders."""
 
 from tests.training.conftest import make_folder, training
 

@@ -1,4 +1,4 @@
-"""The keys of the images."""
+"""The keys of `data`."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from tests.conftest import compose_run
 from tests.every_key import acts
 from tests.training.conftest import finish, images_seen
 
-# Synthetic images are made in the number asked for, all others are chosen from.
+# Synthetic images are made in the requested number; of all others, a subset is chosen.
 KINDS = ["data=synthetic", "data=digits"]
 
 
 @pytest.fixture
 def folder_of_images(tmp_path, monkeypatch):
-    """Two classes of two grey images each for training and testing, in images/ below the current folder."""
+    """Two classes of two gray images each for training and testing, in images/ below the current folder."""
     for number, name in enumerate(("train/a/0", "train/a/1", "train/b/0", "train/b/1", "test/a/0", "test/b/0")):
         path = tmp_path / "images" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The keys of the network and of what it begins with."""
+"""The keys of the network and of its initial state."""
 
 import pytest
 import torch

@@ -9,7 +9,7 @@ from tests.training.conftest import images_seen
 
 
 def rates(run):
-    """The learning rate that the optimizer took at each step of the run."""
+    """The learning rate that the optimizer used at each step of the run."""
     taken = []
     run.optimizer.register_step_pre_hook(lambda optimizer, *_: taken.append(float(optimizer.param_groups[0]["lr"])))
     while not run.finished:
@@ -81,7 +81,7 @@ def test_weight_decay_is_the_optimizers_for_all_parameters(training, overrides):
 
 @acts("optim.label_smoothing", "optim.label_smoothing=0.5")
 def test_label_smoothing_raises_the_training_loss_of_a_network_that_knows(training, overrides):
-    """A network that says the first class, and is right, has a loss of 0 without smoothing."""
+    """A network that always predicts the first class, and is right, has a loss of 0 without smoothing."""
     losses = []
     for words in ((), overrides):
         run = training("optim.lr=1e-9", *words)
@@ -90,7 +90,7 @@ def test_label_smoothing_raises_the_training_loss_of_a_network_that_knows(traini
         run.network.linear.bias.data[0] = 100.0
         run.train_epoch(lambda: False)
         losses.append(run.history[0]["train_loss"])
-    # Half of the label is spread over ten classes, nine of which the network gives a loss of 100.
+    # Half of the label is spread over ten classes; the network has a loss of 100 on nine of them.
     assert losses == pytest.approx([0.0, 0.5 * 0.9 * 100], abs=1e-3)
 
 

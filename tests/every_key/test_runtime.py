@@ -1,4 +1,4 @@
-"""The keys of where and how a run is computed."""
+"""The keys that control where and how a run is computed."""
 
 import io
 import sys
@@ -24,7 +24,7 @@ from tests.every_key import acts
 
 @pytest.fixture(autouse=True)
 def restored():
-    """Puts torch's switches back."""
+    """Restores torch's switches."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def two_gpus(monkeypatch):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The environments of the workers that are started; each finishes at once."""
+    """The environments of the workers that are started; each finishes immediately."""
     environments = []
 
     def start(command, env, **options):
@@ -57,7 +57,7 @@ def set_up(*overrides):
 
 
 def train(run, *overrides):
-    """Does what a sweep does with one run of these overrides."""
+    """Launches one run with these overrides, like a sweep."""
     config = worker_config(compose_run(*TINY, *overrides), n_jobs=1)
     return launch.train(Assignment(run, config), control.SingleRun())
 

@@ -1,4 +1,4 @@
-"""No key lacks a test that it acts, and none gets lost on the way to the run's folder."""
+"""Every key has a test of its effect, and reaches the run's folder."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from cifar_resnet.run.identity import flatten
 from cifar_resnet.sweep.worker_process import worker_config
 from tests.conftest import compose_run
 
-# The tests of these modules are the registry's entries.
+# Importing these modules registers their tests.
 from tests.every_key import OTHER, test_data, test_network, test_optim, test_runtime
 
 MODULES = (test_data, test_network, test_optim, test_runtime)
