@@ -29,14 +29,14 @@ _FLAGS = (
 
 
 class Browser:
-    """One page in a browser of its own; `events` holds what it said: console, exceptions, requests."""
+    """One page in a browser of its own; `events` contains its console messages, exceptions and requests."""
 
     def __init__(self, profile: Path, patience: float = 60) -> None:
         assert CHROMIUM is not None
         self.patience, self.events, self._buffer, self._number = patience, [], b"", 0
         commands_out, self._commands = os.pipe()
         self._answers, answers_in = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4; until then ours must lie elsewhere.
+        # Chromium reads commands from descriptor 3 and answers on 4; until then, ours must use other numbers.
         inherited = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (commands_out, answers_in)]
         redirected = 'exec "$@" 3<&{} 4>&{}'.format(*inherited)
         self._process = subprocess.Popen(
@@ -78,18 +78,18 @@ class Browser:
         return result
 
     def open(self, page: Path) -> None:
-        """Shows a file and waits until it has loaded."""
+        """Opens a file and waits until it has loaded."""
         self.events.clear()
         self.call("Page.navigate", url=page.resolve().as_uri())
         if not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self._wait(lambda event: event.get("method") == "Page.loadEventFired")
 
     def resize(self, width: int, height: int = 900) -> None:
-        """Makes the page so many CSS pixels wide, as on a screen of that size."""
+        """Sets the page's width in CSS pixels, as on a screen of that size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, scheme: str) -> None:
-        """Asks pages for a scheme: light or dark."""
+        """Sets the preferred color scheme: light or dark."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def evaluate(self, expression: str) -> Any:
@@ -100,12 +100,12 @@ class Browser:
         return answer["result"].get("value")
 
     def screenshot(self, path: Path) -> None:
-        """A picture of the whole page, as far as it reaches."""
+        """A screenshot of the whole page."""
         data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
         path.write_bytes(base64.b64decode(data))
 
     def print_pdf(self, path: Path) -> None:
-        """The page as it is printed on A4."""
+        """The page as printed on A4."""
         data = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"]
         path.write_bytes(base64.b64decode(data))
 
@@ -115,7 +115,7 @@ class Browser:
         return [json.dumps(event["params"]) for event in self.events if event.get("method") in kinds]
 
     def requests(self) -> list[str]:
-        """The addresses that the page asked for."""
+        """The addresses that the page requested."""
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
@@ -130,7 +130,7 @@ class Browser:
                 if wanted(received):
                     return received
             if not select.select([self._answers], [], [], max(0, end - time.monotonic()))[0]:
-                raise TimeoutError(f"the browser said nothing for {self.patience} seconds")
+                raise TimeoutError(f"no message from the browser for {self.patience} seconds")
             chunk = os.read(self._answers, 1 << 20)
             if not chunk:
                 raise RuntimeError("the browser has ended")

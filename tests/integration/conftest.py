@@ -1,4 +1,4 @@
-"""Run folders whose numbers are known, for the tests of the report in real programs."""
+"""Run folders with known numbers, for testing the report in real programs."""
 
 from tests.report.conftest import make_run
 

@@ -1,4 +1,4 @@
-"""A disk that is really full: a small tmpfs, which only root can mount."""
+"""A real full disk: a small tmpfs, which only root can mount."""
 
 import os
 import subprocess

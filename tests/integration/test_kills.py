@@ -1,7 +1,7 @@
 """A run killed at any moment and continued ends bit for bit like one that never was.
 
-Of three kills one falls at random, one while a checkpoint is written and one while metrics.csv is.
-KILLS=100 in the environment kills that often; the default is a few, for every day.
+Of three kills, one is at a random moment, one while a checkpoint is written, and one while metrics.csv is written.
+KILLS=100 in the environment sets the number of kills; the default is a few, for everyday use.
 """
 
 import csv
@@ -19,7 +19,7 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import worker
 
 KILLS = int(os.environ.get("KILLS", "9"))
-# A checkpoint after every step, so that many kills fall into one.
+# A checkpoint after every step, so that many kills happen while one is written.
 RUN = [
     "data=digits",
     "data.train_size=300",
@@ -31,8 +31,8 @@ RUN = [
     "runtime.checkpoint_seconds=0",
 ]
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
-# Children come from a process that has imported already what takes long (an optimiser imports torch._dynamo), so that
-# kills fall into training and not its start.
+# Children are forked from a process that has already done the slow imports (an optimizer imports torch._dynamo), so
+# that kills happen during training and not during start-up.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets", "torch._dynamo"])
 
@@ -50,7 +50,7 @@ def result(run: RunDir):
 
 
 def kill(process, run: RunDir, aim: str | None, delay: float) -> str | None:
-    """Kills it `delay` seconds after it began to train, or while it writes the file `aim`; what it was at."""
+    """Kills it `delay` seconds after it started to train, or while it writes `aim`; returns what it was doing."""
     while process.exitcode is None and not begun(run, process.pid):
         process.join(0.002)
     process.join(delay)
@@ -83,7 +83,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, 
         run.write_config(config)
         process = start(run)
         if kills < wanted:
-            # About three kills a run.
+            # About three kills per run.
             moment = kill(process, run, (None, "checkpoint.pt", "metrics.csv")[kills % 3], rng.uniform(0, seconds / 3))
             if moment is not None:
                 kills, moments[moment] = kills + 1, moments[moment] + 1

@@ -1,4 +1,4 @@
-"""The report's LaTeX compiles with Debian's smallest TeX Live."""
+"""The report's LaTeX compiles with Debian's smallest TeX Live installation."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ def test_the_report_compiles_without_undefined_references_or_wide_lines(make_run
     assert program("aggregate.py", "runs").returncode == 0
     said = compile_report(tmp_path / "runs/report")
     assert "undefined" not in said
-    # Half a centimetre over the margin is seen; less is not.
+    # Half a centimeter beyond the margin is visible; less is not.
     assert [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", said) if float(points) > 14] == []
 
 

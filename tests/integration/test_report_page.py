@@ -1,4 +1,4 @@
-"""The report's page in real Chromium: nothing fails, nothing is fetched, all can be read, tables sort."""
+"""The report's page in real Chromium: no errors, no requests, readable text, sortable tables."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = [
 
 @pytest.fixture
 def page(make_run, program, tmp_path):
-    """The page of nine runs, two seeds each, opened at 1,400 pixels."""
+    """The page of nine networks with two seeds each, opened at a width of 1,400 pixels."""
     for model in ("plain", "resnet", "preact"):
         for depth in (20, 56, 110):
             for seed in (0, 1):
@@ -41,12 +41,12 @@ def test_nothing_complains_and_nothing_is_fetched(page):
 def test_it_can_be_read_at_any_width_in_any_light(page, width, scheme):
     page.resize(width)
     page.prefer(scheme)
-    # The page itself never scrolls sideways; wide tables and figures do in their own boxes.
+    # The page itself never scrolls sideways; wide tables and figures scroll in their own boxes.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sizes = page.evaluate("[...document.querySelectorAll('.figure svg')].map(s => s.getBoundingClientRect().width)")
     assert len(sizes) >= 7
     assert min(sizes) > 300
-    # As drawn: letters of 7.5 points, 10 pixels.
+    # At the drawn size: letters of 7.5 points, 10 pixels.
     scales = page.evaluate(
         "[...document.querySelectorAll('.figure svg')]"
         ".map(s => s.getBoundingClientRect().width / s.viewBox.baseVal.width)"
