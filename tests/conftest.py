@@ -1,7 +1,7 @@
-"""What several rooms' tests share: the programs as a user runs them, and configs out of conf/.
+"""Fixtures that several folders of tests share: the programs as a user runs them, and configs composed from conf/.
 
-The start of a program takes a second, of one that trains four; so a program runs in a process of its own where the
-test is about processes or about the whole way from the terminal, and in this one everywhere else.
+Starting a program takes a second, or four seconds if it trains. So a program runs in a separate process only if the
+test is about processes or about everything from the terminal on, and otherwise in the test's own process.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
 
-# No test depends on time: on a busy machine any example may be slow.
+# No deadline, because any example can be slow on a busy machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-# Tests run side by side, and the threads of several would wait for each other; read when torch is imported.
+# Tests run in parallel, and their threads would compete for cores. torch reads this when it is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 TINY = [
@@ -47,11 +47,11 @@ TINY = [
     "optim.epochs=2",
     "runtime.threads=1",
 ]
-"""Overrides of a run of a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
+"""Overrides for a run that takes a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
 
 
 def run_program(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs one of the project's scripts in `folder`, as from a terminal."""
+    """Runs one of the project's scripts in `folder`, as if from a terminal."""
     return subprocess.run(
         [sys.executable, str(REPO_ROOT / script), *arguments],
         cwd=folder,
@@ -64,11 +64,11 @@ def run_program(folder: Path, script: str, *arguments: str, **environment: str) 
 
 @pytest.fixture
 def program(tmp_path):
-    """Runs one of the project's scripts in `tmp_path`, as from a terminal, and returns the finished process."""
+    """Runs one of the project's scripts in `tmp_path`, as if from a terminal, and returns the finished process."""
     return functools.partial(run_program, tmp_path)
 
 
-# Matplotlib announces that it builds its font cache if that takes five seconds; here it does so at once.
+# Matplotlib announces that it is building its font cache if that takes five seconds; here it does so immediately.
 SLOW_FONTS = """
 import threading
 class Timer(threading.Timer):
@@ -84,7 +84,7 @@ threading.Timer = Timer
 
 @pytest.fixture
 def without_font_cache(program, tmp_path):
-    """Runs a script as `program` does, where Matplotlib has no font cache yet and takes long to build it."""
+    """Runs a script like `program`, but Matplotlib has no font cache yet and takes long to build it."""
 
     def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "slow").mkdir()
@@ -98,7 +98,7 @@ def without_font_cache(program, tmp_path):
 
 
 def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
-    """What a program that runs in this process prints and ends with."""
+    """The exit code and output of a program that runs in this process."""
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -111,12 +111,12 @@ def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def train_py(tmp_path, monkeypatch):
-    """Runs train.py in `tmp_path` and in this process; for what ends before any run starts."""
+    """Runs train.py in `tmp_path`, in this process; for commands that end before any run starts."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # to be put back: the script sets it
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # restored after the test; the script sets it
         try:
             return called(lambda: runpy.run_path(str(REPO_ROOT / "train.py"), run_name="__main__"))
         finally:
@@ -126,8 +126,8 @@ def train_py(tmp_path, monkeypatch):
 
 
 def work(run: RunDir, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Does what a worker process does with a run's folder, in this process."""
-    from cifar_resnet.training import worker  # here, as torch takes seconds that only some tests need
+    """Trains a run's folder like a worker process, but in this process."""
+    from cifar_resnet.training import worker  # imported here, because torch takes seconds and only some tests need it
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -149,7 +149,7 @@ def _composed(*overrides: str) -> DictConfig:
 
 @functools.cache
 def _resolved(*overrides: str) -> dict:
-    # Hydra takes a tenth of a second to compose files, so each choice of files is composed once.
+    # Hydra takes a tenth of a second to compose files, so each combination of files is composed only once.
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     values = [one for one in parsed if one.key_or_group in FIELDS and one.type is OverrideType.CHANGE]
     files = [str(one.input_line) for one in parsed if one not in values]
@@ -160,23 +160,23 @@ def _resolved(*overrides: str) -> dict:
 
 
 def compose_run(*overrides: str) -> dict:
-    """A run's config out of conf/, as plain dictionaries of the caller's own."""
+    """A run's config from conf/, as plain dictionaries that the caller may change."""
     return copy.deepcopy(_resolved(*overrides))
 
 
 @pytest.fixture
 def composed():
-    """Composes a run's config out of conf/, as plain dictionaries."""
+    """Composes a run's config from conf/, as plain dictionaries."""
     return compose_run
 
 
 def tree(folder: Path) -> list[str]:
-    """All files under a folder, for tests that nothing was written."""
+    """All files under a folder, to check that nothing was written."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def wait_for(condition, seconds=90):
-    """What `condition` gives once it is true; fails where it isn't in `seconds`."""
+    """Waits for `condition` and returns its value; fails if it isn't true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it didn't happen in time"

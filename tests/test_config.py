@@ -1,4 +1,4 @@
-"""The configuration is what the issue of its keys says, and impossible ones are refused in one line."""
+"""The configuration has its documented values, and impossible ones are rejected with one line."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a sweep shares out: cores and GPUs, with the driver faked where the GPUs are counted."""
+"""The cores and GPUs that a sweep distributes, with a fake driver for counting the GPUs."""
 
 import ctypes
 
@@ -8,7 +8,7 @@ from cifar_resnet import devices
 
 
 class Driver:
-    """What `visible_gpus` asks of libcuda.so.1, answered for a machine of these GPUs."""
+    """The functions of libcuda.so.1 that `visible_gpus` calls, for a machine with these GPUs."""
 
     def __init__(self, uuids, fault=None):
         self.uuids, self.fault = uuids, fault
@@ -27,7 +27,7 @@ class Driver:
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this a machine whose driver shows so many GPUs, with CUDA_VISIBLE_DEVICES as given."""
+    """Simulates a machine whose driver shows this many GPUs, with the given CUDA_VISIBLE_DEVICES."""
 
     def make(count, visible=None, fault=None, torch="2.13.0+cu130"):
         driver = Driver([bytes([number]) * 16 for number in range(count)], fault)
@@ -48,7 +48,7 @@ def machine(monkeypatch):
         (0, "", []),
         (2, "3, 5", ["3", "5"]),
         (1, "GPU-8932f937", ["GPU-8932f937"]),
-        (2, "0,1,-1,2", ["0", "1"]),  # the driver stops at the first that it doesn't know
+        (2, "0,1,-1,2", ["0", "1"]),  # the driver stops at the first name that it doesn't know
     ],
 )
 def test_gpus_are_named_as_cuda_visible_devices_names_them(machine, count, visible, names):

@@ -1,4 +1,4 @@
-"""Networks are looked into before any training, by the keys of train.py."""
+"""Networks are measured before any training, with the keys of train.py."""
 
 import pandas as pd
 import pytest

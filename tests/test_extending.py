@@ -1,4 +1,4 @@
-"""The diffs of docs/extending.md apply in their order, and what they add trains and is described in the report."""
+"""The diffs of docs/extending.md apply in order, and their additions can be trained and appear in the report."""
 
 import os
 import re
@@ -16,7 +16,7 @@ RUN = ["depth=8", "model.width=4", "optim.batch_size=32", "optim.epochs=2", "run
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
-    """The report of two runs with all that the page adds, trained by a copy of the project."""
+    """A copy of the project with everything that the page adds, two runs trained by it, and their report."""
     copy = tmp_path_factory.mktemp("extended")
     for name in ("cifar_resnet", "conf", "sweeps", "hydra_plugins"):
         shutil.copytree(REPO_ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

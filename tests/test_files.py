@@ -1,4 +1,4 @@
-"""Every file that the programs write: whole and on disk before it has its name, and readable by whom umask allows."""
+"""Every file that the programs write: complete and on disk before it has its name, with the permissions of umask."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ from tests.report.conftest import write_run
 
 @pytest.fixture
 def umask(request):
-    """0o027, which lets the group read and keeps others out; or that of the test's parameter."""
+    """0o027, which lets the group read and excludes others, or the test's parameter."""
     mask = getattr(request, "param", 0o027)
     before = os.umask(mask)
     yield mask
@@ -25,7 +25,7 @@ def umask(request):
 
 @pytest.fixture
 def placed(monkeypatch):
-    """The files that were given their names so far, each with whether all of it was on disk by then."""
+    """The files that have received their names so far, and whether each was completely on disk by then."""
     files: dict[Path, bool] = {}
     synced: dict[int, int] = {}
     fsync, replace = os.fsync, os.replace
@@ -46,7 +46,7 @@ def placed(monkeypatch):
 
 
 def check(folder, placed, umask, others=()):
-    """All files of the folder but those called `others` were written whole, and have the mode that umask gives."""
+    """Asserts that all files of the folder except `others` were written atomically, with the mode from umask."""
     written = [folder / name for name in tree(folder) if Path(name).name not in others]
     assert {path: placed.get(path) for path in written} == dict.fromkeys(written, True)
     modes = {path: oct(stat.S_IMODE(path.stat().st_mode)) for path in written}
@@ -56,7 +56,7 @@ def check(folder, placed, umask, others=()):
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077], indirect=True, ids=oct)
 def test_a_file_is_on_disk_before_it_has_its_name_and_umask_says_who_may_read_it(tmp_path, placed, umask):
     def write(file):
-        # Until then it lies beside its place, so on the same disk, and hidden from whoever lists the folder.
+        # Until then it is in the same folder, and so on the same disk, but hidden.
         (meanwhile,) = tmp_path.iterdir()
         assert meanwhile.name.startswith(".a.")
         file.write(b"text")
@@ -64,7 +64,7 @@ def test_a_file_is_on_disk_before_it_has_its_name_and_umask_says_who_may_read_it
     write_atomically(tmp_path / "a", write)
     assert (tmp_path / "a").read_bytes() == b"text"
     check(tmp_path, placed, umask)
-    assert os.umask(umask) == umask  # it is as it was
+    assert os.umask(umask) == umask  # unchanged
 
 
 def test_files_that_a_run_consists_of(tmp_path, placed, umask, composed):

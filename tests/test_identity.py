@@ -1,4 +1,4 @@
-"""Which keys of a config are part of a run's identity, and what its folder's name shows of them."""
+"""Which keys of a config are part of a run's identity, and which of them its folder's name shows."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def is_part(key):
 
 
 def with_value(config, key, value):
-    """The config with another value of a key."""
+    """The config with another value for a key."""
     group, _, name = key.rpartition(".")
     return {**config, group: {**config[group], name: value}} if group else {**config, key: value}
 
@@ -67,7 +67,7 @@ def test_a_name_holds_as_many_keys_as_fit(composed):
     fits = run_name(config, {"a": filling, "b": 1}).rpartition("/")[2]
     assert fits == f"seed0-a={filling}{ending}"
     assert len(fits) == MAX_NAME
-    # A key that is too long is left out, and a shorter one after it is not.
+    # A key that is too long is omitted, but a shorter one after it is included.
     assert run_name(config, {"a": filling + "x", "b": 1}).rpartition("/")[2] == f"seed0-b=1{ending}"
 
 

@@ -1,7 +1,7 @@
 """Run folders that version 0.1.0 made before the code base was restructured keep their names, count, and continue.
 
-`old_runs/` holds small runs on synthetic images: one per model, one of another recipe, and one that was interrupted
-after its first of two epochs. Their paths, logs and the machine's name have been taken out.
+`old_runs/` contains small runs on synthetic images: one per model, one with another recipe, and one that was
+interrupted after the first of two epochs. Their paths, logs and the machine's name have been removed.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""The entry points' own options: the version, and the names that the help lists."""
+"""The programs' own options: the version, and the names that the help lists."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""README says no figure that isn't measured (in results/) or published (in report/published.py)."""
+"""Every figure in the README was measured (in results/) or published (in report/published.py)."""
 
 import re
 
@@ -8,7 +8,7 @@ from cifar_resnet.report.published import PUBLISHED
 from cifar_resnet.run.defaults import REPO_ROOT
 
 NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*\.\d+(?!\w|\.\d)")
-# Code, links' targets and versions are no figures.
+# Code, link targets and versions don't count as figures.
 NAMES = "section|Python|PyTorch|pandas|Hydra|Optuna|SQLAlchemy|optuna-sweeper"
 NO_FIGURES = re.compile(rf"^    .*$|`[^`]*`|\]\([^)]*\)|(?:{NAMES})\s\d+\.\d+(?:\.\d+)?", re.MULTILINE)
 

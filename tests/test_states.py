@@ -1,4 +1,4 @@
-"""Where a run stands: states with their files, records on a full disk, locks that wait, and folders that are runs."""
+"""A run's state: states and their files, writing run.json on a full disk, locks that wait, and finding run folders."""
 
 import errno
 import time
@@ -70,7 +70,7 @@ def test_a_finished_run_with_another_table_is_to_be_rebuilt(finished, name, dama
 @pytest.mark.parametrize("name", TABLES[1:])
 def test_a_run_from_before_there_was_a_table_needs_none(finished, name):
     finished.update_status(**{f"{name}_digest": None})
-    assert finished.verified_state() is State.FINISHED  # it may have one all the same
+    assert finished.verified_state() is State.FINISHED  # although it may have one
     getattr(finished, name).unlink()
     assert finished.verified_state() is State.FINISHED
 
@@ -109,7 +109,7 @@ ASKED = {"diagnostics": {"enabled": True}}
     [
         (ASKED, True, False, State.INTERRUPTED),
         (ASKED, True, True, State.FINISHED),
-        (ASKED, False, False, State.FINISHED),  # they would cost a training
+        (ASKED, False, False, State.FINISHED),  # adding them would require training again
         ({"diagnostics": {"enabled": False}}, True, False, State.FINISHED),
         ({}, True, False, State.FINISHED),
         (None, True, False, State.FINISHED),
@@ -136,7 +136,7 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(run
 
 @pytest.fixture
 def disk(monkeypatch):
-    """A disk that answers each atomic write with this error."""
+    """A disk on which each atomic write fails with this error."""
 
     def fail(number):
         def refuse(path, text):
