@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.defaults import overridden
@@ -28,7 +29,7 @@ configs = st.fixed_dictionaries(
         "out": st.text(),
         "model": st.fixed_dictionaries(
             {
-                "name": st.sampled_from(["plain", "resnet", "preact"]),
+                "name": st.sampled_from(list(ARCHITECTURES)),
                 "shortcut": st.sampled_from("AB"),
                 "width": st.integers(1, 10**6),
             }

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from cifar_resnet.architectures import ARCHITECTURES
+
 PDFLATEX = shutil.which("pdflatex")
 pytestmark = [
     pytest.mark.integration,
@@ -30,7 +32,7 @@ def compile_report(folder):
 
 
 def test_the_report_compiles_without_undefined_references_or_wide_lines(make_run, program, tmp_path):
-    for model in ("plain", "resnet", "preact"):
+    for model in ARCHITECTURES:
         for depth in (20, 56, 110):
             make_run(f"{model}-{depth}", [90.0, 40.0, 5.0 + depth / 50], model=model, depth=depth)
     assert program("aggregate.py", "runs").returncode == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cifar_resnet.architectures import ARCHITECTURES
 from tests.integration.browser import CHROMIUM, Browser
 
 pytestmark = [
@@ -13,7 +14,7 @@ pytestmark = [
 @pytest.fixture
 def page(make_run, program, tmp_path):
     """The page of nine networks with two seeds each, opened at a width of 1,400 pixels."""
-    for model in ("plain", "resnet", "preact"):
+    for model in ARCHITECTURES:
         for depth in (20, 56, 110):
             for seed in (0, 1):
                 name = f"{model}-{depth}-{seed}"
