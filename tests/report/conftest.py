@@ -8,9 +8,13 @@ import functools
 import pytest
 
 from cifar_resnet.datasets.cifar10 import CLASSES
+from cifar_resnet.report import claims
+from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 
+REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
+"""What makes a run one on CIFAR-10, for `write_run`."""
 HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
 CONFIG = {
     "depth": 20,
@@ -104,6 +108,16 @@ def write_run(
     known = {"reason": None, "parameters": 269434, "seconds": 5.0, "device": "a CPU", "threads": 1, "data": data}
     known["metrics_digest"] = digest(run.metrics)
     run.update_status(state=state, **(known | dict(status)))
+    return run
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """Judges the claim of this number on the runs under `tmp_path`."""
+
+    def run(number, data="cifar10"):
+        return claims.judge(load.load([tmp_path]), data)[number - 1].finding
+
     return run
 
 

@@ -2,19 +2,8 @@
 
 import pytest
 
-from cifar_resnet.report import claims
 from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
-from cifar_resnet.report.runs import load
-
-REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
-
-
-@pytest.fixture
-def judge(tmp_path):
-    def run(number, data="cifar10"):
-        return claims.judge(load.load([tmp_path]), data)[number - 1].finding
-
-    return run
+from tests.report.conftest import REAL
 
 
 @pytest.fixture
