@@ -90,7 +90,10 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     name = recipe(flat)
     raw = _defaults(flat["model.name"], name, flat["data.kind"])
     known = {key: raw[key] for key in raw if key not in {*flat, *_PATHS} and not _is_computed(raw[key])}
-    return {RECIPE: name} | flat | known
+    merged = {RECIPE: name} | flat | known
+    # The recipe is already there by the name that the command line has for it.
+    merged.pop("optim.name", None)
+    return merged
 
 
 def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -> dict[str, Any]:
