@@ -54,7 +54,7 @@ def stages(options: argparse.Namespace) -> dict[str, Stage]:
     steps = ["--networks", *networks, *few, "--json", str(out / "steps.jsonl")]
     others = ["eager"] if tiny else ["eager", "compile+graph"]
     shared = ["--networks", *(networks * 2 if tiny else NINE), "--json", str(out / "sharing.jsonl")]
-    shared += ["--prepare", "5", "--seconds", "1", "--precision", "fp32"] if tiny else ["--prepare", "26"]
+    shared += ["--prepare", "20", "--seconds", "1", "--precision", "fp32"] if tiny else ["--prepare", "26"]
     usual = [sys.executable, str(ROOT / "benchmarks" / "reference_trainer.py"), "resnet", "8" if tiny else "20"]
     usual += ["fp32", "256", "2", "0", "1", "cpu"] if tiny else ["tf32", "25600", "2", "8", "8", "cuda"]
     tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(ROOT / "tests" / "training" / "test_graph.py")]
