@@ -57,7 +57,9 @@ def compiled(network: Network, device: torch.device) -> Callable[[Tensor], Tenso
         return whole
     # Block by block: blocks of the same shape share compiled code, and a 110-layer network has only five block shapes.
     # `training.graph` captures the whole step as a CUDA graph.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES_OF_BLOCKS)
+    settings: Any = torch._dynamo.config
+    limit = "recompile_limit" if hasattr(settings, "recompile_limit") else "cache_size_limit"  # up to PyTorch 2.5
+    setattr(settings, limit, max(getattr(settings, limit), _SHAPES_OF_BLOCKS))
     twin = copy.copy(network)
     twin._modules = dict(network._modules)
     blocks: Any = [torch.compile(block, dynamic=False) for block in network.blocks]
