@@ -8,9 +8,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from cifar_resnet.architectures import ARCHITECTURES
+
 FOLDER = Path(__file__).parent
 EPOCHS = 164
-COLORS = {"plain": "#c44e00", "resnet": "#005f9e"}
+COLORS = {model: ARCHITECTURES[model].shades[1] for model in ("plain", "resnet")}
 
 
 def draw_errors() -> None:
