@@ -1,5 +1,5 @@
 """The fixtures of the training tests: trainings and run folders."""
 
-from tests.training.conftest import make_folder, training
+from tests.training.conftest import make_folder, restored_torch, training
 
-__all__ = ["make_folder", "training"]
+__all__ = ["make_folder", "restored_torch", "training"]

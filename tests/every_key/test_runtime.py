@@ -21,15 +21,7 @@ from cifar_resnet.training import backend, checkpoint, worker
 from tests.conftest import TINY, compose_run, tree, work
 from tests.every_key import acts
 
-
-@pytest.fixture(autouse=True)
-def restored():
-    """Restores torch's switches."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-    torch.backends.cudnn.benchmark = False
+pytestmark = pytest.mark.usefixtures("restored_torch")
 
 
 @pytest.fixture

@@ -11,6 +11,16 @@ from tests.conftest import TINY, compose_run, work
 
 
 @pytest.fixture
+def restored_torch():
+    """Restores torch's switches."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = False
+
+
+@pytest.fixture
 def make_folder(tmp_path, composed):
     """A run folder that contains only a config."""
 

@@ -9,15 +9,7 @@ from cifar_resnet.training import backend
 from cifar_resnet.training.models import build_network
 from tests.conftest import TINY
 
-
-@pytest.fixture(autouse=True)
-def restored():
-    """Restores torch's switches."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-    torch.backends.cudnn.benchmark = False
+pytestmark = pytest.mark.usefixtures("restored_torch")
 
 
 def set_up(composed, *overrides):
