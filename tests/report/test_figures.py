@@ -58,6 +58,8 @@ def test_a_line_is_the_mean_over_seeds_and_its_band_the_lowest_and_highest(make_
     assert {6.0, 13.0} <= set(band[band[:, 0] == 2.0][:, 1])
     assert axes.get_title() == "resnet"
     assert legend_of(figure) == ["20 layers", "mean of 3 seeds; band: lowest to highest"]
+    # The page hides a line together with its band.
+    assert line.get_label() == axes.collections[0].get_label() == "resnet · 20 layers"
 
 
 def test_one_seed_has_no_band_and_no_legend_of_one(make_run, epochs):
@@ -233,7 +235,11 @@ def test_lengths_of_training_are_one_line_per_recipe_against_epochs_and_time(mak
     means = [line.lines[0].get_xydata().tolist() for line in in_epochs.containers]
     assert means == [[[2.0, 7.5], [4.0, 5.5]], [[2.0, 6.5], [4.0, 4.5]]]
     assert [line.lines[0].get_xdata().tolist() for line in in_time.containers] == [[20.0, 40.0]] * 2
-    assert legend_of(figure) == ["resnet-20, optim=lab", "resnet-20, optim=onecycle", "lowest to highest seed"]
+    assert legend_of(figure) == [
+        "resnet · 20 layers · optim=lab",
+        "resnet · 20 layers · optim=onecycle",
+        "lowest to highest seed",
+    ]
 
 
 def test_one_length_is_no_figure_of_lengths(make_run, finished):

@@ -37,7 +37,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
         axes.sharex(panels[0])
     suffix = style.scale(panels, pd.concat([means["low"], means["high"]]))
     for axes, model, part in layout.panels(grid):
-        draw_rest(axes, layout.rest(part))
+        draw_rest(axes, layout.rest(part), layout.rest_label)
         for index, drawn, points in layout.lines(part, model):
             draw_line(axes, points, index, **drawn)
         style.integer_ticks(axes)
@@ -75,16 +75,18 @@ def draw_line(axes: Axes, points: pd.DataFrame, index: int = 0, x: str = "epoch"
         line.set_markevery(style.mark_every(len(points), index))
     if (points["n"] > 1).any():
         low, high = (style.on_axis(points[side], axes) for side in ("low", "high"))
-        axes.fill_between(points[x], low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0)
+        axes.fill_between(
+            points[x], low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0, label=line.get_label()
+        )
 
 
-def draw_rest(axes: Axes, points: pd.DataFrame, x: str = "epoch") -> None:
+def draw_rest(axes: Axes, points: pd.DataFrame, label: str, x: str = "epoch") -> None:
     """The settings without their own line, as a band from the lowest to the highest mean."""
     if points.empty:
         return
     band = points.groupby(x)["mean"].agg(["min", "max"])
     low, high = (style.on_axis(band[side], axes) for side in ("min", "max"))
-    axes.fill_between(band.index, low, high, color=style.REST_COLOR, alpha=0.45, linewidth=0)
+    axes.fill_between(band.index, low, high, color=style.REST_COLOR, alpha=0.45, linewidth=0, label=label)
 
 
 def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
@@ -101,17 +103,17 @@ def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
     for index, ((rates, who), drawn) in enumerate(
         zip(named, style.styles_of(style.setting_colors(len(named))), strict=True)
     ):
-        (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", **drawn)
+        label_of_runs = _whose(who, [group for groups in schedules.values() for group in groups])
+        (line,) = axes.step(range(1, len(rates) + 1), rates, where="mid", label=label_of_runs, **drawn)
         line.set_markevery(style.mark_every(len(rates), index))
         if len(rates) == 1:
             line.set_marker("o")
-        handles.append(
-            style.line_handle(_whose(who, [group for groups in schedules.values() for group in groups]), **drawn)
-        )
+        handles.append(style.line_handle(label_of_runs, **drawn))
     if rest := list(schedules)[style.MAX_LINES :]:
+        look: dict[str, Any] = {"label": f"{len(rest)} other schedules", "color": style.REST_COLOR, "linewidth": 0.6}
         for rates in rest:
-            axes.step(range(1, len(rates) + 1), rates, where="mid", color=style.REST_COLOR, linewidth=0.6, zorder=1)
-        handles.append(style.line_handle(f"{len(rest)} other schedules", color=style.REST_COLOR, linewidth=0.6))
+            axes.step(range(1, len(rates) + 1), rates, where="mid", zorder=1, **look)
+        handles.append(style.line_handle(**look))
     axes.set(xlabel="epoch", ylabel=label)
     style.integer_ticks(axes)
     style.legend(figure, handles, columns=1)

@@ -113,7 +113,7 @@ def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]
     for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
         line = points[points["depth"] == depth]
         if len(line):
-            draw_line(axes, line, index, "layer", **drawn)
+            draw_line(axes, line, index, "layer", label=style.name(model, f"{depth} layers"), **drawn)
     style.integer_ticks(axes)
 
 

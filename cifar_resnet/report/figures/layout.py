@@ -87,7 +87,8 @@ class Layout:
         for index, (level, drawn) in enumerate(zip(self.named, styles, strict=True)):
             points = part[part[self.key] == level]
             if len(points):
-                yield index, drawn, points
+                where = f"{int(points['depth'].iloc[0])} layers" if self.is_ablation else ""
+                yield index, drawn | {"label": style.name(model, where, self.label(level))}, points
 
     def colors(self, model: str | None) -> list[str]:
         """One color per level: settings have the same colors in all panels, depths have shades of the model's color."""
@@ -107,8 +108,13 @@ class Layout:
         ]
         others = len(self.settings) - len(self.named) if self.is_ablation else 0
         if others:
-            handles.append(style.band_handle(f"the other {others} settings, lowest to highest", style.REST_COLOR, 0.45))
+            handles.append(style.band_handle(self.rest_label, style.REST_COLOR, 0.45))
         return handles
+
+    @property
+    def rest_label(self) -> str:
+        """The legend's label of the settings without their own line."""
+        return f"the other {len(self.settings) - len(self.named)} settings, lowest to highest"
 
     def label(self, level: Any) -> str:
         """A level's name in the legend."""

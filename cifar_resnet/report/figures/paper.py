@@ -39,12 +39,14 @@ def draw_degradation(epochs: pd.DataFrame) -> Figure | None:
     for axes, column in zip(panels, columns, strict=True):
         dashes: dict[str, Any] = {"dashes": style.TRAINING_DASHES} if column == "train_error" else {}
         for depth, drawn in zip(pair, styles, strict=True):
-            draw_line(axes, means[column][means[column]["depth"] == depth], **drawn, **dashes)
+            label = style.name("plain", f"{depth} layers", SIDES[column])
+            draw_line(axes, means[column][means[column]["depth"] == depth], label=label, **drawn, **dashes)
         axes.set(title=SIDES[column], xlabel="epoch")
         style.integer_ticks(axes)
     panels[0].set_ylabel(f"error (%{suffix})")
     handles: list[Artist] = [
-        style.line_handle(f"plain, {depth} layers", **drawn) for depth, drawn in zip(pair, styles, strict=True)
+        style.line_handle(style.name("plain", f"{depth} layers"), **drawn)
+        for depth, drawn in zip(pair, styles, strict=True)
     ]
     if band := band_label(shown):
         handles.append(style.band_handle(band))
@@ -69,7 +71,8 @@ def draw_train_and_test(epochs: pd.DataFrame) -> Figure | None:
             for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
                 points = part[part["depth"] == depth]
                 if len(points):
-                    draw_line(axes, points, index, **drawn, **dashes)
+                    label = style.name(model, f"{depth} layers", SIDES[column])
+                    draw_line(axes, points, index, label=label, **drawn, **dashes)
         axes.set(title=model if len(depths) > 1 else f"{model}, {depths[0]} layers", xlabel="epoch")
         style.integer_ticks(axes)
     panels[0].set_ylabel(f"error (%{suffix})")

@@ -6,6 +6,8 @@
 - Where lines are the settings of an ablation, titles give model and depth, and each setting has a color and a marker.
 - Training error is dashed; test error, or validation error in its place, is solid.
 - A band extends from the lowest to the highest seed.
+- The label of a line, band or mark is its name on the page, made by `name`. On the page, an entry of the legend hides
+  everything whose name has all parts of the entry's label.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ LOG_RATIO = 10.0
 FLAT_RATIO = 1.001
 # The most lines in a panel: beyond that, the best ones are drawn and the rest become a band.
 MAX_LINES = 8
+SEPARATOR = " · "
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -86,6 +89,15 @@ def applied() -> Iterator[None]:
     settings: Any = {**sns.axes_style("whitegrid"), **_SETTINGS}
     with mpl.rc_context(settings):
         yield
+
+
+def name(*parts: object) -> str:
+    """What a line, band or mark is called on the page, from its parts; empty ones are dropped.
+
+    >>> name("resnet", "56 layers", "")
+    'resnet · 56 layers'
+    """
+    return SEPARATOR.join(str(part) for part in parts if part)
 
 
 def shades(model: str | None, count: int) -> list[str]:

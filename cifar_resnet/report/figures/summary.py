@@ -48,14 +48,16 @@ def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] 
     for model, shift in zip(models, _dodge(models, depths), strict=True):
         look: dict[str, Any] = {"color": style.color(model), "marker": style.model_mark(model), "markersize": 4.5}
         mean = means[means["model"].astype(str) == model].sort_values("depth")
-        axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), **look)
+        axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), label=model, **look)
         handles.append(style.line_handle(model, **look))
         if (mean["n"] > 1).any():
             own = runs[runs["model"].astype(str) == model]
             _seed_points(axes, own["depth"] + shift, style.on_axis(own["test_error"], axes), model)
         beside = [item for item in published if item.model == model and item.depth in depths]
         for item in beside:
-            axes.plot(item.depth + shift, item.error, **_hollow(model), linestyle="none", label="_published")
+            axes.plot(
+                item.depth + shift, item.error, **_hollow(model), linestyle="none", label=style.name(model, "published")
+            )
     if (means["n"] > 1).any():
         handles.append(
             style.line_handle("one seed", color=style.NEUTRAL[1], marker="_", markersize=6, linestyle="none")
@@ -79,7 +81,14 @@ def _dodge(models: Sequence[str], depths: Sequence[int]) -> np.ndarray[Any, Any]
 def _seed_points(axes: Axes, x: pd.Series[float], y: pd.Series[float], model: str) -> None:
     # A dash instead of the model's marker, so that seeds can be seen on both sides of the mean's marker.
     axes.plot(
-        x, y, linestyle="none", marker="_", markersize=6, color=style.shades(model, 3)[2], label="_seeds", zorder=3
+        x,
+        y,
+        linestyle="none",
+        marker="_",
+        markersize=6,
+        color=style.shades(model, 3)[2],
+        label=style.name(model, "one seed"),
+        zorder=3,
     )
 
 
@@ -124,6 +133,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             color=colors.get(setting if layout.is_ablation else depth, style.REST_COLOR),
             markeredgecolor="white",
             markeredgewidth=0.4,
+            label=style.name(model, f"{depth} layers", layout.label(setting) if layout.is_ablation else ""),
         )
     # With a single model, its marker is used for the settings.
     single = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
@@ -191,15 +201,17 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
         own = [key for key in lines if key[0] == model]
         for key, look in zip(own, style.line_styles(str(model), len(own)), strict=True):
             look |= {"marker": style.model_mark(str(model)), "markersize": 4.5}
-            points = lines[key]
+            points, label = lines[key], style.name(model, f"{key[1]} layers", key[2])
             errors = style.on_axis(points["mean"], panels[0])
             spread = [
                 (errors - style.on_axis(points["low"], panels[0])),
                 style.on_axis(points["high"], panels[0]) - errors,
             ]
             for axes, x in zip(panels, (points["epochs"], points["seconds"] / unit.seconds), strict=True):
-                axes.errorbar(x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, **look)
-            handles.append(style.line_handle(f"{model}-{key[1]}" + (f", {key[2]}" if key[2] else ""), **look))
+                axes.errorbar(
+                    x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, label=label, **look
+                )
+            handles.append(style.line_handle(label, **look))
     panels[0].set(xlabel="epochs of training", ylabel=f"final test error (%{suffix})")
     panels[1].set(xlabel=f"training and evaluation ({unit.name})")
     style.depth_ticks(panels[0], sorted(int(epochs) for epochs in shown["epochs"].unique()))
@@ -245,13 +257,16 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
             "markersize": 5,
             "linestyle": "none",
         }
-        axes.plot(style.on_axis(mean["mean"], axes, "x"), mean["setting"].astype(str).map(row_of) + shift, **look)
-        handles.append(style.line_handle(f"{model}-{depth}", **look))
+        label = style.name(model, f"{depth} layers")
+        places = mean["setting"].astype(str).map(row_of) + shift
+        axes.plot(style.on_axis(mean["mean"], axes, "x"), places, label=label, **look)
+        handles.append(style.line_handle(label, **look))
         if (mean["n"] > 1).any():
             own = runs[(runs["model"].astype(str) == model) & (runs["depth"] == depth)]
             rows = own["setting"].astype(str).map(row_of) + shift
             error = style.on_axis(own[column], axes, "x")
-            axes.plot(error, rows, linestyle="none", marker="|", markersize=6, color=look["color"], label="_seeds")
+            label = style.name(label, "one seed")
+            axes.plot(error, rows, linestyle="none", marker="|", markersize=6, color=look["color"], label=label)
     if (means.groupby(GROUP, observed=True)["n"].max() > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], marker="|", linestyle="none"))
     axes.set(xlabel=f"final {SIDES[column]} (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
