@@ -20,6 +20,7 @@ from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.graph import StepGraphs, StepInputs
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
+from cifar_resnet.training.precision import autocast
 from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 from cifar_resnet.training.sums import Sums
@@ -156,7 +157,7 @@ class Training:
         images, labels = self.train.images[batch.permutation], self.train.labels[batch.permutation]
         if self.config.data.augment:
             images = crop_and_flip(images, batch.offsets, batch.flips)
-        with self._autocast():
+        with autocast(self.config.precision, self.device):
             logits = self.forward(normalise(images, self.mean, self.std))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -202,12 +203,6 @@ class Training:
         parameters = [parameter.detach() for parameter in self.network.parameters()]
         return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._inputs.lr]
 
-    def _autocast(self) -> torch.autocast:
-        # Each weight is used once per pass, so caching cast weights has no benefit; a graph must not use such a cache.
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False
-        )
-
     def _end_epoch(self, lr: float) -> None:
         self._count_seconds()
         self._settle()
@@ -248,7 +243,7 @@ class Training:
         self.network.eval()
         sums = Sums.zero(self.device)
         for images, labels in self._batches(split):
-            with self._autocast():
+            with autocast(self.config.precision, self.device):
                 logits = self.network(images)
                 loss = F.cross_entropy(logits, labels)
             sums.add(logits, labels, loss)
@@ -260,7 +255,7 @@ class Training:
         self.network.eval()
         answers = []
         for images, _ in self._batches(split):
-            with self._autocast():
+            with autocast(self.config.precision, self.device):
                 logits = self.network(images)
             prediction = logits.argmax(1)
             answers.append((prediction, logits.float().softmax(1).gather(1, prediction[:, None])[:, 0]))
