@@ -45,5 +45,5 @@ class _EmulatedConvolutions(TorchFunctionMode):
         if function is not F.conv2d:
             return function(*args, **(kwargs or {}))
         with torch.autocast("cpu", enabled=False):
-            rounded = (value.bfloat16().float() if isinstance(value, Tensor) else value for value in args)
+            rounded: list[Any] = [value.bfloat16().float() if isinstance(value, Tensor) else value for value in args]
             return F.conv2d(*rounded, **(kwargs or {})).bfloat16()
