@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from cifar_resnet import __version__
 from cifar_resnet.sweep.launch import launch
 from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.terminal import never_fail
 
 # Makes Hydra raise the errors that it would print over several lines; `user_errors` prints them as one.
 os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -36,6 +37,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    never_fail()
     if "--version" in sys.argv[1:]:  # Hydra's own option of this name prints Hydra's version
         print(f"cifar-resnet {__version__}")
         sys.exit()

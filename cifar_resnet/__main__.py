@@ -3,6 +3,7 @@
 import argparse
 
 from cifar_resnet import __version__
+from cifar_resnet.terminal import never_fail
 
 _PROGRAMS = """programs:
   python train.py --help                     train one network or a sweep
@@ -15,6 +16,7 @@ _PROGRAMS = """programs:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry of the program."""
+    never_fail()
     parser = argparse.ArgumentParser(
         prog="python -m cifar_resnet", epilog=_PROGRAMS, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -23,6 +23,7 @@ from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.files import write_text
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.terminal import never_fail
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ _NAMED = {"model.name", "depth", "seed", "data.kind"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
+    never_fail()
     head, _, rest = str(__doc__).partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m cifar_resnet.diagnose",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
+from cifar_resnet.terminal import never_fail
 
 if TYPE_CHECKING:
     from cifar_resnet.training.predictions import Predictions
@@ -25,6 +26,7 @@ KEYS = ("data.root", "data.cache", "runtime.device", "runtime.threads")
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
+    never_fail()
     parser = argparse.ArgumentParser(
         prog="python -m cifar_resnet.evaluate",
         description="Tests a finished run's network again and compares the error with the recorded one.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cifar_resnet import __version__
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
 from cifar_resnet.run.files import write_text
+from cifar_resnet.terminal import never_fail
 
 if TYPE_CHECKING:
     from cifar_resnet.report.runs.collection import Runs
@@ -24,6 +25,7 @@ Step = Callable[[str, int, int], None]
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code: 0, or 2 after a user's mistake, which is reported in one line."""
+    never_fail()
     parser = argparse.ArgumentParser(
         prog="aggregate.py",
         description="Creates a report from the run folders under the given folders: tables, figures and text.",

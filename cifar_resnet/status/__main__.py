@@ -15,7 +15,7 @@ from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_table, read_row
-from cifar_resnet.terminal import make_console
+from cifar_resnet.terminal import make_console, never_fail
 
 
 def read(paths: list[Path]) -> list[Row]:
@@ -31,6 +31,7 @@ def _depth(run: RunDir) -> int | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the program; returns the exit code."""
+    never_fail()
     parser = argparse.ArgumentParser(prog="python -m cifar_resnet.status", description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder that contains run folders")
     parser.add_argument("--watch", action="store_true", help="refresh the table once a second until Ctrl-C")

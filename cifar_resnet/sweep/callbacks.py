@@ -36,32 +36,35 @@ class SweepCallback(Callback):
         # Hydra sends its callbacks to joblib's processes, which don't need the state of the main one.
         return SweepCallback, ()
 
+    # Each method shows its own errors: Hydra turns what a callback raises, except SystemExit, into a warning.
+
+    @user_errors()
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the single run."""
-        with user_errors():
-            machine = machines.choose(config)
-            machine.check_single_run()
-            checked = checks.check_run(config)
-            by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
-            machine.check_runs([checked], by_run)
-            if checked.runtime.dry_run:
-                _dry_run(by_run, at_a_time=1)
-            checks.check_out(config.out)
+        selection.check_single_run(config)
+        machine = machines.choose(config)
+        machine.check_single_run()
+        checked = checks.check_run(config)
+        by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
+        machine.check_runs([checked], by_run)
+        if checked.runtime.dry_run:
+            _dry_run(by_run, at_a_time=1)
+        checks.check_out(config.out)
 
+    @user_errors()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks all runs of the sweep, prints their states, and begins to show them."""
-        with user_errors():
-            machine = machines.choose(config)
-            machine.check_launcher()
-            selected = selection.choose(config)
-            checked = [checks.check_run(composed) for composed in selected.composed]
-            by_run = {compose.run_dir(one): values for one, values in zip(selected.composed, checked, strict=True)}
-            machine.check_runs(checked, by_run)
-            if any(one.runtime.dry_run for one in checked):
-                selected.print_before_dry_run()
-                _dry_run(by_run, machine.runs_at_a_time)
-            for out in {composed.out for composed in selected.composed}:
-                checks.check_out(out)
+        machine = machines.choose(config)
+        machine.check_launcher()
+        selected = selection.choose(config)
+        checked = [checks.check_run(composed) for composed in selected.composed]
+        by_run = {compose.run_dir(one): values for one, values in zip(selected.composed, checked, strict=True)}
+        machine.check_runs(checked, by_run)
+        if any(one.runtime.dry_run for one in checked):
+            selected.print_before_dry_run()
+            _dry_run(by_run, machine.runs_at_a_time)
+        for out in {composed.out for composed in selected.composed}:
+            checks.check_out(out)
         selected.print_standing(machine)
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(selected.size, live, machine.on_stop)
@@ -70,6 +73,7 @@ class SweepCallback(Callback):
         if live:
             LiveTable(self._sweep.render).start()
 
+    @user_errors()
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Waits for runs that other processes train and prints all runs; exit code 1 if the sweep is incomplete."""
         # Hydra 1.4 also calls this after an error, which must then remain the last output.
@@ -106,8 +110,7 @@ class _ShownSweep:
         rows = self._rows()
         if rows:
             make_console().print(make_summary(rows, reasons))
-        with user_errors():
-            is_complete = self.selected.summarize(self.control)
+        is_complete = self.selected.summarize(self.control)
         was_stopped = self.control.is_stopping()
         self.control.end()
         if was_stopped:

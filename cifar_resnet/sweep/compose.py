@@ -13,9 +13,14 @@ from omegaconf import DictConfig
 from cifar_resnet.run.folder import RunDir
 
 
+def is_listing(config: DictConfig) -> bool:
+    """Whether the composed config's sweeper lists all runs beforehand, instead of choosing them as it goes."""
+    return str(config.hydra.sweeper._target_).endswith("BasicSweeper")
+
+
 def compose_all(config: DictConfig) -> list[DictConfig]:
     """The composed config of every run, in order; empty for sweepers that choose runs as they go."""
-    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+    if not is_listing(config):
         return []
     loader = GlobalHydra.instance().config_loader()
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]

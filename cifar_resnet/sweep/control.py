@@ -23,6 +23,7 @@ import psutil
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.assignment import Assignment, describe_ending
+from cifar_resnet.terminal import never_fail
 
 STOPPING = "stopping: each run writes its checkpoint and ends (press Ctrl-C again to stop at once)"
 LEAVING = "leaving: the jobs keep running; run the same command to see them again, scancel to stop them"
@@ -120,6 +121,7 @@ class Control:
         Ends this process if the main one is gone.
         """
         if os.getpid() != self.main:
+            never_fail()
             # Ctrl-C reaches every process of the terminal, but only the main one acts on it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         if not self.main_is_alive():
@@ -142,7 +144,8 @@ class Control:
             (self.folder / ("now" if again else "stop")).touch()
             # A live table shows the message itself, and a line in between would break it.
             if not again and not self.live:
-                os.write(2, f"\n{self.on_stop}\n".encode())
+                with contextlib.suppress(OSError):
+                    os.write(2, f"\n{self.on_stop}\n".encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, receive)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from omegaconf import DictConfig
 
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import compose, search
 from cifar_resnet.sweep.control import Control
@@ -78,6 +79,14 @@ def choose(config: DictConfig) -> ListedRuns | SearchedRuns:
         ConfigError: the search is impossible.
     """
     return SearchedRuns(config) if search.is_chosen(config) else ListedRuns(config)
+
+
+def check_single_run(config: DictConfig) -> None:
+    """Raises ConfigError if a run without -m is composed from a sweep's settings, of which it would ignore most."""
+    if config.hydra.sweeper.get("params") or not compose.is_listing(config):
+        name = config.hydra.runtime.choices.get("sweeps")
+        described = f"sweeps={name} is a sweep" if name else "hydra.sweeper is for sweeps"
+        raise ConfigError(f"{described}, and this command would train one run: add -m, as in python train.py -m …")
 
 
 def all_finished(runs: Iterable[RunDir]) -> bool:

@@ -29,6 +29,7 @@ from cifar_resnet.run.config import Config
 from cifar_resnet.run.files import FULL_DISK, digest
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.terminal import never_fail
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load, other_images
@@ -256,6 +257,7 @@ def _closing_line(run: RunDir, seconds: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of the process; returns the exit code."""
+    never_fail()
     parser = argparse.ArgumentParser(prog="python -m cifar_resnet.training.worker", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder with a config.yaml")
     parser.add_argument("--quiet", action="store_true", help="write only to the folder's run.log")

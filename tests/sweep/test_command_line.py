@@ -2,9 +2,13 @@
 
 import csv
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import find_runs
 from tests.conftest import TINY, run_program
 
@@ -77,3 +81,15 @@ def test_help_shows_groups_keys_and_examples(program):
     assert "model: plain, preact, resnet" in text
     assert "batch_size: 128" in text
     assert text.count("python train.py ") == 3
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
+def test_a_full_disk_behind_the_output_changes_nothing(swept, tmp_path, sweep):
+    shutil.copytree(swept / "outputs", tmp_path / "outputs")
+    _, resnet = find_runs([tmp_path / "outputs"])
+    resnet.update_status(state="diverged")
+    arguments = [*sweep, f"model={'plain,' if sweep else ''}resnet", *TINY, "hydra/launcher=basic"]
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(REPO_ROOT / "train.py"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1 if sweep else 0, "")

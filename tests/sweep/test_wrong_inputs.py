@@ -76,6 +76,9 @@ VALUES = [
     (["-m", "hydra.launcher.n_jobs=0"], "n_jobs=0"),
     (["-m", "hydra.launcher.n_jobs=two"], "n_jobs"),
     (["-m", "sweeps=nope"], options("sweeps")),
+    (["sweeps=demo"], "sweeps=demo is a sweep, and this command would train one run: add -m"),
+    (["sweeps=search"], "add -m"),
+    (["hydra/sweeper=search"], "add -m"),
     (["-m", "depth=20,21", "seed=0,1"], "depth=21"),
 ]
 

@@ -25,6 +25,7 @@ from cifar_resnet.sweep.launch import train
 from cifar_resnet.sweep.slurm import squeue
 from cifar_resnet.sweep.slurm.watch import QUEUED_AGAIN
 from cifar_resnet.sweep.worker_process import worker_config
+from cifar_resnet.terminal import never_fail
 
 # Submitit's signal before the time limit; Slurm sends it to all processes of the job.
 _BEFORE_TIME_LIMIT = getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
@@ -36,6 +37,7 @@ class Job:
 
     def __call__(self, assignments: Sequence[Assignment]) -> list[str]:
         """Trains the runs, as many in parallel as fit on the job's GPUs or cores; returns their states."""
+        never_fail()
         job = JobEnvironment().job_id
         os.environ[JOB_VARIABLE] = job
         # If Slurm doesn't bind a job to its cores, all cores of the node would be counted.
