@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from cifar_resnet.sweep import checks, compose, launch, machines, selection
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.sweep.worker_process import import_path
 from cifar_resnet.terminal import make_console
 
 _POLL_SECONDS = 1.0
@@ -66,6 +68,7 @@ class SweepCallback(Callback):
         for out in {composed.out for composed in selected.composed}:
             checks.check_out(out)
         selected.print_standing(machine)
+        os.environ.update(import_path())  # for joblib's processes and Slurm's jobs
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(selected.size, live, machine.on_stop)
         control.listen()

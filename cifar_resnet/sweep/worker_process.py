@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from cifar_resnet.devices import Gpu, count_cores
@@ -18,6 +19,18 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def import_path() -> dict[str, str]:
+    """Environment variables for a process that imports this package from anywhere, and nothing from its working folder.
+
+    Where a user happens to start a sweep may hold other people's files, among them a torch.py.
+    """
+    # An empty entry would stand for the working folder.
+    paths = [str(REPO_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    if sys.version_info < (3, 11):
+        paths.insert(0, str(Path(__file__).parent / "python310"))
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}
 
 
 def worker_command(run: RunDir) -> list[str]:
@@ -46,8 +59,7 @@ def worker_environment(config: dict[str, Any], gpu: Gpu | None = None) -> dict[s
     """The worker's environment: its threads, its GPU, and glibc's memory settings unless the user has set them."""
     environment = {**MALLOC, **os.environ}
     environment.update(dict.fromkeys(_THREAD_VARIABLES, str(config["runtime"]["threads"])))
-    # The package must be importable from any folder, installed or not.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
+    environment.update(import_path())
     if config["runtime"]["deterministic"]:
         environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS raises an error without it
     if gpu is not None:

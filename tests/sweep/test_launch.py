@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -40,13 +42,37 @@ def test_freed_memory_is_kept_unless_the_user_has_set_otherwise(values, monkeypa
         assert worker_process.worker_environment(values)[f"MALLOC_{name}"] == "1"
 
 
-@pytest.mark.parametrize("others", [None, "/elsewhere"])
-def test_a_worker_finds_this_package_first(values, monkeypatch, others):
+@pytest.mark.parametrize(("given", "others"), [(None, []), ("/elsewhere", ["/elsewhere"]), (":/a::/b:", ["/a", "/b"])])
+def test_a_worker_finds_this_package_first(values, monkeypatch, given, others):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    if others:
-        monkeypatch.setenv("PYTHONPATH", others)
-    expected = [str(REPO_ROOT), *([others] if others else [])]
-    assert worker_process.worker_environment(values)["PYTHONPATH"].split(os.pathsep) == expected
+    if given:
+        monkeypatch.setenv("PYTHONPATH", given)
+    path = worker_process.worker_environment(values)["PYTHONPATH"].split(os.pathsep)
+    assert path[path.index(str(REPO_ROOT)) :] == [str(REPO_ROOT), *others]
+    assert len(path) == 1 + len(others) + (sys.version_info < (3, 11))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder", "is_found"),
+    [
+        (["-m", "elsewhere"], ".", False),
+        (["-c", "import elsewhere"], ".", False),
+        (["-c", "import cifar_resnet, json"], ".", True),
+        (["-m", "cifar_resnet"], REPO_ROOT, True),
+        (["-c", "import elsewhere"], "trusted", True),
+    ],
+)
+def test_nothing_is_imported_from_the_working_folder(tmp_path, monkeypatch, arguments, folder, is_found):
+    for name in ("elsewhere", "json", "trusted/elsewhere"):
+        (tmp_path / "trusted").mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text("" if "trusted" in name else "raise SystemExit('from the working folder')")
+    monkeypatch.setenv("PYTHONPATH", f":{tmp_path / 'trusted'}" if folder == "trusted" else "")
+    environment = {**os.environ, **worker_process.import_path()}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path / folder, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode == 0) == is_found, done.stderr
+    assert is_found or "No module named" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """What a sweep submits to Slurm, with a fake submitit: which runs, in how many jobs, with which settings."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
@@ -36,11 +34,6 @@ SETTINGS = {
     "array_parallelism": 64,
     "setup": ["module load cuda"],
 }
-
-
-@pytest.fixture(autouse=True)
-def python_path(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
 
 
 @pytest.fixture
@@ -92,11 +85,6 @@ def test_an_array_has_at_most_as_many_jobs_as_slurm_allows_by_default():
 def test_nothing_to_train_submits_nothing(arrays):
     submit._submit(SETTINGS, [], runs_per_job=1)
     assert arrays == []
-
-
-def test_jobs_find_the_package_from_any_folder(arrays, assignments):
-    submit._submit(SETTINGS, assignments[:1], 1)
-    assert os.environ["PYTHONPATH"] == f"{REPO_ROOT}{os.pathsep}/elsewhere"
 
 
 def test_settings_of_slurm_are_passed_to_submitit_with_a_prefix(arrays, assignments):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -16,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import ConfigError, RunError
-from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.compose import run_dir
@@ -111,8 +109,6 @@ def _submit(parameters: Mapping[str, Any], assignments: Sequence[Assignment], ru
     """Submits job arrays, and records each run's job in its folder."""
     from cifar_resnet.sweep.slurm.job import Job, mark_queued  # needs submitit
 
-    # The package must be importable from any folder, installed or not; sbatch passes the environment on.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO_ROOT), os.environ.get("PYTHONPATH")]))
     packs = [list(assignments[begin : begin + runs_per_job]) for begin in range(0, len(assignments), runs_per_job)]
     for begin in range(0, len(packs), _JOBS_PER_ARRAY):
         some = packs[begin : begin + _JOBS_PER_ARRAY]
