@@ -1,17 +1,40 @@
-"""Means of errors and differences between them, with confidence intervals."""
+"""The rule by which results are compared: means, differences with their intervals, verdicts, and seeds needed.
+
+It was fixed before looking at results, and the report states it (templates/statistics.md.j2):
+
+- Seeds are independent samples, so the interval of a difference is Welch's, over all seeds of both sides. It is paired
+  only where the seed also draws the training or validation images and both sides have the same seeds.
+- With one seed on either side, the interval covers only the choice of test images. Where predictions are known, it uses
+  that both networks saw the same images (Agresti and Min 2005), otherwise it doesn't (Agresti and Caffo 2000).
+- The comparisons of one table share a chance of LEVEL of any false "better" or "worse" (Holm 1979).
+- A difference is named if its interval excludes zero and it is at least the smallest one worth naming.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from scipy.special import stdtrit
+import numpy as np
+from scipy.special import nctdtr, stdtr, stdtrit
 
-# Two-sided 95 %.
-_QUANTILE = 0.975
-_Z = 1.959964
-PAIRED, WELCH, ONE_SEED = "paired by seed", "Welch", "one seed"
+LEVEL = 0.05
+"""The chance of any false "better" or "worse" in one table, which makes a single interval one of 95 %."""
+POWER = 0.8
+"""The probability with which `seeds_needed` finds the difference."""
+SMALLEST = 0.1
+"""The smallest difference worth naming unless the report is given another one, in percentage points."""
+
+PAIRED, WELCH = "paired by seed", "Welch"
+SAME_IMAGES, ONE_SEED = "one seed, paired by image", "one seed"
+BETTER, WORSE, SAME, OPEN = "better", "worse", "no difference worth naming", "inconclusive"
+MARK = "(one seed)"
+"""What a verdict that rests on one seed carries wherever it appears: it says nothing about another training."""
+
+_MOST_SEEDS = 10_000
+Array = np.ndarray[Any, Any]
 
 
 def decimals(images: float | None) -> int:
@@ -40,28 +63,64 @@ def _variance(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher the second of two means is, with the 95 % confidence interval.
+    """How much higher the second of two means is, with its confidence interval.
 
     Attributes:
         first: the first mean.
         second: the second mean.
-        low: lower end of the interval of second - first.
-        high: upper end.
-        n: number of seeds of the first and of the second; for paired seeds, the number of pairs twice.
-        method: PAIRED, WELCH, or ONE_SEED, whose interval covers the choice of test images instead of the seeds.
+        center: the middle of the interval of second - first.
+        error: standard error; infinite where it is unknown.
+        freedom: degrees of freedom of the t-distribution; infinite for the normal one.
+        step: the smallest half width of the interval, one image.
+        n: number of seeds of the first and of the second.
+        method: PAIRED, WELCH, SAME_IMAGES or ONE_SEED.
+        spread: standard deviations over the seeds of the first and of the second; NaN for one seed.
+        level: the interval's error rate: LEVEL, or less after `holm`.
     """
 
     first: float
     second: float
-    low: float
-    high: float
+    center: float
+    error: float
+    freedom: float
+    step: float
     n: tuple[int, int]
     method: str
+    spread: tuple[float, float] = (math.nan, math.nan)
+    level: float = LEVEL
 
     @property
     def mean(self) -> float:
         """Second minus first."""
         return self.second - self.first
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether the interval covers the choice of test images, and not that of the seeds."""
+        return self.method in (SAME_IMAGES, ONE_SEED)
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        quantile = float(stdtrit(self.freedom, 1 - self.level / 2))
+        return max(quantile * self.error, self.step)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.center - self.half
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.center + self.half
+
+    @property
+    def p(self) -> float:
+        """Two-sided probability of a difference as large as this between equal networks."""
+        if abs(self.center) <= self.step or math.isinf(self.error):
+            return 1.0
+        return 2 * float(stdtr(self.freedom, -abs(self.center) / self.error)) if self.error else 0.0
 
     @property
     def sign(self) -> int:
@@ -74,61 +133,145 @@ class Difference:
             return True
         return False if self.low > margin or self.high < -margin else None
 
+    def verdict(self, smallest: float) -> str:
+        """BETTER, WORSE, SAME or OPEN, for errors, of which the lower one is better.
 
-def compare(first: Mapping[int, float], second: Mapping[int, float], images: float | None = None) -> Difference:
+        Args:
+            smallest: the smallest difference worth naming.
+        """
+        if self.lies_within(smallest):
+            return SAME
+        # A measured difference of exactly the smallest one counts, in spite of binary fractions.
+        named = self.sign if abs(self.mean) >= smallest * (1 - 1e-9) else 0
+        return {1: WORSE, -1: BETTER, 0: OPEN}[named]
+
+    def words(self, smallest: float) -> str:
+        """The verdict as it is shown: with MARK if it rests on one seed."""
+        verdict = self.verdict(smallest)
+        return f"{verdict} {MARK}" if self.one_seed and verdict != OPEN else verdict
+
+
+def compare(
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    images: float | None = None,
+    wrong: tuple[Array, Array] | None = None,
+    drawn: bool = False,
+) -> Difference:
     """The difference between two sets of values by seed: errors in percent on `images` images where that is given.
 
-    - With at least two seeds in common: the t-interval of the differences per seed. Other seeds aren't used.
-    - Otherwise, with at least two seeds each: Welch's t-interval of the difference of the means.
-    - Otherwise, the spread between seeds is unknown. For errors, the interval is that of Agresti and Caffo (2000) for
-      two proportions of `images` images each: how much the choice of test images can change the difference. At 7 % on
-      10,000 images this is ±0.71 points. For comparison, the standard deviation of 0.16 between seeds that He et al.
-      2015 report for ResNet-110 gives ±0.44 (1.96 standard deviations of a difference). The interval treats the images
-      of the two networks as independent although they are the same, which is conservative. Without `images` it is
-      infinite.
+    With at least two seeds each, the interval is Welch's, or that of the differences per seed if `drawn` and both have
+    the same seeds. An interval is never narrower than one image either way: errors come in steps of one image, so two
+    or three seeds may agree by chance.
 
-    An interval is never narrower than one image either way: errors come in steps of one image, so two or three seeds
-    may agree by chance.
+    Otherwise the spread between seeds is unknown, and the interval covers the choice of test images only. Without
+    `images` it is infinite.
+
+    Args:
+        first: seed → value.
+        second: seed → value.
+        images: number of images of which the values are the error in percent.
+        wrong: for each of the same images, which share of the first runs and of the second runs got it wrong.
+        drawn: whether the seed also draws the images, so that runs of the same seed belong together.
     """
-    common = sorted(first.keys() & second.keys())
-    if len(common) >= 2:
-        a, b = ([values[seed] for seed in common] for values in (first, second))
-        width = _half_width([y - x for x, y in zip(a, b, strict=True)])
-        method, n = PAIRED, (len(common), len(common))
-    elif len(first) >= 2 and len(second) >= 2:
-        a, b = list(first.values()), list(second.values())
-        width = _welch(a, b)
-        method, n = WELCH, (len(a), len(b))
-    else:
-        return _one_seed(list(first.values()), list(second.values()), images)
-    if images:
-        width = max(width, 100 / images)
-    means = mean_and_std(a)[0], mean_and_std(b)[0]
-    middle = means[1] - means[0]
-    return Difference(*means, middle - width, middle + width, n, method)
-
-
-def _half_width(values: Sequence[float]) -> float:
-    """Half the width of the t-interval of the mean of at least two values."""
-    n = len(values)
-    return float(stdtrit(n - 1, _QUANTILE)) * math.sqrt(_variance(values) / n)
-
-
-def _welch(a: Sequence[float], b: Sequence[float]) -> float:
-    parts = [_variance(values) / len(values) for values in (a, b)]
-    variance = sum(parts)
-    if variance == 0:
-        return 0.0
-    freedom = variance**2 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (a, b), strict=True))
-    return float(stdtrit(freedom, _QUANTILE)) * math.sqrt(variance)
-
-
-def _one_seed(a: Sequence[float], b: Sequence[float], images: float | None) -> Difference:
-    means = mean_and_std(a)[0], mean_and_std(b)[0]
+    a, b = list(first.values()), list(second.values())
     n = len(a), len(b)
+    (mean_a, std_a), (mean_b, std_b) = mean_and_std(a), mean_and_std(b)
+    if min(n) < 2:
+        center, error = _by_images(*wrong) if wrong else _independent(mean_a, mean_b, images)
+        method = SAME_IMAGES if wrong else ONE_SEED
+        return Difference(mean_a, mean_b, center, error, math.inf, 0.0, n, method, (std_a, std_b))
+    step = 100 / images if images else 0.0
+    if drawn and first.keys() == second.keys():
+        error, freedom = math.sqrt(_variance([second[seed] - first[seed] for seed in first]) / n[0]), n[0] - 1.0
+        method = PAIRED
+    else:
+        error, freedom = _welch(a, b)
+        method = WELCH
+    return Difference(mean_a, mean_b, mean_b - mean_a, error, freedom, step, n, method, (std_a, std_b))
+
+
+def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Standard error and degrees of freedom."""
+    parts = [_variance(values) / len(values) for values in (a, b)]
+    total = sum(parts)
+    if total == 0:
+        return 0.0, float(len(a) + len(b) - 2)
+    freedom = total**2 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (a, b), strict=True))
+    return math.sqrt(total), freedom
+
+
+def _by_images(first: Array, second: Array) -> tuple[float, float]:
+    """Center and standard error, in percent, of the difference between two networks on the same images.
+
+    Agresti and Min (2005): the interval of McNemar's setting after half an image was added to each of its four cells
+    (both right, both wrong, only one of them wrong).
+    """
+    difference = np.asarray(second, float) - np.asarray(first, float)
+    images = len(difference) + 2
+    mean = difference.sum() / images
+    square = ((difference**2).sum() + 1) / images
+    return 100 * float(mean), 100 * math.sqrt(float(square - mean**2) / images)
+
+
+def _independent(first: float, second: float, images: float | None) -> tuple[float, float]:
+    """The same as if each network had seen images of its own, which is conservative.
+
+    Agresti and Caffo (2000) add one success and one failure to each proportion. At 7 % on 10,000 images, the interval
+    is ±0.71 points. For comparison, the standard deviation of 0.16 between seeds that He et al. 2015 report for
+    ResNet-110 gives ±0.44 (1.96 standard deviations of a difference).
+    """
     if not images:
-        return Difference(*means, -math.inf, math.inf, n, ONE_SEED)
-    # Agresti and Caffo add one success and one failure to each proportion.
-    p, q = ((mean / 100 * images + 1) / (images + 2) for mean in means)
-    width = _Z * math.sqrt((p * (1 - p) + q * (1 - q)) / (images + 2))
-    return Difference(*means, 100 * (q - p - width), 100 * (q - p + width), n, ONE_SEED)
+        return second - first, math.inf
+    p, q = ((mean / 100 * images + 1) / (images + 2) for mean in (first, second))
+    return 100 * (q - p), 100 * math.sqrt((p * (1 - p) + q * (1 - q)) / (images + 2))
+
+
+def holm(differences: Sequence[Difference]) -> list[Difference]:
+    """The differences of one table with intervals corrected for their number.
+
+    Holm (1979): in the order of their p, the first is held to LEVEL / m, the next to LEVEL / (m - 1), and so on, until
+    one isn't significant; that one and all later ones keep its level. Differences without a known error aren't tests
+    and don't count.
+    """
+    order = sorted((i for i, one in enumerate(differences) if math.isfinite(one.error)), key=lambda i: differences[i].p)
+    corrected, left = list(differences), len(order)
+    for i in order:
+        corrected[i] = replace(differences[i], level=LEVEL / left)
+        if corrected[i].sign:
+            left -= 1
+    return corrected
+
+
+def seeds_needed(one: Difference, wanted: float) -> int | None:
+    """Seeds of each network with which Welch's test finds a difference of `wanted` with a probability of POWER.
+
+    The spread is that of the seeds so far, which two or three seeds give only roughly. None if there is no spread to go
+    by, or if it takes more than 10,000 seeds.
+
+    Args:
+        one: a comparison of at least two seeds each.
+        wanted: the difference to find, in the unit of the values.
+    """
+    a, b = (std**2 for std in one.spread)
+    if not a + b > 0:
+        return None
+    n = max(2, math.floor((1.96 + 0.84) ** 2 * (a + b) / wanted**2))
+    while n <= _MOST_SEEDS:
+        freedom = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
+        limit = stdtrit(freedom, 1 - LEVEL / 2)
+        if 1 - nctdtr(freedom, wanted / math.sqrt((a + b) / n), limit) >= POWER:
+            return n
+        n += 1
+    return None
+
+
+def expected_best(values: Sequence[float], trials: int) -> float:
+    """The expected lowest of so many trials, given the values of some trials.
+
+    Dodge et al. (2019), "Show Your Work", section 3: the trials are drawn with replacement from the values seen. A
+    search that learns from its trials does better than such draws.
+    """
+    found, count = sorted(values), len(values)
+    above = [((count - i) / count) ** trials for i in range(count + 1)]
+    return math.fsum(value * (above[i] - above[i + 1]) for i, value in enumerate(found))

@@ -47,8 +47,8 @@ def test_degradation(network, judge, deep, verdict):
     claim = judge(1)
     assert claim.verdict == verdict
     assert "plain-20 5.10 %" in claim.evidence
-    assert "3 paired seeds" in claim.evidence
-    # The numbers of SciPy's test are in test_statistics; here it matters that the sentence has them.
+    assert "3 and 3 seeds" in claim.evidence
+    # The numbers of SciPy's test are in test_intervals; here it matters that the sentence has them.
     assert "95 % interval" in claim.evidence
     assert bool(claim.command) == (verdict == OPEN)
 
@@ -58,7 +58,7 @@ def test_degradation_of_one_seed_is_called_where_it_is_beyond_the_choice_of_imag
     network("plain", 56, [9.0], train=[88.0])
     claim = judge(1)
     assert claim.verdict == HOLDS
-    assert "one seed: no interval" in claim.evidence
+    assert "one seed; 95 % interval" in claim.evidence
     assert "more seeds" in claim.missing
     assert "seed=0,1,2" in claim.command and "model=plain" in claim.command and "depth=20,56" in claim.command
 

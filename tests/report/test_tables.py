@@ -136,27 +136,103 @@ def test_an_ablation_is_not_averaged(make_run, tmp_path):
     assert found == {"lr=0.05": "8.0", "lr=0.1": "6.0"}
 
 
-def test_neighbors_are_compared_seed_by_seed(make_run, tmp_path):
+def test_neighbors_are_compared_over_all_seeds(make_run, tmp_path):
     for seed, (plain, residual) in enumerate([(10.0, 8.0), (11.0, 9.5), (12.0, 10.0)]):
         make_run(f"p{seed}", [plain], model="plain", seed=seed, **REAL)
         make_run(f"r{seed}", [residual], model="resnet", seed=seed, **REAL)
     table = tables.comparison(load.load([tmp_path]), "cifar10")
     test, train = rows(table)
-    # Differences -2, -1.5, -2: mean -1.8333, deviation 0.28868, error 0.16667; times 4.3027: ±0.7171.
+    assert "makes 2 comparisons" in table.note
+    # Variances 1 and 1.0833, error √(2.0833/3) = 0.8333; t(4.0, 98.75 %) = 3.4976.
     assert test["difference (points)"] == "−1.83"
-    assert test["95 % interval (points)"] == "−2.55 to −1.12"
-    assert (test["seeds"], test["in words"], test["measure"]) == ("3 pairs", "better", "final test error")
+    assert test["corrected interval (points)"] == "−4.75 to +1.08"
+    assert (test["seeds"], test["verdict"], test["measure"]) == ("3", "inconclusive", "final test error")
     assert (train["from"], train["to"], train["measure"]) == ("plain-20", "resnet-20", "final training error")
-    assert table.numbers.iloc[0]["low"] == pytest.approx(-2.5504, abs=1e-4)
+    assert table.numbers.iloc[0]["low"] == pytest.approx(-1.8333 - 3.4976 * 0.8333, abs=1e-3)
+    assert table.numbers.iloc[0]["level"] == 0.025
 
 
-def test_one_seed_has_no_interval_and_is_marked(make_run, tmp_path):
+def test_seeds_that_draw_the_images_are_compared_in_pairs(make_run, tmp_path):
+    for seed, (plain, residual) in enumerate([(10.0, 8.0), (11.0, 9.5), (12.0, 10.0)]):
+        make_run(f"p{seed}", [plain], model="plain", seed=seed, data__train_size=5000, **REAL)
+        make_run(f"r{seed}", [residual], model="resnet", seed=seed, data__train_size=5000, **REAL)
+    (test, _) = rows(tables.comparison(load.load([tmp_path]), "cifar10"))
+    # Differences -2, -1.5, -2: mean -1.8333, error 0.16667; times t(2, 98.75 %) = 6.2053: ±1.0342.
+    assert test["corrected interval (points)"] == "−2.87 to −0.80"
+    assert (test["seeds"], test["verdict"]) == ("3 pairs", "better")
+
+
+def test_synthetic_images_are_the_same_for_every_seed(make_run, tmp_path):
+    for seed in (0, 1):
+        make_run(f"p{seed}", [9.0 + seed], seed=seed, data__kind="synthetic", data__train_size=64)
+        make_run(f"r{seed}", [7.0 + seed], seed=seed, depth=56, data__kind="synthetic", data__train_size=64)
+    (test, _) = rows(tables.comparison(load.load([tmp_path]), "digits"))
+    assert test["seeds"] == "2"
+
+
+def test_one_seed_is_judged_by_the_test_images_and_marked(make_run, tmp_path):
     make_run("a", [1.0], train=[0.0], model="plain")
     make_run("b", [88.0], train=[85.0], model="plain", depth=56)
     make_run("c", [88.5], train=[85.0], model="plain", depth=110)
-    test = rows(tables.comparison(load.load([tmp_path]), "digits"))[:2]
-    assert [row["95 % interval (points)"] for row in test] == ["one seed: no interval"] * 2
-    assert [row["in words"] for row in test] == ["worse (one seed)", "not significantly different"]
+    table = tables.comparison(load.load([tmp_path]), "digits")
+    test = rows(table)[:2]
+    assert [row["corrected interval (points)"].endswith(" *") for row in test] == [True, True]
+    assert [row["verdict"] for row in test] == ["worse (one seed)", "inconclusive"]
+    assert "says nothing about another training" in table.note
+
+
+def same_images(make_run, make_predictions, seconds):
+    """Two networks of one seed: of 100 images, the first gets 30 wrong and the second these."""
+    for depth, wrong in ((20, range(30)), (56, seconds)):
+        run = make_run(f"r{depth}", [float(len(wrong))], depth=depth, data__kind="other", data__name="other")
+        make_predictions(run, [(0, int(index in wrong)) for index in range(100)])
+
+
+def test_networks_of_one_seed_are_compared_image_by_image(make_run, make_predictions, tmp_path):
+    same_images(make_run, make_predictions, range(20))
+    numbers = tables.comparison(load.load([tmp_path]), "other").numbers
+    assert list(numbers["method"]) == ["one seed, paired by image", "one seed"]
+    assert numbers.iloc[0]["verdict"] == "better (one seed)"
+    # Every image that the second gets wrong, the first gets wrong, too; with other images, 30 and 20 may be chance.
+    assert numbers.iloc[1]["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize("fault", ["other images", "another error", "none recorded"])
+def test_predictions_that_do_not_fit_are_not_used(make_run, make_predictions, tmp_path, fault):
+    other = {"depth": 56, "data__kind": "other", "data__name": "other"}
+    make_run("r20", [30.0], **other | {"depth": 20})
+    same_images(make_run, make_predictions, range(30))
+    (tmp_path / "runs/r56").rename(tmp_path / "unused")
+    run = make_run("b", [17.0 if fault == "another error" else 16.0], **other)
+    if fault == "other images":
+        make_predictions(run, [(int(index > 50), int(index < 16 or index > 50)) for index in range(100)])
+    elif fault == "another error":
+        make_predictions(run, [(0, int(index < 16)) for index in range(100)])
+    table = tables.comparison(load.load([tmp_path / "runs"]), "other")
+    assert list(table.numbers["method"]) == ["one seed", "one seed"]
+
+
+def test_a_network_without_a_finished_run_has_a_row(make_run, tmp_path):
+    for seed in (0, 1):
+        make_run(f"a{seed}", [6.0], seed=seed)
+        make_run(f"b{seed}", [90.0], seed=seed, depth=56, state="diverged")
+    make_run("c", [], seed=2, depth=56, state="queued")
+    make_run("d", [5.0], depth=110)
+    table = tables.comparison(load.load([tmp_path]), "digits")
+    first, second = rows(table)[:2]
+    assert (first["from"], first["to"], first["verdict"]) == ("resnet-20", "resnet-56", "no finished run")
+    assert (first["seeds"], first["not finished"]) == ("2 and 0", "resnet-56: 2 diverged")
+    assert (second["from"], second["to"], second["verdict"]) == ("resnet-20", "resnet-110", "inconclusive")
+    assert "makes 2 comparisons" in table.note
+    assert table.numbers.iloc[0][["started_second", "n_second", "diverged_second"]].tolist() == [2, 0, 2]
+
+
+def test_the_smallest_network_without_a_finished_run_has_a_row_too(make_run, tmp_path):
+    make_run("a", [90.0], state="failed")
+    for depth in (56, 110):
+        make_run(f"b{depth}", [6.0], depth=depth)
+    found = [(row["from"], row["to"]) for row in rows(tables.comparison(load.load([tmp_path]), "digits"))]
+    assert found == [("resnet-20", "resnet-56"), ("resnet-56", "resnet-110")] * 2
 
 
 def test_each_setting_is_compared_with_the_default(make_run, tmp_path):
@@ -165,9 +241,9 @@ def test_each_setting_is_compared_with_the_default(make_run, tmp_path):
         make_run(f"b{seed}", [8.0 + seed / 10], seed=seed, optim__lr=0.05, **REAL)
         make_run(f"c{seed}", [6.0 + seed / 10], seed=seed, optim__lr=0.1, model__shortcut="B", **REAL)
     found = rows(tables.ablation(load.load([tmp_path]), "cifar10"))
-    assert [(row["default"], row["changed to"], row["difference (points)"], row["in words"]) for row in found] == [
+    assert [(row["default"], row["changed to"], row["difference (points)"], row["verdict"]) for row in found] == [
         ("lr=0.1", "lr=0.05", "+2.00", "worse"),
-        ("shortcut=A", "shortcut=B", "0.00", "not significantly different"),
+        ("shortcut=A", "shortcut=B", "0.00", "inconclusive"),
     ]
 
 

@@ -24,7 +24,7 @@ def judge_degradation(case: Case) -> Finding | None:
     if len(depths) < 2:
         return None
     groups = [case.groups["plain", depth] for depth in depths]
-    one = difference(groups[0], groups[-1], "train_error")
+    one = difference(case.runs, groups[0], groups[-1], "train_error")
     evidence = f"Final training error: {errors(case, groups, *_TRAIN)}. {_from_to(groups, one, 'training')}"
     missing, command = case.more_seeds(one, ["plain"], [depths[0], depths[-1]])
     return Finding(combine([one.sign]), evidence, missing, command)
@@ -40,7 +40,7 @@ def judge_shortcuts(case: Case) -> Finding | None:
     if len(depths) < 2:
         return None
     groups = [case.groups["resnet", depth] for depth in depths]
-    train, test = (difference(groups[0], groups[-1], measure) for measure in ("train_error", "test_error"))
+    train, test = (difference(case.runs, groups[0], groups[-1], measure) for measure in ("train_error", "test_error"))
     evidence = (
         f"Final training error: {errors(case, groups, *_TRAIN)}. {_from_to(groups, train, 'training')} "
         f"Final test error: {errors(case, groups, *_TEST)}. {_from_to(groups, test, 'test')}"
@@ -85,7 +85,7 @@ def judge_shallow(case: Case) -> Finding | None:
         return None
     images = fewest(plain, residual)
     digits = decimals(images)
-    final = difference(plain, residual, "test_error")
+    final = difference(case.runs, plain, residual, "test_error")
     early = compare(_first_half(case, plain), _first_half(case, residual), images)
     within = final.lies_within(SIMILAR)
     half = max(1, int(case.epochs("plain", _SHALLOW)["epoch"].max()) // 2)
@@ -121,7 +121,7 @@ def judge_preactivation(case: Case) -> Finding | None:
     residual, preact = (case.groups.get((model, _DEEP)) for model in ("resnet", "preact"))
     if residual is None or preact is None:
         return None
-    one = difference(residual, preact, "test_error")
+    one = difference(case.runs, residual, preact, "test_error")
     images = fewest(residual, preact)
     shown = with_interval(one, decimals(images), images)
     evidence = f"Final test error: {errors(case, [residual, preact], *_TEST)}; difference {shown}."

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.report.claims.claim import FAILS, Case, Claim, Finding, combine
-from cifar_resnet.report.intervals import ONE_SEED, compare
+from cifar_resnet.report.intervals import compare
 
 # The gradient has vanished if its norm near the input is below VANISHED of that near the output, and is healthy from
 # HEALTHY on; in between the claim is inconclusive. These limits are ours: the papers give no number.
@@ -65,7 +65,7 @@ def _compare_responses(case: Case, depth: int) -> tuple[int, str]:
         f"At {depth} layers, the standard deviation of the responses after the last epoch averages {one.first:.3g} in "
         f"the plain and {one.second:.3g} in the residual network, where it is smaller in {smaller} of {count} layers "
     )
-    if one.method != ONE_SEED:
+    if not one.one_seed:
         return one.sign, sentence + f"(95 % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
     agreeing = smaller if one.mean < 0 else count - smaller
     sign = int(np.sign(one.mean)) if agreeing >= AGREEING * count else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report import reproduce
-from cifar_resnet.report.intervals import ONE_SEED, PAIRED, Difference, decimals
+from cifar_resnet.report.intervals import PAIRED, Difference, decimals
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import plus
@@ -41,6 +42,7 @@ class Case:
     """The finished runs of one data set in its main setting; other settings of an ablation are left out."""
 
     def __init__(self, runs: Runs, data: str) -> None:
+        self.runs = runs
         self.setting = runs.main_settings[data]
         self.groups: dict[tuple[str, int], Group] = {
             (model, depth): group
@@ -153,16 +155,14 @@ def with_interval(one: Difference, digits: int, images: float | None) -> str:
         images: the number of images that the errors were measured on, where it is known.
     """
     text = f"{plus(one.mean, digits)} points"
-    if one.method != ONE_SEED:
-        count = f"{one.n[0]} paired seeds" if one.method == PAIRED else f"{one.n[0]} and {one.n[1]} seeds"
-        return f"{text} (95 % interval {plus(one.low, digits)} to {plus(one.high, digits)}, {count})"
-    if images is None:
+    if math.isinf(one.error):
         return f"{text} (one seed: no interval)"
-    width = (one.high - one.low) / 2
-    return (
-        f"{text} (one seed: no interval; the choice of {images:,.0f} images by itself explains up to "
-        f"{width:.{digits}f} points either way)"
-    )
+    shown = f"95 % interval {plus(one.low, digits)} to {plus(one.high, digits)}"
+    if one.one_seed:
+        on = "test images" if images is None else f"{images:,.0f} test images"
+        return f"{text} (one seed; {shown} over the choice of {on} only)"
+    count = f"{one.n[0]} paired seeds" if one.method == PAIRED else f"{one.n[0]} and {one.n[1]} seeds"
+    return f"{text} ({shown}, {count})"
 
 
 def errors(case: Case, groups: Sequence[Group], measure: str, split: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.report.intervals import SMALLEST
 from cifar_resnet.report.runs import confusion
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.runs.groups import Group, Key, collect
@@ -34,6 +35,7 @@ class Runs:
         main_settings: data set → the setting that claims are judged on.
         unreadable: folder → reason, for what couldn't be read.
         copies: folder → folder of the same run (config, seed and images) that is counted in its place.
+        smallest: the smallest difference between errors that the report names, in percentage points.
     """
 
     runs: pd.DataFrame
@@ -45,6 +47,7 @@ class Runs:
     main_settings: dict[str, str]
     unreadable: dict[str, str]
     copies: dict[str, str]
+    smallest: float = SMALLEST
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -63,9 +66,16 @@ class Runs:
         return self.runs if finished.empty else finished
 
     @cached_property
+    def networks(self) -> dict[str, dict[Key, Group]]:
+        """Data set → (model, setting, depth) → the runs, which differ only in their seeds."""
+        return collect(self.runs)
+
+    @cached_property
     def groups(self) -> dict[str, dict[Key, Group]]:
-        """Data set → (model, setting, depth) → the finished runs, which differ only in their seeds."""
-        return collect(self.finished)
+        """The same for the networks of which a run has finished."""
+        return {
+            data: {key: group for key, group in found.items() if group.rows} for data, found in self.networks.items()
+        }
 
     @cached_property
     def confusions(self) -> dict[str, list[Confusion]]:

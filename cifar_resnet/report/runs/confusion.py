@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cifar_resnet.errors import RunError
-from cifar_resnet.report.runs import csv_files
-from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir
+from cifar_resnet.report.runs import predictions
 
 Array = np.ndarray[Any, Any]
 # Of more depths than this, only the shallowest, the middle and the deepest one are shown.
@@ -89,16 +84,8 @@ def _names(status: dict[str, Any]) -> list[str]:
 
 
 def _read(folder: str, status: dict[str, Any], classes: int) -> Array | None:
-    path = RunDir(Path(folder)).predictions
-    known = status.get("predictions_digest")
-    if known is not None and known != digest(path):
+    found = predictions.read(folder, status.get("predictions_digest"))
+    if found is None or min(map(np.min, found)) < 0 or max(map(np.max, found)) >= classes:
         return None
-    try:
-        text = csv_files.read_lines(path)
-        frame = pd.read_csv(io.StringIO(text), usecols=["label", "prediction"], dtype=int)
-    except (RunError, ValueError):
-        return None
-    pairs = frame["label"].to_numpy(), frame["prediction"].to_numpy()
-    if not len(frame) or min(map(np.min, pairs)) < 0 or max(map(np.max, pairs)) >= classes:
-        return None
-    return np.bincount(pairs[0] * classes + pairs[1], minlength=classes**2).reshape(classes, classes)
+    labels, predicted = found
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)

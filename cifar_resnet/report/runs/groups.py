@@ -1,24 +1,72 @@
-"""Groups the finished runs of a data set that differ only in their seeds."""
+"""Groups the runs of a data set that differ only in their seeds."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.run.folder import State
+
+_WAITING = (State.PENDING.value, State.QUEUED.value)
+
 
 @dataclass
 class Group:
-    """The runs of one model, setting and depth, which differ only in their seeds."""
+    """The runs of one model, setting and depth, which differ only in their seeds.
+
+    Attributes:
+        model: as in `ARCHITECTURES`.
+        setting: as in `Runs.runs`.
+        depth: layers.
+        off_default: how many factors have a value other than the default of conf/.
+        rows: the finished runs.
+        states: how many runs there are of each state.
+    """
 
     model: str
     setting: str
     depth: int
     off_default: int
     rows: list[dict[str, Any]] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        """The network's usual name.
+
+        >>> Group("resnet", "", 56, 0).name
+        'resnet-56'
+        """
+        return f"{self.model}-{self.depth}"
+
+    @property
+    def started(self) -> int:
+        """The number of runs that have started, whatever became of them."""
+        return self.states.total() - sum(self.states[state] for state in _WAITING)
+
+    @property
+    def finished(self) -> int:
+        """The number of runs that have finished."""
+        return self.states[State.FINISHED.value]
+
+    @property
+    def lost(self) -> str:
+        """What became of the other runs that have started; empty if all have finished.
+
+        >>> Group("resnet", "", 56, 0, [], Counter(finished=2, diverged=1, queued=1)).lost
+        '1 diverged'
+        """
+        ends = [state.value for state in State if state is not State.FINISHED and state.value not in _WAITING]
+        return ", ".join(f"{self.states[state]} {state}" for state in ends if self.states[state])
+
+    @property
+    def seed_draws_images(self) -> bool:
+        """Whether the seed also draws which images the runs are trained on."""
+        return bool(self.rows) and all(row.get("seed_draws_images") for row in self.rows)
 
     def values(self, column: str) -> dict[int, float]:
         """Seed → value of a column, for the runs in which it was measured."""
@@ -33,14 +81,17 @@ class Group:
 Key = tuple[str, str, int]
 
 
-def collect(finished: pd.DataFrame) -> dict[str, dict[Key, Group]]:
-    """Data set → (model, setting, depth) → its finished runs, in the order of the table."""
+def collect(runs: pd.DataFrame) -> dict[str, dict[Key, Group]]:
+    """Data set → (model, setting, depth) → its runs, in the order of the table."""
     groups: dict[str, dict[Key, Group]] = defaultdict(dict)
-    names = [str(name) for name in finished]
-    for values in finished.itertuples(index=False, name=None):
+    names = [str(name) for name in runs]
+    for values in runs.itertuples(index=False, name=None):
         row = dict(zip(names, values, strict=True))
         key = row["model"], row["setting"], row["depth"]
-        groups[row["data"]].setdefault(key, Group(*key, row["off_default"])).rows.append(row)
+        group = groups[row["data"]].setdefault(key, Group(*key, row["off_default"]))
+        group.states[row["state"]] += 1
+        if row["state"] == State.FINISHED.value:
+            group.rows.append(row)
     return groups
 
 

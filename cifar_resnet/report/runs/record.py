@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.datasets.cifar10 import is_cifar10
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
@@ -92,6 +93,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "is_cifar10": is_cifar10(config["data"], data),
         "model": str(config["model"]["name"]),
         "depth": int(config["depth"]),
+        "seed_draws_images": _seed_draws_images(config["data"]),
         "setting": "",
         "seed": int(config["seed"]),
         "state": state.value,
@@ -113,3 +115,9 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "hash": config_hash(config),
         "folder": str(run.path),
     }
+
+
+def _seed_draws_images(data: dict[str, Any]) -> bool:
+    """Whether the seed decides which images a run is trained on."""
+    sized = data["kind"] in DATASETS and DATASETS[data["kind"]].sized_by_config
+    return bool(data.get("holdout")) or (data.get("train_size") is not None and not sized)

@@ -4,70 +4,114 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.report.intervals import ONE_SEED, PAIRED, Difference, compare, decimals
+from cifar_resnet.report.intervals import LEVEL, PAIRED, Difference, compare, decimals, holm
+from cifar_resnet.report.runs import predictions
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import split_length
 from cifar_resnet.report.runs.groups import Group, Key, compared, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, plus
-
-# Measure → its name, and the column with the number of images that it was measured on.
-MEASURES = {"test_error": ("final test error", "test_images"), "train_error": ("final training error", "train_images")}
-_HELD_OUT = {"val_error": ("final validation error", "val_images")}
-_NOTE = (
-    "Differences are in percentage points, second minus first. “Better” and “worse” mean that the 95 % interval "
-    "excludes zero (t-interval, paired over the seeds that both have). With one seed there is no interval: then they "
-    "mean that the difference is larger than the choice of test images explains; other seeds may give another result."
-)
-_WORDS = {1: "worse", -1: "better", 0: "not significantly different"}
+from cifar_resnet.report.wording import count
 
 
-def difference(first: Group, second: Group, measure: str, split: str = "test_images") -> Difference:
-    """How much higher the second group's error is.
+@dataclass(frozen=True)
+class Measure:
+    """An error that networks are compared by: its name in tables, and the column with its number of images."""
 
-    Training errors are judged by the number of test images, too: their own sampling error, over all training images,
-    would be far below the spread between seeds.
+    words: str
+    split: str
+
+
+MEASURES = {
+    "test_error": Measure("final test error", "test_images"),
+    "train_error": Measure("final training error", "train_images"),
+    "val_error": Measure("final validation error", "val_images"),
+}
+_COMPARED = ("test_error", "train_error")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks compared by one measure.
+
+    Attributes:
+        measure: one of MEASURES.
+        first: the network compared with.
+        second: the network compared.
+        one: how much higher the second's error is, with the corrected interval; None if either has no finished run.
     """
-    return compare(first.values(measure), second.values(measure), fewest(first, second, column=split))
+
+    measure: str
+    first: Group
+    second: Group
+    one: Difference | None
+
+    @property
+    def images(self) -> float | None:
+        """The number of images of the error."""
+        return fewest(self.first, self.second, column=MEASURES[self.measure].split)
 
 
-def interval(one: Difference, digits: int) -> str:
-    """The interval as a table shows it."""
-    return "one seed: no interval" if one.method == ONE_SEED else f"{plus(one.low, digits)} to {plus(one.high, digits)}"
+def difference(runs: Runs, first: Group, second: Group, measure: str) -> Difference:
+    """How much higher the second group's error is, before correcting for the number of comparisons.
 
-
-def verdict(one: Difference) -> str:
-    """Better, worse or not significantly different; marked if it rests on one seed."""
-    return _WORDS[one.sign] + (" (one seed)" if one.method == ONE_SEED and one.sign else "")
-
-
-def comparison(runs: Runs, data: str) -> Table | None:
-    """Each model compared with the next at the same depth, and each depth with the next of the same model.
-
-    None if no two networks differ in only one of the two.
+    With one seed, a training error is judged like an error on the test images: its own sampling error, over all
+    training images, would be far below the spread between seeds.
     """
-    pairs = list(_pairs(runs.groups[data]))
-    rows, numbers = [], []
-    for measure, (words, split) in MEASURES.items():
-        for first, second in pairs:
-            if first.values(measure) and second.values(measure):
-                one = difference(first, second, measure)
-                labels = {
-                    "from": f"{first.model}-{first.depth}",
-                    "to": f"{second.model}-{second.depth}",
-                    "setting": first.setting,
-                }
-                rows.append({"measure": words, **labels, **_cells(one, fewest(first, second, column=split))})
-                numbers.append({"measure": measure, **labels, **_numbers(one)})
-    if not rows:
-        return None
-    title = f"Differences between models and between depths on {runs.title(data)}"
-    return Table("comparison", title, _without_empty(rows), _NOTE, pd.DataFrame(numbers))
+    values = first.values(measure), second.values(measure)
+    one_seed = min(map(len, values)) < 2
+    split = "test_images" if one_seed and measure == "train_error" else MEASURES[measure].split
+    wrong = predictions.wrong(first, second, runs.statuses) if one_seed and measure == "test_error" else None
+    drawn = first.seed_draws_images and second.seed_draws_images
+    return compare(*values, fewest(first, second, column=split), wrong, drawn)
+
+
+def comparisons(runs: Runs, data: str) -> list[Comparison]:
+    """Each model compared with the next at the same depth, and each depth with the next of the same model."""
+    pairs = list(_pairs(runs.networks[data]))
+    made = [_compare(runs, first, second, measure) for measure in _COMPARED for first, second in pairs]
+    return _corrected(made)
+
+
+def ablations(runs: Runs, data: str) -> list[Comparison]:
+    """Each setting compared with the default one of the same model and depth; none if there is only one setting.
+
+    The default is the setting with the fewest values that differ from conf/; among several, the one with the most runs.
+    If settings differ in more than the length of training, only those of the same length are compared.
+    """
+    measure = compared(runs.of(data).finished)
+    made = []
+    for groups in _by_length(runs, data).values():
+        done = [group for group in groups if group.rows] or groups
+        default = min(done, key=lambda group: (group.off_default, -len(group.rows)))
+        made += [_compare(runs, default, group, measure) for group in groups if group is not default]
+    return _corrected(made)
+
+
+def _by_length(runs: Runs, data: str) -> dict[tuple[str, int, str], list[Group]]:
+    """Model, depth and length of training (empty if settings differ only in it) → its settings."""
+    networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
+    lengths = {setting: split_length(setting) for _, setting, _ in runs.networks[data]}
+    several = len({rest for rest, _ in lengths.values()}) > 1
+    for (model, setting, depth), group in runs.networks[data].items():
+        networks[model, depth, lengths[setting][1] if several else ""].append(group)
+    return networks
+
+
+def _compare(runs: Runs, first: Group, second: Group, measure: str) -> Comparison:
+    known = first.values(measure) and second.values(measure)
+    return Comparison(measure, first, second, difference(runs, first, second, measure) if known else None)
+
+
+def _corrected(made: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one table, with intervals corrected for their number."""
+    corrected = iter(holm([each.one for each in made if each.one is not None]))
+    return [each if each.one is None else replace(each, one=next(corrected)) for each in made]
 
 
 def _pairs(groups: dict[Key, Group]) -> Iterator[tuple[Group, Group]]:
@@ -78,76 +122,143 @@ def _pairs(groups: dict[Key, Group]) -> Iterator[tuple[Group, Group]]:
         models[setting, depth].append(group)
         depths[model, setting].append(group)
     for alike in (*models.values(), *depths.values()):
-        yield from pairwise(alike)
+        yield from _neighbors(alike)
+
+
+def _neighbors(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
+    """Neighbors among the networks with finished runs, and each other network with one of those."""
+    last: Group | None = None
+    for index, group in enumerate(groups):
+        if last is not None:
+            yield last, group
+        elif group.rows:
+            yield from ((lost, group) for lost in groups[:index])
+        last = group if group.rows else last
+
+
+def comparison(runs: Runs, data: str) -> Table | None:
+    """The comparisons of models and depths; None if no two networks differ in only one of the two."""
+    made = comparisons(runs, data)
+    labels = [
+        {"from": each.first.name, "to": each.second.name, "setting": each.first.setting, "length": ""} for each in made
+    ]
+    title = f"Differences between models and between depths on {runs.title(data)}"
+    return _table("comparison", title, "", made, labels, runs.smallest)
 
 
 def ablation(runs: Runs, data: str) -> Table | None:
-    """Each setting compared with the default one of the same model and depth; None if there is only one setting.
-
-    The default is the setting with the fewest values that differ from conf/; among several, the one with the most runs.
-    If settings differ in more than the length of training, only those of the same length are compared.
-    """
-    lengths = {setting: split_length(setting) for _, setting, _ in runs.groups[data]}
-    several = len({rest for rest, _ in lengths.values()}) > 1
-    networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
-    for (model, setting, depth), group in runs.groups[data].items():
-        networks[model, depth, lengths[setting][1] if several else ""].append(group)
-    measure = compared(runs.of(data).finished)
-    words, split = (MEASURES | _HELD_OUT)[measure]
-    rows, numbers = [], []
-    for (model, depth, length), groups in networks.items():
-        if len(groups) < 2:
-            continue
-        default = min(groups, key=lambda group: (group.off_default, -len(group.rows)))
-        for group in groups:
-            if group is default or not (group.values(measure) and default.values(measure)):
-                continue
-            one = difference(default, group, measure, split)
-            labels = {"model": model, "layers": str(depth), "length": length}
-            labels |= {"default": _changed(default, group), "changed to": _changed(group, default)}
-            rows.append({**labels, **_cells(one, fewest(default, group, column=split))})
-            numbers.append({**labels, **_numbers(one)})
-    if not rows:
+    """The comparisons of settings; None if there is only one setting."""
+    made = ablations(runs, data)
+    if not made:
         return None
-    note = (
-        f"{words.capitalize()} of each setting compared with the default one{' of the same length' * several}. {_NOTE}"
-    )
-    return Table("ablation", f"Ablations on {runs.title(data)}", _without_empty(rows), note, pd.DataFrame(numbers))
+    several = any(split_length(each.first.setting)[0] != split_length(each.second.setting)[0] for each in made)
+    labels = [
+        {
+            "model": each.first.model,
+            "layers": str(each.first.depth),
+            "length": split_length(each.first.setting)[1] if several else "",
+            "default": changed(each.first, each.second),
+            "changed to": changed(each.second, each.first),
+        }
+        for each in made
+    ]
+    words = MEASURES[made[0].measure].words.capitalize()
+    note = f"{words} of each setting compared with the default one{' of the same length' * several}. "
+    return _table("ablation", f"Ablations on {runs.title(data)}", note, made, labels, runs.smallest)
 
 
-def _changed(group: Group, other: Group) -> str:
+def changed(group: Group, other: Group) -> str:
     """The values of a setting that the other one doesn't have."""
     parts = [part for part in group.setting.split(", ") if part not in other.setting.split(", ")]
     return ", ".join(parts) or MISSING
 
 
-def _cells(one: Difference, images: float | None) -> dict[str, str]:
-    digits = decimals(images)
-    return {
-        "first (%)": f"{one.first:.{digits}f}",
-        "second (%)": f"{one.second:.{digits}f}",
-        "difference (points)": plus(one.mean, digits),
-        "95 % interval (points)": interval(one, digits),
-        "seeds": f"{one.n[0]} pairs" if one.method == PAIRED else " and ".join(map(str, dict.fromkeys(one.n))),
-        "in words": verdict(one),
+def _table(
+    name: str, title: str, note: str, made: Sequence[Comparison], labels: Sequence[dict[str, str]], smallest: float
+) -> Table | None:
+    if not any(each.one for each in made):
+        return None
+    rows, numbers = [], []
+    for each, label in zip(made, labels, strict=True):
+        measure = {"measure": each.measure} if name == "comparison" else {}
+        shown = {"measure": MEASURES[each.measure].words} if measure else {}
+        rows.append({**shown, **label, **_cells(each, smallest)})
+        numbers.append({**measure, **label, **_numbers(each, smallest)})
+    frame = pd.DataFrame(rows)
+    frame = frame.drop(columns=[head for head in frame if frame[head].eq("").all()])
+    return Table(name, title, frame, note + _note(made, smallest), pd.DataFrame(numbers))
+
+
+def _cells(each: Comparison, smallest: float) -> dict[str, str]:
+    digits, one, pair = decimals(each.images), each.one, (each.first, each.second)
+    lost = [f"{group.name if each.first.name != each.second.name else group.setting}: {group.lost}" for group in pair]
+    cells = {
+        "first (%)": _mean(each.first, each.measure, digits),
+        "second (%)": _mean(each.second, each.measure, digits),
+        "difference (points)": MISSING if one is None else plus(one.mean, digits),
+        "corrected interval (points)": MISSING if one is None else interval(one, digits),
+        "seeds": " and ".join(dict.fromkeys(str(len(group.values(each.measure))) for group in pair)),
+        "verdict": "no finished run" if one is None else one.words(smallest),
+        "not finished": "; ".join(words for words, group in zip(lost, pair, strict=True) if group.lost),
     }
+    if one is not None and one.method == PAIRED:
+        cells["seeds"] = f"{one.n[0]} pairs"
+    return cells
 
 
-def _numbers(one: Difference) -> dict[str, Any]:
-    known = one.method != ONE_SEED
+def _mean(group: Group, measure: str, digits: int) -> str:
+    values = list(group.values(measure).values())
+    return f"{math.fsum(values) / len(values):.{digits}f}" if values else MISSING
+
+
+def interval(one: Difference, digits: int) -> str:
+    """The interval as a table shows it."""
+    if math.isinf(one.error):
+        return "unknown"
+    return f"{plus(one.low, digits)} to {plus(one.high, digits)}{' *' * one.one_seed}"
+
+
+def _numbers(each: Comparison, smallest: float) -> dict[str, Any]:
+    one = each.one
+    counts = {
+        f"{name}_{side}": amount
+        for side, group in (("first", each.first), ("second", each.second))
+        for name, amount in (
+            ("n", len(group.values(each.measure))),
+            ("started", group.started),
+            ("diverged", group.states["diverged"]),
+            ("failed", group.states["failed"]),
+        )
+    }
+    if one is None:
+        return counts
     return {
         "first": one.first,
         "second": one.second,
         "difference": one.mean,
-        "low": one.low if known else math.nan,
-        "high": one.high if known else math.nan,
-        "n_first": one.n[0],
-        "n_second": one.n[1],
+        "low": one.low,
+        "high": one.high,
+        "p": one.p,
+        "level": one.level,
         "method": one.method,
-        "verdict": _WORDS[one.sign],
+        "verdict": one.words(smallest),
+        **counts,
     }
 
 
-def _without_empty(rows: list[dict[str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows)
-    return frame.drop(columns=[head for head in frame if frame[head].eq("").all()])
+def _note(made: Sequence[Comparison], smallest: float) -> str:
+    found = [each.one for each in made if each.one is not None]
+    tests = sum(math.isfinite(one.error) for one in found)
+    note = (
+        f"Differences are in percentage points, second minus first. This table makes {count(tests, 'comparison')}; the "
+        f"intervals are corrected for their number (Holm), so that the chance of any false “better” or “worse” is "
+        f"{100 * LEVEL:g} % in the whole table. “Better” and “worse”: the interval excludes zero and the difference is "
+        f"at least {smallest:g} points. “No difference worth naming”: the whole interval lies within ±{smallest:g} "
+        f"points."
+    )
+    if any(one.one_seed for one in found):
+        note += (
+            " * One seed: the interval covers only the choice of test images (a training error is held to the interval "
+            "of a test error of its size). A verdict of one seed says nothing about another training."
+        )
+    return note
