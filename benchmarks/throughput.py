@@ -39,7 +39,7 @@ from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.sweep.worker_process import worker_environment
-from cifar_resnet.training.data.sizes import count
+from cifar_resnet.training.data.workload import count
 from cifar_resnet.training.measure import count_gflop
 from cifar_resnet.training.models import build_network
 

@@ -127,7 +127,10 @@ FAULTS = {
         lambda root: Image.new("RGB", (64, 48)).save(root / "train/airplane/0000.png"),
         r"0000\.png is 64×48 pixels, but CIFAR-10 is 32×32; .*image_folder",
     ),
-    "no image": (lambda root: (root / "train/airplane/0000.png").write_text("text"), r"0000\.png can't be opened"),
+    "no image": (
+        lambda root: (root / "train/airplane/0000.png").write_text("text"),
+        r"0000\.png is not a JPEG or PNG image",
+    ),
     "no test": (lambda root: shutil.rmtree(root / "test"), "no folder .*test; expected"),
 }
 

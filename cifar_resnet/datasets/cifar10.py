@@ -127,25 +127,21 @@ def _check_folder(root: Path) -> None:
 
 def _list_images(folder: Path) -> list[str]:
     with os.scandir(folder) as items:
-        return [item.name for item in items if is_image(item.name)]
+        return [item.name for item in items if is_image(item)]
 
 
 def _check_image(root: Path) -> None:
     """Raises DataError unless the first training image is a PNG file of CIFAR-10's size."""
-    # Imported here because only folders of images need it.
-    from PIL import Image
+    from cifar_resnet.datasets import image_files  # imported here, because only folders of images need it
 
     name = min(_list_images(root / "train" / CLASSES[0]))
-    try:
-        with Image.open(root / "train" / CLASSES[0] / name) as image:
-            size, form = image.size, image.format
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{root / 'train' / CLASSES[0] / name} can't be opened: unpack it again") from error
-    if form != "PNG":
+    file = root / "train" / CLASSES[0] / name
+    if image_files.read_format(file) != "PNG":
         _refuse_jpeg(root, f"train/{CLASSES[0]}/{name}")
-    if size != (SIZE, SIZE):
+    width, height = image_files.read_size(file)
+    if (width, height) != (SIZE, SIZE):
         raise DataError(
-            f"data.root={root}: train/{CLASSES[0]}/{name} is {size[0]}×{size[1]} pixels, but CIFAR-10 is "
+            f"data.root={root}: train/{CLASSES[0]}/{name} is {width}×{height} pixels, but CIFAR-10 is "
             f"{SIZE}×{SIZE}; {_ELSE}"
         )
 

@@ -9,22 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_resnet.datasets import cifar10
-from cifar_resnet.datasets.folders import list_classes
+from cifar_resnet.datasets import cifar10, folders
+from cifar_resnet.datasets.sizes import Sizes
 
 DIGITS_TEST_IMAGES = 360
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Number and shape of the images in a whole data set."""
-
-    train: int
-    test: int
-    height: int
-    width: int
-    channels: int
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -35,10 +23,13 @@ class DataSet:
         title: its name in running text and headings.
         description: one sentence about its images, for the report's set-up.
         reader: "module:function" in `cifar_resnet.training.data`; the function returns a `Source`.
-        sizes: sizes of the whole data set; None if they are known only from its files.
+        sizes: sizes of the whole data set; None if they are known only from its files, see `read_sizes`.
+        read_sizes: sizes of the data set in `data.root`, from the files' headers.
         needs_root: whether `data.root` must name a folder.
         usual_root: the default of `data.root` in conf/.
         check_root: raises DataError if `data.root` can't be this data set; only lists files.
+        identify: text that differs between different data sets of this kind in `data.root`, found without reading all
+            of the images; None if there is only one data set of this kind.
         named_by_root: whether `data.name` defaults to the folder's name.
         statistics: mean and standard deviation per channel for normalization, for pixels from 0 to 1; None means those
             of the training images.
@@ -52,7 +43,9 @@ class DataSet:
     sizes: Sizes | None
     needs_root: bool = False
     usual_root: str | None = None
+    read_sizes: Callable[[Path], Sizes] | None = None
     check_root: Callable[[Path], object] | None = None
+    identify: Callable[[Path], str] | None = None
     named_by_root: bool = False
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     sized_by_config: bool = False
@@ -84,7 +77,9 @@ DATASETS: dict[str, DataSet] = {
         reader="image_folder:read",
         sizes=None,
         needs_root=True,
-        check_root=list_classes,
+        read_sizes=folders.read_sizes,
+        check_root=folders.list_classes,
+        identify=folders.identify,
         named_by_root=True,
     ),
     "digits": DataSet(
@@ -103,3 +98,16 @@ DATASETS: dict[str, DataSet] = {
     ),
 }
 """Value of `data.kind` → what is known about it."""
+
+
+def sizes_of(kind: str, root: Path) -> Sizes:
+    """The sizes of the whole data set, which is in `root` if it needs a folder.
+
+    Raises:
+        DataError: `root` is not such a data set.
+    """
+    known = DATASETS[kind]
+    if known.sizes is not None:
+        return known.sizes
+    assert known.read_sizes is not None, f"the entry of {kind} has neither sizes nor read_sizes"
+    return known.read_sizes(root)

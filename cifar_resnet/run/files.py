@@ -21,7 +21,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with os.fdopen(descriptor, "wb") as file:
             _named(path, write, file)
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -45,7 +45,8 @@ def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> N
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The process's umask: the permissions that new files don't get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

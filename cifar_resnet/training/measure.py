@@ -19,7 +19,7 @@ from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run.config import Config, from_container
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
-from cifar_resnet.training.data.sizes import Workload, count
+from cifar_resnet.training.data.workload import Workload, count
 from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
 from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps

@@ -150,7 +150,10 @@ def images(tmp_path, monkeypatch):
 # tests/training/data covers every fault of a folder; these test that the worker reports it.
 WRONG_FOLDERS = {
     "absent": (shutil.rmtree, "no folder"),
-    "a broken image": (lambda root: (root / "train/cat/1.png").write_bytes(b"\x89PNG\r\n"), "1.png can't be decoded"),
+    "a broken image": (
+        lambda root: (root / "train/cat/1.png").write_bytes(b"\x89PNG\r\n"),
+        "1.png is not a JPEG or PNG",
+    ),
     "another size": (lambda root: Image.new("RGB", (9, 8)).save(root / "train/dog/2.png"), "2.png is 9×8 pixels"),
 }
 

@@ -1,5 +1,10 @@
 """A folder of images is decoded once into a reliable cache, and errors name the file."""
 
+import copy
+import json
+import os
+import resource
+import signal
 import subprocess
 import sys
 
@@ -8,7 +13,8 @@ import pytest
 from PIL import Image
 
 from cifar_resnet.errors import DataError
-from cifar_resnet.training.data import image_folder, load
+from cifar_resnet.training.data import image_cache, image_folder, load
+from cifar_resnet.training.data.source import fingerprint
 from tests.training.data.test_dataset import config
 
 SCRIPT = """
@@ -113,6 +119,11 @@ def break_file(base):
     (base / "images/train/dog/b.PNG").write_bytes(b"\x89PNG broken")
 
 
+def cut_off(base):
+    path = base / "images/train/dog/b.PNG"
+    path.write_bytes(path.read_bytes()[:60])
+
+
 def empty_class(base):
     (base / "images/train/eel").mkdir()
     (base / "images/test/eel").mkdir()
@@ -130,14 +141,51 @@ def no_test(base):
     (base / "images/test").rename(base / "images/tset")
 
 
+def subfolder(base):
+    """Three of four images in a folder within the class."""
+    (base / "images/train/cat/more").mkdir()
+    for name in ("b.PNG", "c.png"):
+        (base / "images/train/cat" / name).rename(base / "images/train/cat/more" / name)
+
+
+def other_formats(base):
+    for name in ("c.webp", "notes.txt"):
+        (base / "images/test/dog" / name).write_bytes(b"")
+
+
+def beside_the_classes(base):
+    Image.new("RGB", (8, 8)).save(base / "images/train/d.png")
+
+
+def pipe(base):
+    os.mkfifo(base / "images/train/cat/p.png")
+
+
+def name_in_latin1(base):
+    path = base / "images/test/cat/a.png"
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/gr\xfcn.png"))
+
+
+def class_in_latin1(base):
+    for path in (base / "images/train/cat", base / "images/test/cat"):
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/gr\xfcn"))
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (break_file, r"dog/b\.PNG can't be decoded"),
+        (break_file, r"dog/b\.PNG is not a JPEG or PNG image"),
+        (cut_off, r"dog/b\.PNG can't be decoded \(.*\); repair or remove"),
         (empty_class, "train/eel has no images"),
         (other_size, r"dog/b\.jpeg is 9×8 pixels, the first image is 8×8; .*data\.image_size"),
         (one_sided_class, "class 'emu' is in only one"),
         (no_test, "no folder .*/images/test; expected"),
+        (subfolder, "1 entry would be left out, the first is .*train/cat/more; expected only"),
+        (other_formats, "2 entries would be left out, the first is .*test/dog/c.webp; expected only"),
+        (beside_the_classes, "1 entry would be left out, the first is .*train/d.png; expected only"),
+        (pipe, r"1 entry would be left out, the first is .*train/cat/p\.png; expected only"),
+        (name_in_latin1, r"the name of .*test/cat/gr�n\.png is not valid UTF-8; rename it"),
+        (class_in_latin1, r"the name of .*train/gr�n is not valid UTF-8; rename it"),
     ],
 )
 def test_each_fault_is_one_line_that_names_the_place(images, fault, message):
@@ -149,5 +197,72 @@ def test_each_fault_is_one_line_that_names_the_place(images, fault, message):
 
 def test_a_cache_that_cannot_be_written_is_named(images):
     (images / "cache").write_text("a file")
-    with pytest.raises(DataError, match=r"data\.cache=.*can't be written"):
+    with pytest.raises(DataError, match=r"data\.cache=.*can't be used \(File exists\); set another"):
         read(images)
+
+
+@pytest.fixture
+def cache(images):
+    """The folder of a cache, and the data read through it; copied, because the tests damage the mapped files."""
+    data = copy.deepcopy(read(images))
+    (folder,) = (path for path in (images / "cache").iterdir() if path.suffix != ".lock")
+    return folder, data
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, os.unlink], ids=["cut", "flip", "unlink"])
+@pytest.mark.parametrize("name", ["train-images.npy", "test-images.npy", "train-labels.npy", "meta.json"])
+def test_a_damaged_cache_is_filled_again(images, cache, caplog, name, damage):
+    folder, before = cache
+    damage(folder / name)
+    after = read(images)
+    assert "are damaged" in caplog.text
+    assert after.fingerprint == before.fingerprint and after.classes == before.classes
+    assert np.array_equal(after.train.images.numpy(), before.train.images.numpy())
+    assert (after.mean, after.std) == (before.mean, before.std)
+
+
+def test_a_cache_is_read_through_only_after_a_file_has_changed(images, cache, monkeypatch):
+    folder, _ = cache
+    compared = []
+    monkeypatch.setattr(image_cache, "fingerprint", lambda *arrays: compared.append(1) or fingerprint(*arrays))
+    read(images)
+    assert not compared
+    (folder / "train-images.npy").touch()
+    for _ in range(2):
+        read(images)
+    assert len(compared) == 1
+
+
+def test_without_space_for_a_cache_nothing_is_killed(images):
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"data\.cache=.*can't be used \(File too large\)"):
+            read(images)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(read(images).train.labels) == 6
+
+
+@pytest.mark.parametrize(("mask", "others"), [(0o022, 0o5), (0o027, 0)])
+def test_the_umask_says_who_may_use_a_cache(images, mask, others):
+    before = os.umask(mask)
+    try:
+        read(images)
+    finally:
+        os.umask(before)
+    (folder,) = (path for path in (images / "cache").iterdir() if path.suffix != ".lock")
+    assert folder.stat().st_mode & 0o7 == others
+    assert {path.stat().st_mode & 0o7 for path in folder.iterdir()} == {others & 0o4}
+    assert json.loads((folder / "meta.json").read_text())["fingerprint"]
