@@ -127,37 +127,38 @@ def make_run(tmp_path):
     return functools.partial(write_run, tmp_path / "runs")
 
 
-@pytest.fixture
-def make_predictions():
+def add_predictions(run, pairs, names=("cat", "dog", "ship")):
     """Writes a run's predictions.csv from pairs of class and prediction, and the class names into run.json."""
-
-    def make(run, pairs, names=("cat", "dog", "ship")):
-        rows = [f"{index},{label},{prediction},0.9\n" for index, (label, prediction) in enumerate(pairs)]
-        run.predictions.write_text("index,label,prediction,probability\n" + "".join(rows))
-        status = run.read_status()
-        data = {**status["data"], "class_names": list(names), "classes": len(names)}
-        run.update_status(data=data, predictions_digest=digest(run.predictions))
-
-    return make
+    rows = [f"{index},{label},{prediction},0.9\n" for index, (label, prediction) in enumerate(pairs)]
+    run.predictions.write_text("index,label,prediction,probability\n" + "".join(rows))
+    status = run.read_status()
+    data = {**status["data"], "class_names": list(names), "classes": len(names)}
+    run.update_status(data=data, predictions_digest=digest(run.predictions))
 
 
-@pytest.fixture
-def make_layers():
+def add_layers(run, responses, gradients, epochs=(0, 2)):
     """Writes a run's diagnostics.csv: layers with these response deviations and gradient norms in every epoch.
 
     Gradients may also be given as epoch → norms.
     """
+    head = "epoch,step,layer,name,weight_grad_norm,output_grad_norm,response_std,branch_ratio\n"
+    rows = [
+        f"{epoch},{epoch},{layer},stage1.{layer},1,{gradient},{response},\n"
+        for epoch in epochs
+        for layer, (response, gradient) in enumerate(
+            zip(responses, gradients[epoch] if isinstance(gradients, dict) else gradients, strict=True), 1
+        )
+    ]
+    (run.path / "diagnostics.csv").write_text(head + "".join(rows))
 
-    def of(gradients, epoch):
-        return gradients[epoch] if isinstance(gradients, dict) else gradients
 
-    def make(run, responses, gradients, epochs=(0, 2)):
-        head = "epoch,step,layer,name,weight_grad_norm,output_grad_norm,response_std,branch_ratio\n"
-        rows = [
-            f"{epoch},{epoch},{layer},stage1.{layer},1,{gradient},{response},\n"
-            for epoch in epochs
-            for layer, (response, gradient) in enumerate(zip(responses, of(gradients, epoch), strict=True), 1)
-        ]
-        (run.path / "diagnostics.csv").write_text(head + "".join(rows))
+@pytest.fixture
+def make_predictions():
+    """`add_predictions` for tests that take fixtures."""
+    return add_predictions
 
-    return make
+
+@pytest.fixture
+def make_layers():
+    """`add_layers` for tests that take fixtures."""
+    return add_layers

@@ -334,7 +334,7 @@ def test_latex_is_well_formed_and_includes_every_figure(nine_report):
     source = (nine_report / "report.tex").read_text()
     assert_latex(source)
     included = re.findall(r"\\includegraphics\{([^}]+)\}", source)
-    assert set(included) == {f"figures/{path.name}" for path in (nine_report / "figures").glob("*.png")}
+    assert set(included) == {f"figures/{path.name}" for path in (nine_report / "figures").glob("*.pdf")}
     assert source.count(r"\[") == 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jinja2
 import pandas as pd
@@ -14,31 +14,52 @@ from cifar_resnet.report import escaping
 from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.tables import Table
 
-# Characters of 8 and 7 points that fit on a line of 17 cm.
-_FOOTNOTESIZE, _SCRIPTSIZE = 112, 136
-_LONGEST_CELL = 34
+# Digits of 8 and 7 points that fit on a line of 17 cm. The gap between columns is as wide as one and a half of them.
+_FOOTNOTESIZE, _SCRIPTSIZE, _GAP = 112, 119, 1.5
+# The width of other characters in digits, as in Computer Modern.
+_WIDE, _NARROW = 1.6, 0.7
+_LONGEST_CELL = 44
 _HEAD_WIDTH = 14
+# A longer word, such as a commit's hash, may be broken; the longest command of LaTeX that escapes a letter is shorter.
+_LONGEST_WORD = 24
 # The number of columns that identify a row: model, layers and seed, or measure, from and to.
 _NAMING = 3
-_OPEN = {"strong": r"\textbf{", "em": r"\emph{", "bullet_list": "\\begin{itemize}\n", "list_item": r"\item "}
-_CLOSE = {"strong": "}", "em": "}", "bullet_list": "\\end{itemize}\n\n", "list_item": ""}
+_OPEN = {
+    "strong": r"\textbf{",
+    "em": r"\emph{",
+    "bullet_list": "\\begin{itemize}\n",
+    "ordered_list": "\\begin{enumerate}\n",
+    "list_item": r"\item ",
+}
+_CLOSE = {
+    "strong": "}",
+    "em": "}",
+    "link": "}",
+    "bullet_list": "\\end{itemize}\n\n",
+    "ordered_list": "\\end{enumerate}\n\n",
+    "list_item": "",
+}
 
 
 def render(text: Text) -> str:
-    """The LaTeX source, which includes the PNG files from figures/ next to it."""
+    """The LaTeX source, which includes the PDF files from figures/ next to it."""
     tokens = text.tokens
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cifar_resnet.report"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        # LaTeX uses Jinja's own signs for other things.
         variable_start_string="<<",
         variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
     )
-    body = re.sub(r"\n{3,}", "\n\n", "".join(_blocks(tokens[3:], iter(text.tables))))
+    pdfs = {figure.png: figure.pdf for figure in text.figures}
+    body = re.sub(r"\n{3,}", "\n\n", "".join(_blocks(tokens[3:], iter(text.tables), pdfs)))
     return environment.get_template("report.tex.j2").render(title=_inline(tokens[1].children or []), body=body)
 
 
-def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
+def _blocks(tokens: Sequence[Token], tables: Iterator[Table], pdfs: Mapping[str, str]) -> Iterator[str]:
     skipped_until = -1
     for index, token in enumerate(tokens):
         if index <= skipped_until:
@@ -47,7 +68,10 @@ def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
             skipped_until = _closing(tokens, index, "table_close")
             yield render_table(next(tables))
         elif token.type == "heading_open":
-            command = {"h2": "section", "h3": "subsection"}[token.tag]
+            command = {"h2": "section", "h3": "subsection", "h4": "subsubsection"}[token.tag]
+            # A heading under another one has been given room together with it.
+            if index == 0 or tokens[index - 1].type != "heading_close":
+                yield _room(tokens[index:], pdfs)
             yield f"\\{command}{{{_inline(tokens[index + 1].children or [])}}}\n\n"
             skipped_until = index + 2
         elif token.type == "paragraph_open":
@@ -55,7 +79,7 @@ def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
             skipped_until = index + 2
             children = inline.children or []
             if children and children[0].type == "image":
-                yield _figure(children[0])
+                yield _figure(children[0], pdfs[str(children[0].attrs["src"])])
             elif not inline.content.startswith(("**Table ", "*Figure ")):
                 # Tables and figures already have these as their captions.
                 yield _inline(children) + "\n\n"
@@ -64,6 +88,15 @@ def _blocks(tokens: Sequence[Token], tables: Iterator[Table]) -> Iterator[str]:
         elif token.type.endswith(("_open", "_close")):
             name, _, side = token.type.rpartition("_")
             yield (_OPEN if side == "open" else _CLOSE)[name]
+
+
+def _room(tokens: Sequence[Token], pdfs: Mapping[str, str]) -> str:
+    """Keeps a heading on one page with what follows it: a few lines, or a figure."""
+    after = next((index for index, token in enumerate(tokens) if token.type == "paragraph_open"), None)
+    children = tokens[after + 1].children or [] if after is not None else []
+    if after is not None and children and children[0].type == "image" and tokens[after - 1].type == "heading_close":
+        return f"\\roomforfigure{{{pdfs[str(children[0].attrs['src'])]}}}\n"
+    return "\\room{9\\baselineskip}\n"
 
 
 def _closing(tokens: Sequence[Token], start: int, kind: str) -> int:
@@ -79,6 +112,8 @@ def _inline(tokens: Sequence[Token]) -> str:
             parts.append(rf"\texttt{{{_breakable(token.content)}}}")
         elif token.type == "softbreak":
             parts.append("\n")
+        elif token.type == "link_open":
+            parts.append(rf"\href{{{escaping.latex(str(token.attrs['href']))}}}{{")
         else:
             name, _, side = token.type.rpartition("_")
             parts.append((_OPEN if side == "open" else _CLOSE)[name])
@@ -94,15 +129,17 @@ def _text(text: str) -> str:
 
 
 def _breakable(text: str) -> str:
-    """Escaped text of paths and keys, with line breaks allowed after punctuation."""
-    return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escaping.latex(text))
+    """Escaped text of paths and keys, with line breaks allowed after punctuation and inside long words."""
+    escaped = re.sub(rf"([A-Za-z0-9]{{{_LONGEST_WORD}}})(?=[A-Za-z0-9])", r"\1\\allowbreak{}", escaping.latex(text))
+    return re.sub(r"(/|,|=|\\_|-|\.)", r"\1\\allowbreak{}", escaped)
 
 
-def _figure(image: Token) -> str:
+def _figure(image: Token, pdf: str) -> str:
+    """A figure where the text has it: one that floats past a long table can push text off the page."""
     caption = re.sub(r"^Figure \d+\. ", "", image.content)
     return (
-        "\\begin{figure}[htbp]\n\\centering\n"
-        f"\\includegraphics{{{image.attrs['src']}}}\n"
+        "\\begin{figure}[H]\n\\centering\n"
+        f"\\includegraphics{{{pdf}}}\n"
         f"\\caption{{{escaping.latex(caption)}}}\n\\end{{figure}}\n\n"
     )
 
@@ -133,13 +170,20 @@ def render_table(table: Table) -> str:
     return "".join(made)
 
 
-def _width(head: str, cells: list[str]) -> int:
-    """The width of a column in characters, including the gap."""
+def _width(head: str, cells: list[str]) -> float:
+    """The width of a column in digits, including the gap."""
     lines = textwrap.wrap(head, _HEAD_WIDTH, break_long_words=False) or [""]
-    return min(_LONGEST_CELL, max(map(len, [*lines, *cells]))) + 2
+    return min(_LONGEST_CELL, max(map(_digits, {*lines, *cells}))) + _GAP
 
 
-def _split(widths: list[int], named: int) -> list[list[int]]:
+def _digits(text: str) -> float:
+    """The width of a text in digits."""
+    wide = sum(letter.isupper() or letter in "mwæœ=+±×÷→−≤≥≈∞%&@—…_" for letter in text)
+    narrow = sum(letter in "ijlt.,:;'’!|()[] -/" for letter in text)
+    return len(text) + (_WIDE - 1) * wide + (_NARROW - 1) * narrow
+
+
+def _split(widths: list[float], named: int) -> list[list[int]]:
     """The columns of each part."""
     parts, part = [], list(range(named))
     for column in range(named, len(widths)):
@@ -150,9 +194,9 @@ def _split(widths: list[int], named: int) -> list[list[int]]:
     return [*parts, part]
 
 
-def _longtable(frame: pd.DataFrame, right: list[bool], widths: list[int], caption: str) -> str:
+def _longtable(frame: pd.DataFrame, right: list[bool], widths: list[float], caption: str) -> str:
     form = "".join(
-        r">{\raggedright\arraybackslash}p{0.3\linewidth}" if width >= _LONGEST_CELL + 2 else "r" if numbers else "l"
+        r">{\raggedright\arraybackslash}p{0.36\linewidth}" if width >= _LONGEST_CELL + _GAP else "r" if numbers else "l"
         for width, numbers in zip(widths, right, strict=True)
     )
     size = "footnotesize" if sum(widths) <= _FOOTNOTESIZE else "scriptsize"
@@ -176,4 +220,4 @@ def _head(words: str, numbers: bool) -> str:
 
 
 def _breakable_if_long(cell: str) -> str:
-    return escaping.latex(cell) if len(cell) < _LONGEST_CELL else _breakable(cell)
+    return escaping.latex(cell) if _digits(cell) < _LONGEST_CELL else _breakable(cell)

@@ -1,12 +1,14 @@
-"""Draws the figures of one data set's runs, as PNG and SVG; skips those that the runs have nothing to show in."""
+"""Draws the figures of one data set's runs, as PNG, SVG and PDF; skips those that the runs have nothing to show in."""
 
 from __future__ import annotations
 
 import io
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -26,7 +28,7 @@ class Drawn:
     """A figure that was written.
 
     Attributes:
-        name: stem of its files, <out>/figures/<name>.png and .svg.
+        name: stem of its files, <out>/figures/<name>.png, .svg and .pdf.
         caption: one or two sentences of plain text.
         section: the part of the report that shows it, one of SECTIONS.
     """
@@ -45,6 +47,11 @@ class Drawn:
         """The SVG file, relative to the report's folder."""
         return f"{FOLDER}/{self.name}.svg"
 
+    @property
+    def pdf(self) -> str:
+        """The PDF file, relative to the report's folder."""
+        return f"{FOLDER}/{self.name}.pdf"
+
 
 def draw_all(runs: Runs, data: str, out: Path) -> list[Drawn]:
     """Draws every figure of FIGURES that the runs of a data set have something to show in, into `out`/figures.
@@ -59,7 +66,7 @@ def draw_all(runs: Runs, data: str, out: Path) -> list[Drawn]:
     with style.applied():
         for spec in FIGURES:
             figure = spec.draw(subject) if subject.has_results or not spec.of_finished else None
-            for kind in ("png", "svg"):
+            for kind in ("png", "svg", "pdf"):
                 (folder / f"{spec.name}.{kind}").unlink(missing_ok=True)
             if figure is not None:
                 _save(figure, folder / spec.name)
@@ -72,9 +79,11 @@ def _save(figure: Figure, stem: Path) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     style.save_png(figure, stem.with_name(f"{stem.name}.png"))
-    text = io.StringIO()
-    # Without a date and a program's version, the same data give the same bytes.
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    # Without dates and programs' versions, the same data give the same bytes.
+    vectors = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(vectors, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     # Hundredths of a point are finer than any screen and halve the file. Text is kept: 0.001 may be a tick label.
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text.getvalue()).encode()
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), vectors.getvalue()).encode()
     write_atomically(stem.with_name(f"{stem.name}.svg"), lambda file: file.write(svg))
+    unnamed = {"Creator": None, "Producer": None, "CreationDate": None}
+    write_atomically(stem.with_name(f"{stem.name}.pdf"), partial(FigureCanvasPdf(figure).print_pdf, metadata=unnamed))
