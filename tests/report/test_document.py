@@ -333,7 +333,7 @@ def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
 def test_latex_is_well_formed_and_includes_every_figure(nine_report):
     source = (nine_report / "report.tex").read_text()
     assert_latex(source)
-    included = re.findall(r"\\includegraphics\{([^}]+)\}", source)
+    included = re.findall(r"\\includegraphics\{([^#}]+)\}", source)
     assert set(included) == {f"figures/{path.name}" for path in (nine_report / "figures").glob("*.pdf")}
     assert source.count(r"\[") == 2
 
