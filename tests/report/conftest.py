@@ -113,10 +113,10 @@ def write_run(
 
 @pytest.fixture
 def judge(tmp_path):
-    """Judges the claim of this number on the runs under `tmp_path`."""
+    """Judges the claim of this number, counted from the headline as 0, on the runs under `tmp_path`."""
 
     def run(number, data="cifar10"):
-        return claims.judge(load.load([tmp_path]), data)[number - 1].finding
+        return claims.judge(load.load([tmp_path]), data)[number].finding
 
     return run
 

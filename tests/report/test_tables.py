@@ -203,7 +203,7 @@ def test_predictions_that_do_not_fit_are_not_used(make_run, make_predictions, tm
     make_run("r20", [30.0], **other | {"depth": 20})
     same_images(make_run, make_predictions, range(30))
     (tmp_path / "runs/r56").rename(tmp_path / "unused")
-    run = make_run("b", [17.0 if fault == "another error" else 16.0], **other)
+    run = make_run("b", [19.0 if fault == "another error" else 16.0], **other)
     if fault == "other images":
         make_predictions(run, [(int(index > 50), int(index < 16 or index > 50)) for index in range(100)])
     elif fault == "another error":

@@ -58,35 +58,54 @@ def test_with_one_of_two_models_the_command_trains_both(network, judge, number, 
     assert f"model={','.join(models)} " in claim.command and f"depth={depth}" in claim.command
 
 
-@pytest.mark.parametrize(
-    ("seeds", "wanted", "command"), [(1, "3 rather than 1", "0,1,2"), (2, "4 rather than 2", "0,1,2,3"), (3, "", "")]
-)
+@pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize(
     ("number", "first", "second"),
     [
+        (0, ("resnet", 20), ("plain", 20)),
         (1, ("plain", 20), ("plain", 56)),
         (2, ("resnet", 56), ("resnet", 20)),
         (3, ("resnet", 20), ("plain", 20)),
         (4, ("preact", 110), ("resnet", 110)),
     ],
 )
-def test_fewer_than_three_seeds_ask_for_more(network, judge, number, first, second, seeds, wanted, command):
+def test_one_seed_asks_for_three_and_a_decided_verdict_for_none(network, judge, number, first, second, seeds):
     low, high = (5.0, 5.2) if number == 3 else (5.0, 9.0)
     early = [[10.0, error] for error in (low,) * seeds], [[90.0, error] for error in (high,) * seeds]
     network(*first, [[50.0, low]] * seeds, early[0])
     network(*second, [[50.0, high]] * seeds, early[1])
     claim = judge(number)
-    assert claim.missing == (f"more seeds: {wanted}" if wanted else "")
-    assert (f"seed={command} " in claim.command + " ") if command else claim.command == ""
+    assert claim.one_seed == (seeds == 1)
+    assert claim.missing == ("3 seeds of each network, which show the spread between trainings" if seeds == 1 else "")
+    assert ("seed=0,1,2 " in claim.command + " ") == (seeds == 1)
 
 
-def test_an_open_verdict_asks_for_twice_the_seeds(network, judge):
+def test_an_open_verdict_asks_for_the_seeds_that_find_a_stated_difference(network, judge):
+    # Deviation 0.36 and 0.40 at an error of 5: a tenth of it takes this many seeds.
+    network("plain", 20, [[4.6], [5.0], [5.3]])
+    network("plain", 56, [[4.7], [5.5], [5.2]])
+    claim = judge(1)
+    assert claim.verdict == OPEN
+    assert claim.missing.startswith(
+        "11 seeds of each network. With the spread so far, that many find a difference of 0.5"
+    )
+    assert "until a difference is significant finds one in noise" in claim.missing
+    assert "seed=0,1,2,3,4,5,6,7,8,9,10 " in claim.command
+
+
+def test_no_command_takes_weeks(network, judge):
+    network("plain", 20, [[3.0], [5.0], [7.0]])
+    network("plain", 56, [[3.0], [5.5], [7.0]])
+    claim = judge(1)
+    assert claim.missing.startswith("255 seeds")
+    assert claim.command == ""
+
+
+def test_enough_seeds_ask_for_no_more(network, judge):
     network("plain", 20, [[5.0], [5.1], [5.2]])
     network("plain", 56, [[5.2], [5.0], [5.3]])
     claim = judge(1)
-    assert claim.verdict == OPEN
-    assert claim.missing == "more seeds: 6 rather than 3"
-    assert "seed=0,1,2,3,4,5" in claim.command
+    assert (claim.verdict, claim.missing, claim.command) == (OPEN, "", "")
 
 
 @pytest.mark.parametrize(("wrong", "harder"), [(1, True), (2, False)])
@@ -113,13 +132,15 @@ def test_only_where_both_fit_every_image_is_there_no_error_left(network, judge, 
     assert "without error" not in judge(2).missing
 
 
-@pytest.mark.parametrize(("difference", "verdict"), [(0.5, HOLDS), (1.5, FAILS)])
-def test_up_to_one_point_is_similar(network, judge, difference, verdict):
-    network("plain", 20, thrice(50.0, 8.0), thrice(50.0, 8.0))
-    network("resnet", 20, thrice(50.0, 8.0 - difference), thrice(40.0, 8.0))
+@pytest.mark.parametrize(
+    ("error", "difference", "verdict"), [(8.0, 0.4, HOLDS), (8.0, 1.5, FAILS), (30.0, 1.5, HOLDS), (30.0, 4.0, FAILS)]
+)
+def test_up_to_a_tenth_of_the_error_is_similar(network, judge, error, difference, verdict):
+    network("plain", 20, thrice(50.0, error), thrice(50.0, 8.0))
+    network("resnet", 20, thrice(50.0, error - difference), thrice(40.0, 8.0))
     claim = judge(3)
     assert claim.verdict == verdict
-    assert "up to 1 point counts as similar" in claim.evidence
+    assert f"Up to {(error + 0.1) / 10:.2g} points, a tenth of the plain network's error, count as" in claim.evidence
 
 
 @pytest.mark.parametrize(
@@ -172,7 +193,9 @@ def test_missing_responses_are_requested_for_the_depths_that_both_have(network, 
     assert f"depth={wanted} " in claim.command and "diagnostics.enabled=true" in claim.command
 
 
-@pytest.mark.parametrize(("seeds", "missing"), [(1, "more seeds: 3 rather than 1"), (3, "")])
+@pytest.mark.parametrize(
+    ("seeds", "missing"), [(1, "3 seeds of each network, which show the spread between trainings"), (3, "")]
+)
 def test_responses_of_fewer_than_three_seeds_ask_for_more(layers, judge, seeds, missing):
     layers("plain", [0.5] * 4, (1,) * 4, seeds=seeds)
     layers("resnet", [0.3] * 4, (1,) * 4, seeds=seeds)
@@ -198,7 +221,7 @@ def test_gradients_are_compared_by_the_outer_quarters_of_the_layers(layers, judg
 
 def test_gradients_must_be_healthy_at_both_ends_of_every_run(layers, judge):
     layers("plain", [0.5] * 4, {0: (1, 1, 1, 1), 1: (1e-9, 1, 1, 1), 2: (1, 1, 1, 1)}, epochs=(0, 1, 2))
-    assert judge(6).verdict == HOLDS
+    assert judge(6).verdict == FAILS
     layers("plain", [0.5] * 4, {0: (1, 1, 1, 1), 2: (0.05, 1, 1, 1)}, depth=110)
     assert judge(6).verdict == OPEN
 
@@ -209,10 +232,10 @@ def test_gradients_of_several_seeds_are_reported_as_a_range(layers, make_run, ma
     make_layers(run, [0.5] * 4, (0.001, 1, 1, 1))
     claim = judge(6)
     assert "0.001 to 0.5 (2 seeds) at initialization" in claim.evidence
-    assert claim.verdict == FAILS
+    assert claim.verdict == HOLDS
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(0.1, HOLDS), (0.0999, OPEN), (0.01, OPEN), (0.00999, FAILS)])
+@pytest.mark.parametrize(("share", "verdict"), [(0.1, FAILS), (0.0999, OPEN), (0.01, OPEN), (0.00999, HOLDS)])
 def test_gradients_are_healthy_from_a_tenth_and_vanish_below_a_hundredth(layers, judge, share, verdict):
     layers("plain", [0.5] * 4, (share, 1, 1, 1))
     assert judge(6).verdict == verdict

@@ -2,56 +2,110 @@
 
 from __future__ import annotations
 
-from cifar_resnet.report.claims.claim import OPEN, Case, Claim, Finding, combine, errors, name, with_interval
-from cifar_resnet.report.intervals import Difference, compare, decimals
+from cifar_resnet.report.claims.claim import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Case,
+    Claim,
+    Finding,
+    combine,
+    error,
+    errors,
+    with_interval,
+)
+from cifar_resnet.report.intervals import SAME, Difference, compare, decimals, holm
 from cifar_resnet.report.runs.groups import Group, fewest
-from cifar_resnet.report.tables.differences import difference
 
-# Errors at most this many points apart count as similar. The paper calls its plain and residual networks of 18 layers
-# on ImageNet "comparably accurate" without giving a margin, so this margin is ours.
-SIMILAR = 1.0
 _SHALLOW, _DEEP = 20, 110
 _TRAIN, _TEST = ("train_error", "train_images"), ("test_error", "test_images")
+
+
+def judge_equal_depth(case: Case) -> Finding | None:
+    """Judges each depth at which a plain and a residual network have finished.
+
+    At a depth, the claim holds if the residual network's final test error is lower by more than its interval, and does
+    not hold if it is higher or if there is no difference worth naming. The intervals are corrected for the number of
+    depths. The claim holds if it does at every depth, and does not hold if it doesn't at any.
+    """
+    depths = case.shared("plain", "resnet")
+    if not depths:
+        return None
+    pairs = [(case.groups["plain", depth], case.groups["resnet", depth]) for depth in depths]
+    found = holm([case.difference(plain, residual, "test_error") for plain, residual in pairs])
+    signs = [-1 if case.verdict(one) == SAME else -case.sign(one) for one in found]
+    verdicts = [{1: HOLDS, -1: FAILS}.get(sign, OPEN) for sign in signs]
+    sentences, short = [], []
+    for pair, one, verdict in zip(pairs, found, verdicts, strict=True):
+        images = fewest(*pair)
+        shown = [error(group, *_TEST[:1], images) for group in pair]
+        sentences.append(
+            f"At {pair[0].depth} layers, the final test error is {shown[0]} without and {shown[1]} with shortcuts: "
+            f"{with_interval(one, decimals(images), images)}; {verdict}."
+        )
+        short.append(f"{shown[0]} and {shown[1]} at {pair[0].depth} layers")
+    evidence = " ".join(sentences) + case.unfinished("plain", "resnet") + case.unlearned("plain", "resnet")
+    open_depths = [depth for depth, one, sign in zip(depths, found, signs, strict=True) if one.one_seed or not sign]
+    missing, command = case.more_seeds(found, ["plain", "resnet"], open_depths or depths)
+    return Finding(
+        combine(signs),
+        evidence,
+        missing,
+        command,
+        f"test errors without and with shortcuts: {', '.join(short)}",
+        {str(depth): verdict for depth, verdict in zip(depths, verdicts, strict=True)},
+        any(one.one_seed for one in found),
+    )
 
 
 def judge_degradation(case: Case) -> Finding | None:
     """Judges the shallowest and the deepest plain network.
 
     The claim holds if the deepest network's final training error is higher by more than its interval, and does not
-    hold if it is lower by more than its interval. Networks in between are listed and not counted.
+    hold if it is lower by more than its interval or if there is no difference worth naming. Networks in between are
+    listed and not counted.
     """
     depths = case.depths("plain")
     if len(depths) < 2:
         return None
     groups = [case.groups["plain", depth] for depth in depths]
-    one = difference(case.runs, groups[0], groups[-1], "train_error")
-    evidence = f"Final training error: {errors(case, groups, *_TRAIN)}. {_from_to(groups, one, 'training')}"
-    missing, command = case.more_seeds(one, ["plain"], [depths[0], depths[-1]])
-    return Finding(combine([one.sign]), evidence, missing, command)
+    one = case.difference(groups[0], groups[-1], "train_error")
+    evidence = f"Final training error: {errors(groups, *_TRAIN)}. {_from_to(groups, one, 'training')}"
+    missing, command = case.more_seeds([one], ["plain"], [depths[0], depths[-1]])
+    return Finding(
+        combine([-1 if case.verdict(one) == SAME else case.sign(one)]),
+        evidence + case.unfinished("plain") + case.unlearned("plain"),
+        missing,
+        command,
+        f"training error of {errors([groups[0], groups[-1]], *_TRAIN)}",
+        one_seed=one.one_seed,
+    )
 
 
 def judge_shortcuts(case: Case) -> Finding | None:
     """Judges the shallowest and the deepest residual network.
 
     The claim holds if the deepest network has both the lower final training error and the lower final test error, and
-    does not hold if either is higher, each by more than its interval.
+    does not hold if either is higher, each by more than its interval. The two intervals are corrected for their number.
     """
     depths = case.depths("resnet")
     if len(depths) < 2:
         return None
     groups = [case.groups["resnet", depth] for depth in depths]
-    train, test = (difference(case.runs, groups[0], groups[-1], measure) for measure in ("train_error", "test_error"))
+    ends = [groups[0], groups[-1]]
+    train, test = holm([case.difference(groups[0], groups[-1], measure) for measure in ("train_error", "test_error")])
     evidence = (
-        f"Final training error: {errors(case, groups, *_TRAIN)}. {_from_to(groups, train, 'training')} "
-        f"Final test error: {errors(case, groups, *_TEST)}. {_from_to(groups, test, 'test')}"
+        f"Final training error: {errors(groups, *_TRAIN)}. {_from_to(groups, train, 'training')} "
+        f"Final test error: {errors(groups, *_TEST)}. {_from_to(groups, test, 'test')}"
     )
-    verdict = combine([-train.sign, -test.sign])
-    if verdict == OPEN and _fits_all(groups[0]) and _fits_all(groups[-1]):
+    evidence += case.unfinished("resnet") + case.unlearned("resnet")
+    verdict = combine([-case.sign(train), -case.sign(test)])
+    missing, command = case.more_seeds([train, test], ["resnet"], [depths[0], depths[-1]])
+    if verdict == OPEN and all(_fits_all(group) for group in ends):
         missing = "a data set that the networks don't fit without error: here the training error can't get any lower"
-        return Finding(verdict, evidence, missing, "python train.py -m sweeps=nine")
-    weaker = min((train, test), key=lambda one: abs(one.sign))
-    missing, command = case.more_seeds(weaker, ["resnet"], [depths[0], depths[-1]])
-    return Finding(verdict, evidence, missing, command)
+        command = "python train.py -m sweeps=nine"
+    short = f"training error of {errors(ends, *_TRAIN)}; test error of {errors(ends, *_TEST)}"
+    return Finding(verdict, evidence, missing, command, short, one_seed=train.one_seed)
 
 
 def _two_depths(case: Case, model: str) -> str:
@@ -68,41 +122,54 @@ def _fits_all(group: Group) -> bool:
 
 
 def _from_to(groups: list[Group], one: Difference, split: str) -> str:
-    digits = decimals(fewest(*groups, column="test_images" if split == "test" else "train_images"))
-    return f"From {groups[0].depth} to {groups[-1].depth} layers: {with_interval(one, digits, fewest(*groups))}."
+    training = split == "training"
+    digits = decimals(fewest(*groups, column="train_images" if training else "test_images"))
+    shown = with_interval(one, digits, fewest(*groups), training)
+    return f"From {groups[0].depth} to {groups[-1].depth} layers: {shown}."
 
 
 def judge_shallow(case: Case) -> Finding | None:
     """Judges the plain and the residual network of 20 layers.
 
-    The errors are similar if the interval of the difference in final test error lies within ±SIMILAR points. The
-    residual network is faster if its mean training error over the first half of the epochs is lower by more than its
-    interval. The claim holds if both are the case, and does not hold if the interval lies outside ±SIMILAR or the plain
-    network is faster.
+    The errors are similar if the interval of the difference in final test error lies within a tenth of the plain
+    network's error (or within the smallest difference worth naming, if that is larger). The residual network is faster
+    if its mean training error over the first half of the epochs is lower by more than its interval. The claim holds if
+    both are the case, and does not hold if the interval lies outside that margin or the plain network is faster. The
+    two intervals are corrected for their number.
     """
     plain, residual = (case.groups.get((model, _SHALLOW)) for model in ("plain", "resnet"))
     if plain is None or residual is None:
         return None
     images = fewest(plain, residual)
     digits = decimals(images)
-    final = difference(case.runs, plain, residual, "test_error")
-    early = compare(_first_half(case, plain), _first_half(case, residual), images)
-    within = final.lies_within(SIMILAR)
+    final, early = holm(
+        [
+            case.difference(plain, residual, "test_error"),
+            compare(_first_half(case, plain), _first_half(case, residual), images),
+        ]
+    )
+    margin = case.margin(final.first)
+    within = final.lies_within(margin)
     half = max(1, int(case.epochs("plain", _SHALLOW)["epoch"].max()) // 2)
     evidence = (
-        f"Final test error: {errors(case, [plain, residual], *_TEST)}; "
-        f"difference {with_interval(final, digits, images)}, where up to {SIMILAR:g} point counts as similar. "
+        f"Final test error: {errors([plain, residual], *_TEST)}; difference {with_interval(final, digits, images)}. Up "
+        f"to {margin:.2g} points, a tenth of the plain network's error, count as similar. "
         f"Over the first {'epoch' if half == 1 else f'{half} epochs'}, the training error averages "
-        f"{early.first:.{digits}f} % for {name(plain)} and {early.second:.{digits}f} % for {name(residual)}: "
-        f"{with_interval(early, digits, images)}."
+        f"{early.first:.{digits}f} % for {plain.name} and {early.second:.{digits}f} % for {residual.name}: "
+        f"{with_interval(early, digits, images, training=True)}."
     )
     verdict = combine([0 if within is None else 1 if within else -1, -early.sign])
     missing, command = "", ""
-    if verdict == OPEN or min(final.n) < 3:
-        wanted = max(3, 2 * min(final.n))
-        missing = f"more seeds: {wanted} rather than {min(final.n)}"
-        command = case.command(["plain", "resnet"], [_SHALLOW], wanted)
-    return Finding(verdict, evidence, missing, command)
+    if verdict == OPEN or final.one_seed:
+        missing, command = case.more_seeds([final, early], ["plain", "resnet"], [_SHALLOW])
+    return Finding(
+        verdict,
+        evidence + case.unfinished("plain", "resnet"),
+        missing,
+        command,
+        f"test error of {errors([plain, residual], *_TEST)}",
+        one_seed=final.one_seed,
+    )
 
 
 def _first_half(case: Case, group: Group) -> dict[int, float]:
@@ -116,20 +183,36 @@ def _first_half(case: Case, group: Group) -> dict[int, float]:
 def judge_preactivation(case: Case) -> Finding | None:
     """Judges the final test errors of the residual and the pre-activation network of 110 layers.
 
-    The claim holds if pre-activation's is lower, and does not hold if it is higher, each by more than the interval.
+    The claim holds if pre-activation's is lower, and does not hold if it is higher, each by more than the interval, or
+    if there is no difference worth naming.
     """
     residual, preact = (case.groups.get((model, _DEEP)) for model in ("resnet", "preact"))
     if residual is None or preact is None:
         return None
-    one = difference(case.runs, residual, preact, "test_error")
+    one = case.difference(residual, preact, "test_error")
     images = fewest(residual, preact)
-    shown = with_interval(one, decimals(images), images)
-    evidence = f"Final test error: {errors(case, [residual, preact], *_TEST)}; difference {shown}."
-    missing, command = case.more_seeds(one, ["resnet", "preact"], [_DEEP])
-    return Finding(combine([-one.sign]), evidence, missing, command)
+    shown = errors([residual, preact], *_TEST)
+    evidence = f"Final test error: {shown}; difference {with_interval(one, decimals(images), images)}."
+    missing, command = case.more_seeds([one], ["resnet", "preact"], [_DEEP])
+    return Finding(
+        combine([-1 if case.verdict(one) == SAME else -case.sign(one)]),
+        evidence + case.unfinished("resnet", "preact"),
+        missing,
+        command,
+        f"test error of {shown}",
+        one_seed=one.one_seed,
+    )
 
 
 CLAIMS = (
+    Claim(
+        key="equal-depth",
+        statement="At equal depth, the residual network beats the plain one.",
+        models=("plain", "resnet"),
+        needs="a plain and a residual network of the same depth",
+        command=lambda case: case.command(["plain", "resnet"], sorted({*case.depths("plain"), *case.depths("resnet")})),
+        judge=judge_equal_depth,
+    ),
     Claim(
         key="degradation",
         statement="A deeper plain network has a higher training error: it degrades, and overfitting isn't the reason.",

@@ -1,15 +1,18 @@
-"""The claims about what happens inside a network, judged on the 3×3 layers recorded in diagnostics.csv."""
+"""The claims about what happens inside a network, judged on the 3×3 layers recorded in diagnostics.csv.
+
+Runs that learned nothing, with a training error near chance, are named and decide nothing.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from cifar_resnet.report.claims.claim import FAILS, Case, Claim, Finding, combine
+from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim, Finding, combine, error
 from cifar_resnet.report.intervals import compare
 
 # The gradient has vanished if its norm near the input is below VANISHED of that near the output, and is healthy from
-# HEALTHY on; in between the claim is inconclusive. These limits are ours: the papers give no number.
+# HEALTHY on; in between the answer is open. These limits are ours: the papers give no number.
 VANISHED, HEALTHY = 0.01, 0.1
 # Plain networks degrade from this depth on (He et al. 2015, Figure 6). Healthy gradients in a shallower network don't
 # show that they are healthy where networks degrade.
@@ -20,33 +23,40 @@ _ENABLED = ("diagnostics.enabled=true",)
 
 
 def judge_responses(case: Case) -> Finding | None:
-    """Judges each depth at which a plain and a residual network recorded their layers.
+    """Judges each depth at which a plain and a residual network recorded their layers, in runs that learned.
 
     The measure is the standard deviation of a layer's responses after the last epoch (after batch normalization, before
     the non-linearity: He et al. 2015, Figure 7), averaged over the 3×3 layers. At a depth, the residual network's value
     is smaller or larger if the interval over seeds excludes zero or, with one seed, if at least three quarters of the
     layers agree. The claim holds if it is smaller at every depth, and does not hold if it is larger at any depth.
     """
+    recorded = [
+        depth
+        for depth in case.shared("plain", "resnet")
+        if all(not case.diagnostics(model, depth).empty for model in ("plain", "resnet"))
+    ]
+    if not recorded:
+        return None
     depths = [
         depth
-        for depth in case.depths("plain")
-        if not case.diagnostics("plain", depth).empty and not case.diagnostics("resnet", depth).empty
+        for depth in recorded
+        if all(not case.diagnostics(model, depth, learned=True).empty for model in ("plain", "resnet"))
     ]
-    if not depths:
-        return None
-    signs, sentences = zip(*(_compare_responses(case, depth) for depth in depths), strict=True)
-    verdict = combine(-sign for sign in signs)
-    seeds = min(case.diagnostics(model, depth)["seed"].nunique() for model in ("plain", "resnet") for depth in depths)
+    found = [_compare_responses(case, depth) for depth in depths]
+    evidence = " ".join(sentence for _, _, sentence in found) + case.unlearned("plain", "resnet")
+    verdict = combine(-sign for sign, _, _ in found)
+    one_seed = any(one for _, one, _ in found)
     missing, command = "", ""
-    if seeds < 3:
-        missing = f"more seeds: 3 rather than {seeds}"
+    if not depths:
+        missing, command = "a plain and a residual network of the same depth that learned", _record_both(case)
+    elif one_seed:
+        missing = "3 seeds of each network, which show the spread between trainings"
         command = case.command(["plain", "resnet"], depths, 3, _ENABLED)
-    return Finding(verdict, " ".join(sentences), missing, command)
+    return Finding(verdict, evidence.strip(), missing, command, one_seed=one_seed)
 
 
 def _record_both(case: Case) -> str:
-    shared = sorted({*case.depths("plain")} & {*case.depths("resnet")}) or [20, 56]
-    return case.command(["plain", "resnet"], shared, extra=_ENABLED)
+    return case.command(["plain", "resnet"], case.shared("plain", "resnet") or [20, 56], extra=_ENABLED)
 
 
 def _last(layers: pd.DataFrame) -> pd.DataFrame:
@@ -54,9 +64,12 @@ def _last(layers: pd.DataFrame) -> pd.DataFrame:
     return layers[layers["epoch"] == layers.groupby("seed")["epoch"].transform("max")]
 
 
-def _compare_responses(case: Case, depth: int) -> tuple[int, str]:
-    """Whether the residual network's responses are larger (1), smaller (-1) or neither (0), and the evidence."""
-    plain, residual = (_last(case.diagnostics(model, depth)) for model in ("plain", "resnet"))
+def _compare_responses(case: Case, depth: int) -> tuple[int, bool, str]:
+    """Whether the residual network's responses are larger (1), smaller (-1) or neither (0).
+
+    Also whether that rests on one seed, and the evidence.
+    """
+    plain, residual = (_last(case.diagnostics(model, depth, learned=True)) for model in ("plain", "resnet"))
     one = compare(_means(plain), _means(residual))
     pairs = plain.groupby("layer")["response_std"].mean() - residual.groupby("layer")["response_std"].mean()
     smaller = int((pairs.dropna() > 0).sum())
@@ -66,10 +79,10 @@ def _compare_responses(case: Case, depth: int) -> tuple[int, str]:
         f"the plain and {one.second:.3g} in the residual network, where it is smaller in {smaller} of {count} layers "
     )
     if not one.one_seed:
-        return one.sign, sentence + f"(95 % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
+        return one.sign, False, sentence + f"(95 % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
     agreeing = smaller if one.mean < 0 else count - smaller
     sign = int(np.sign(one.mean)) if agreeing >= AGREEING * count else 0
-    return sign, sentence + "(one seed: no interval)."
+    return sign, True, sentence + "(one seed: no interval)."
 
 
 def _means(layers: pd.DataFrame) -> dict[int, float]:
@@ -77,30 +90,49 @@ def _means(layers: pd.DataFrame) -> dict[int, float]:
 
 
 def judge_gradients(case: Case) -> Finding | None:
-    """Judges the plain networks that recorded their layers and are deep enough to degrade, else the deepest one.
+    """Answers whether gradients vanish in the plain networks that learned and are deep enough to degrade.
 
     The lab blames vanishing gradients for the degradation; He et al. 2015 (section 4.1) report that with batch
     normalization the norms of the gradients stay healthy. The measure is the geometric mean of the norm of the loss's
     gradient with respect to a layer's output, over the quarter of the layers next to the input, relative to that over
-    the quarter next to the output. Of the first and the last recorded epoch, the smaller value counts. The claim holds
-    if the value is at least HEALTHY in every seed of networks deep enough to degrade, and does not hold if it is below
-    VANISHED in any seed.
+    the quarter next to the output. Of the first and the last recorded epoch, the smaller value counts. The answer is
+    yes if the value is below VANISHED in any seed, and no if it is at least HEALTHY in every seed. If no network of
+    that depth learned, the deepest shallower one may answer yes, but not no.
     """
     depths = [depth for depth in case.depths("plain") if not case.diagnostics("plain", depth).empty]
     if not depths:
         return None
-    deep = [depth for depth in depths if depth >= DEGRADES]
-    signs, sentences = [], []
-    for depth in deep or depths[-1:]:
-        shares = _shares(case.diagnostics("plain", depth))
-        for worst in shares.groupby("seed").min():
-            signs.append(int(bool(deep)) if worst >= HEALTHY else -1 if worst < VANISHED else 0)
-        sentences.append(_describe_shares(depth, shares))
-    verdict, missing, command = combine(signs), "", ""
-    if not deep and verdict != FAILS:
-        missing = f"diagnostics of a plain network deep enough to degrade, which takes {DEGRADES} layers"
+    learned = [depth for depth in depths if not case.diagnostics("plain", depth, learned=True).empty]
+    deep = [depth for depth in learned if depth >= DEGRADES]
+    signs, sentences, short, one_seed = [], [], [], False
+    for depth in deep or learned[-1:]:
+        shares = _shares(case.diagnostics("plain", depth, learned=True))
+        lowest = shares.groupby("seed").min()
+        signs += [1 if worst < VANISHED else -1 if deep and worst >= HEALTHY else 0 for worst in lowest]
+        sentences.append(_describe_shares(case, depth, shares))
+        short.append(f"plain-{depth}: {_by_epoch(shares)}")
+        one_seed = one_seed or len(lowest) == 1
+    for depth in depths:
+        layers = case.diagnostics("plain", depth, learned=False)
+        if not layers.empty:
+            sentences.append(_describe_unlearned(case, depth, _shares(layers)))
+    verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
+    sentences.append(_CONSEQUENCES[verdict])
+    missing, command = "", ""
+    if not deep and verdict != HOLDS:
+        missing = (
+            f"diagnostics of a plain network that learns and is deep enough to degrade, which takes {DEGRADES} layers"
+        )
         command = case.command(["plain"], [DEGRADES], extra=_ENABLED)
-    return Finding(verdict, " ".join(sentences), missing, command)
+    in_short = f"gradient near the input relative to that near the output, {'; '.join(short)}" if short else ""
+    return Finding(verdict, " ".join(filter(None, sentences)), missing, command, in_short, one_seed=one_seed)
+
+
+_CONSEQUENCES = {
+    HOLDS: "Whether that is the cause of the degradation or a consequence of it, the norms by themselves don't show.",
+    FAILS: "So vanishing gradients don't explain the higher error of these networks.",
+    OPEN: "",
+}
 
 
 def _record_plain(case: Case) -> str:
@@ -122,32 +154,46 @@ def _share(layers: pd.DataFrame) -> float:
     return float(near / far) if near and far else 0.0
 
 
-def _describe_shares(depth: int, shares: pd.Series[float]) -> str:
-    parts, exploded, vanished = [], [], []
+def _by_epoch(shares: pd.Series[float]) -> str:
+    """The values at the start and at the end."""
+    parts = []
     for epoch, found in shares.groupby("epoch"):
-        when = "at initialization" if epoch == 0 else f"after epoch {epoch}"
         low, high = found.min(), found.max()
         text = f"{low:.3g}" if len(found) == 1 else f"{low:.3g} to {high:.3g} ({len(found)} seeds)"
-        parts.append(f"{text} {when}")
-        if high > 1 / VANISHED:
-            exploded.append(when)
-        if low < VANISHED:
-            vanished.append(when)
+        parts.append(f"{text} {_when(epoch)}")
+    return " and ".join(parts)
+
+
+def _when(epoch: object) -> str:
+    return "at initialization" if epoch == 0 else f"after epoch {epoch}"
+
+
+def _describe_shares(case: Case, depth: int, shares: pd.Series[float]) -> str:
+    exploded = [_when(epoch) for epoch, found in shares.groupby("epoch") if found.max() > 1 / VANISHED]
+    vanished = [_when(epoch) for epoch, found in shares.groupby("epoch") if found.min() < VANISHED]
     evidence = (
-        f"In plain-{depth}, the norm of the gradient over the quarter of the layers next to the input, relative to "
-        f"that over the quarter next to the output, is {' and '.join(parts)}."
+        f"plain-{depth} learned (final training error {_training_error(case, depth)}): the norm of the gradient over "
+        "the quarter of the layers next to the input, relative to that over the quarter next to the output, is "
+        f"{_by_epoch(shares)}."
     )
-    if exploded and vanished:
-        evidence += (
-            f" It grows by orders of magnitude toward the input {' and '.join(exploded)}, and has vanished there "
-            f"{' and '.join(vanished)}."
-        )
-    elif exploded:
-        evidence += (
-            f" It doesn't vanish but grows by orders of magnitude toward the input {' and '.join(exploded)}, which "
-            "isn't healthy either."
-        )
+    if exploded:
+        evidence += f" It grows by orders of magnitude toward the input {' and '.join(exploded)}."
+    if vanished:
+        evidence += f" It has vanished near the input {' and '.join(vanished)}."
     return evidence
+
+
+def _describe_unlearned(case: Case, depth: int, shares: pd.Series[float]) -> str:
+    return (
+        f"plain-{depth} has runs that learned nothing, with a training error near chance (mean over its runs: "
+        f"{_training_error(case, depth)}). In those the ratio is {_by_epoch(shares)}; they decide nothing, because "
+        "small gradients may be a consequence of the failure."
+    )
+
+
+def _training_error(case: Case, depth: int) -> str:
+    group = case.groups["plain", depth]
+    return error(group, "train_error", group.smallest("train_images"))
 
 
 CLAIMS = (
@@ -161,10 +207,11 @@ CLAIMS = (
     ),
     Claim(
         key="gradients",
-        statement="Gradients don't vanish in a plain network, so they aren't the reason for its degradation.",
+        statement="Do gradients vanish in the plain networks that degrade?",
         models=("plain",),
         needs="diagnostics of a plain network",
         command=_record_plain,
         judge=judge_gradients,
+        answers={HOLDS: "yes, they vanish", FAILS: "no, they don't vanish"},
     ),
 )

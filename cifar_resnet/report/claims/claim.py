@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from cifar_resnet.report import reproduce
-from cifar_resnet.report.intervals import PAIRED, Difference, decimals
+from cifar_resnet.report.intervals import (
+    BETTER,
+    MARK,
+    PAIRED,
+    POWER,
+    SAME,
+    WORSE,
+    Difference,
+    decimals,
+    seeds_needed,
+)
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.groups import Group, fewest
+from cifar_resnet.report.runs.groups import Group, fewest, near_chance
+from cifar_resnet.report.tables.differences import difference
 from cifar_resnet.report.tables.table import plus
 from cifar_resnet.run.folder import State
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
-# Fewer seeds than this ask for more, whatever the verdict.
+# One seed per network shows no spread; three show a rough one.
 _SEEDS = 3
+# No command asks for more seeds than this: it would take weeks.
+_MOST_SEEDS = 20
+# What counts as a similar error, as a share of the error. The paper calls its plain and residual networks of 18 layers
+# on ImageNet "comparably accurate" without giving a margin, so this margin is ours.
+SIMILAR = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,41 +47,57 @@ class Finding:
         evidence: the numbers behind the verdict; empty where nothing was measured.
         missing: what would settle the claim or make the verdict more certain; empty where nothing is missing.
         command: the command that provides what is missing; empty likewise.
+        in_short: the most important numbers, for the summary; may be empty.
+        parts: what the verdict consists of, such as a depth → its verdict, where the parts differ.
+        one_seed: whether the verdict rests on a network of one seed.
     """
 
     verdict: str
     evidence: str = ""
     missing: str = ""
     command: str = ""
+    in_short: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    one_seed: bool = False
 
 
 class Case:
-    """The finished runs of one data set in its main setting; other settings of an ablation are left out."""
+    """The runs of one data set in its main setting; other settings of an ablation are left out."""
 
     def __init__(self, runs: Runs, data: str) -> None:
         self.runs = runs
         self.setting = runs.main_settings[data]
-        self.groups: dict[tuple[str, int], Group] = {
+        self.networks: dict[tuple[str, int], Group] = {
             (model, depth): group
-            for (model, setting, depth), group in runs.groups[data].items()
+            for (model, setting, depth), group in runs.networks[data].items()
             if setting == self.setting
         }
+        self.groups = {key: group for key, group in self.networks.items() if group.rows}
         in_setting = runs.runs[(runs.runs["data"] == data) & (runs.runs["setting"] == self.setting)]
         self.config: dict[str, Any] = runs.configs[in_setting["folder"].iloc[0]]
-        self._epochs, self._diagnostics = runs.epochs, runs.diagnostics
         self._data = data
 
     def depths(self, model: str) -> list[int]:
         """The depths at which a run of the model has finished, in ascending order."""
         return sorted(depth for name, depth in self.groups if name == model)
 
+    def shared(self, first: str, second: str) -> list[int]:
+        """The depths at which runs of both models have finished, in ascending order."""
+        return sorted({*self.depths(first)} & {*self.depths(second)})
+
     def epochs(self, model: str, depth: int) -> pd.DataFrame:
         """The epochs of all finished runs of a network."""
-        return self._pick(self._epochs, model, depth)
+        return self._pick(self.runs.epochs, model, depth)
 
-    def diagnostics(self, model: str, depth: int) -> pd.DataFrame:
-        """The recorded layers of all finished runs of a network."""
-        return self._pick(self._diagnostics, model, depth)
+    def diagnostics(self, model: str, depth: int, learned: bool | None = None) -> pd.DataFrame:
+        """The recorded layers of the finished runs of a network: all, or those that learned, or those that didn't."""
+        layers = self._pick(self.runs.diagnostics, model, depth)
+        return layers if learned is None else layers[layers["folder"].isin(self._unlearned) != learned]
+
+    @cached_property
+    def _unlearned(self) -> set[str]:
+        """The folders of the finished runs whose training error is near chance."""
+        return {row["folder"] for group in self.groups.values() for row in group.rows if near_chance(row)}
 
     def _pick(self, frame: pd.DataFrame, model: str, depth: int) -> pd.DataFrame:
         return frame[
@@ -75,19 +108,73 @@ class Case:
             & (frame["data"] == self._data)
         ]
 
+    def difference(self, first: Group, second: Group, measure: str) -> Difference:
+        """How much higher the second group's error is, before correcting for the number of comparisons."""
+        return difference(self.runs, first, second, measure)
+
+    def verdict(self, one: Difference) -> str:
+        """Better, worse, no difference worth naming, or inconclusive."""
+        return one.verdict(self.runs.smallest)
+
+    def sign(self, one: Difference) -> int:
+        """1 if the second is worse, -1 if it is better, 0 for anything else."""
+        return {WORSE: 1, BETTER: -1}.get(self.verdict(one), 0)
+
+    def margin(self, error: float) -> float:
+        """The difference in points up to which errors count as similar: a tenth of the error."""
+        return max(self.runs.smallest, SIMILAR * error)
+
     def command(self, models: Sequence[str], depths: Sequence[int], seeds: int = 1, extra: Sequence[str] = ()) -> str:
         """The command that trains these networks in the same way as the others."""
         first = self.config["seed"] if seeds == 1 else 0
         numbers = [first] if seeds == 1 else list(range(seeds))
         return reproduce.command(self.config, extra, model=list(models), depth=list(depths), seed=numbers)
 
-    def more_seeds(self, one: Difference, models: Sequence[str], depths: Sequence[int]) -> tuple[str, str]:
-        """What would make the verdict on a difference more certain, and the command; both empty if nothing would."""
-        have = min(one.n)
-        if have >= _SEEDS and one.sign:
+    def more_seeds(
+        self, found: Sequence[Difference], models: Sequence[str], depths: Sequence[int], extra: Sequence[str] = ()
+    ) -> tuple[str, str]:
+        """What would make the verdict on differences more certain, and the command; both empty if nothing would.
+
+        The number of seeds follows from the spread so far and from the difference to be found, not from the difference
+        seen: adding seeds until a difference is significant finds one in noise.
+        """
+        if any(one.one_seed for one in found):
+            words = f"{_SEEDS} seeds of each network, which show the spread between trainings"
+            return words, self.command(models, depths, _SEEDS, extra)
+        undecided = [one for one in found if not one.sign and self.verdict(one) != SAME]
+        needed = []
+        for one in undecided:
+            wanted = self.margin(min(one.first, one.second))
+            seeds = seeds_needed(one, wanted)
+            if seeds is not None and seeds > min(one.n):
+                needed.append((seeds, wanted))
+        if not needed:
             return "", ""
-        wanted = max(_SEEDS, 2 * have)
-        return f"more seeds: {wanted} rather than {have}", self.command(models, depths, wanted)
+        seeds, wanted = max(needed)
+        words = (
+            f"{seeds:,} seeds of each network. With the spread so far, that many find a difference of {wanted:.2g} "
+            f"points with a probability of {100 * POWER:.0f} %. Train all of them before looking again: adding seeds "
+            "until a difference is significant finds one in noise"
+        )
+        return words, self.command(models, depths, seeds, extra) if seeds <= _MOST_SEEDS else ""
+
+    def unfinished(self, *models: str) -> str:
+        """A sentence on the networks of these models of which some started run hasn't finished; empty without any."""
+        lost = [
+            f"{group.finished} of {group.started} of {group.name} ({group.lost})"
+            for (model, _), group in self.networks.items()
+            if model in models and group.lost
+        ]
+        return f" Runs that have finished: {', '.join(lost)}. The others aren't counted." if lost else ""
+
+    def unlearned(self, *models: str) -> str:
+        """A sentence on the networks of these models with runs that learned nothing; empty without any."""
+        found = []
+        for (model, _), group in self.groups.items():
+            bad = sum(near_chance(row) for row in group.rows)
+            if model in models and bad:
+                found.append(f"{group.name} ({bad} of {group.finished} finished)")
+        return f" With a training error near chance, these learned nothing: {', '.join(found)}." if found else ""
 
 
 @dataclass(frozen=True)
@@ -96,11 +183,12 @@ class Claim:
 
     Attributes:
         key: its name in the templates.
-        statement: one sentence.
+        statement: one sentence, or a question.
         models: the models that it is about; a report without runs of all of them doesn't mention it.
         needs: the networks or measurements without which nothing can be found.
         command: the command that provides them, as if the runs of the case had been more.
         judge: what the runs show; None where they lack what the claim needs.
+        answers: verdict → its words, for a question.
     """
 
     key: str
@@ -109,6 +197,7 @@ class Claim:
     needs: str
     command: Callable[[Case], str]
     judge: Callable[[Case], Finding | None]
+    answers: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, case: Case) -> Finding:
         """What the runs show about the claim; where that is nothing, what they lack."""
@@ -121,6 +210,21 @@ class JudgedClaim:
 
     claim: Claim
     finding: Finding
+
+    @property
+    def verdict(self) -> str:
+        """The verdict as it is shown: by part where the parts differ, and marked if it rests on one seed."""
+        finding = self.finding
+        parts = finding.parts
+        words = self.claim.answers.get(finding.verdict, finding.verdict)
+        if len(set(parts.values())) > 1:
+            grouped = dict.fromkeys(parts.values())
+            words = "; ".join(
+                f"{verdict} at {' and '.join(name for name in parts if parts[name] == verdict)} layers"
+                for verdict in grouped
+            )
+        decided = finding.verdict != OPEN or {*parts.values()} - {OPEN}
+        return f"{words} {MARK}" if finding.one_seed and decided else words
 
 
 def combine(signs: Iterable[int]) -> str:
@@ -137,36 +241,37 @@ def combine(signs: Iterable[int]) -> str:
     return HOLDS if signs and all(sign == 1 for sign in signs) else OPEN
 
 
-def name(group: Group) -> str:
-    """The network's usual name.
-
-    >>> name(Group("resnet", "", 56, 0))
-    'resnet-56'
-    """
-    return f"{group.model}-{group.depth}"
-
-
-def with_interval(one: Difference, digits: int, images: float | None) -> str:
+def with_interval(one: Difference, digits: int, images: float | None, training: bool = False) -> str:
     """A difference in points with its interval, for running text.
 
     Args:
         one: the difference.
         digits: decimals to show.
-        images: the number of images that the errors were measured on, where it is known.
+        images: the number of test images, where it is known.
+        training: whether the errors are training errors.
     """
     text = f"{plus(one.mean, digits)} points"
     if math.isinf(one.error):
         return f"{text} (one seed: no interval)"
-    shown = f"95 % interval {plus(one.low, digits)} to {plus(one.high, digits)}"
-    if one.one_seed:
-        on = "test images" if images is None else f"{images:,.0f} test images"
-        return f"{text} (one seed; {shown} over the choice of {on} only)"
-    count = f"{one.n[0]} paired seeds" if one.method == PAIRED else f"{one.n[0]} and {one.n[1]} seeds"
-    return f"{text} ({shown}, {count})"
+    # Of several comparisons, each one's interval has a higher level, so that it is 95 % for all of them together.
+    shown = f"{100 * (1 - one.level):.3g} % interval {plus(one.low, digits)} to {plus(one.high, digits)}"
+    if not one.one_seed:
+        first, second = one.n
+        seeds = f"{first} paired seeds" if one.method == PAIRED else f"{first} and {second} seeds"
+        seeds = f"{first} seeds each" if one.method != PAIRED and first == second else seeds
+        return f"{text} ({shown}, {seeds})"
+    on = "test images" if images is None else f"{images:,.0f} test images"
+    if training:
+        return f"{text} (one seed; a test error of this size on {on} would have the {shown})"
+    return f"{text} (one seed; {shown} over the choice of the {on} only)"
 
 
-def errors(case: Case, groups: Sequence[Group], measure: str, split: str) -> str:
+def errors(groups: Sequence[Group], measure: str, split: str) -> str:
     """The mean errors of networks for running text: plain-20 1.1 %, plain-56 88.3 %."""
-    digits = decimals(fewest(*groups, column=split))
-    means = [(group, list(group.values(measure).values())) for group in groups]
-    return ", ".join(f"{name(group)} {sum(values) / len(values):.{digits}f} %" for group, values in means if values)
+    return ", ".join(f"{group.name} {error(group, measure, fewest(*groups, column=split))}" for group in groups)
+
+
+def error(group: Group, measure: str, images: float | None) -> str:
+    """The mean error of a network for running text, such as 8.75 %."""
+    values = list(group.values(measure).values())
+    return f"{sum(values) / len(values):.{decimals(images)}f} %" if values else "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ import pandas as pd
 from cifar_resnet.run.folder import State
 
 _WAITING = (State.PENDING.value, State.QUEUED.value)
+# A training error from this share of the error of guessing on counts as chance: 81 % with ten classes.
+NEAR_CHANCE = 0.9
 
 
 @dataclass
@@ -93,6 +96,27 @@ def collect(runs: pd.DataFrame) -> dict[str, dict[Key, Group]]:
         if row["state"] == State.FINISHED.value:
             group.rows.append(row)
     return groups
+
+
+def near_chance(run: Mapping[str, Any]) -> bool:
+    """Whether a finished run learned nothing: its final training error is near that of guessing.
+
+    >>> [near_chance({"classes": 10, "train_error": error}) for error in (5.0, 80.9, 81.0, 90.0)]
+    [False, False, True, True]
+    """
+    classes, error = run.get("classes"), run.get("train_error")
+    if not classes or pd.isna(classes) or pd.isna(error):
+        return False
+    return bool(error >= NEAR_CHANCE * chance_error(int(classes)))
+
+
+def chance_error(classes: int) -> float:
+    """The expected error of guessing among this many classes, in percent.
+
+    >>> chance_error(10)
+    90.0
+    """
+    return 100 * (classes - 1) / classes
 
 
 def compared(finished: pd.DataFrame) -> str:
