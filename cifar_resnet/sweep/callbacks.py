@@ -18,7 +18,7 @@ from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
-from cifar_resnet.sweep import checks, compose, launch, machines, selection
+from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.messages import user_errors
@@ -49,6 +49,7 @@ class SweepCallback(Callback):
         checked = checks.check_run(config)
         by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
         machine.check_runs([checked], by_run)
+        same_images.check(list(by_run.items()))
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
         checks.check_out(config.out)
@@ -60,8 +61,10 @@ class SweepCallback(Callback):
         machine.check_launcher()
         selected = selection.choose(config)
         checked = [checks.check_run(composed) for composed in selected.composed]
-        by_run = {compose.run_dir(one): values for one, values in zip(selected.composed, checked, strict=True)}
+        runs = [(compose.run_dir(one), values) for one, values in zip(selected.composed, checked, strict=True)]
+        by_run = dict(runs)
         machine.check_runs(checked, by_run)
+        same_images.check(runs)
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()
             _dry_run(by_run, machine.runs_at_a_time)

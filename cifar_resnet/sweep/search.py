@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run import locks
 from cifar_resnet.run.identity import config_hash
-from cifar_resnet.sweep import checks, compose
+from cifar_resnet.sweep import checks, compose, same_images
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import WORST_ERROR
 from cifar_resnet.sweep.resolvers import plain_config
@@ -152,6 +152,7 @@ class _Launcher:
             rounded = _rounded(overrides, space)
             config = self._launcher.hydra_context.config_loader.load_sweep_config(self._config, rounded)
             checked, run = checks.check_run(config), compose.run_dir(config)
+            same_images.check([(run, checked)])
             folders.append(run.path)
             distinct[run.path] = rounded
             control.note(run, depth=checked.depth)

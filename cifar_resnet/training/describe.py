@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from cifar_resnet import __version__
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.run.config import Config
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import Training
@@ -59,6 +60,7 @@ def earlier(status: dict[str, Any], described: dict[str, Any]) -> list[dict[str,
 
 def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:
     """The fields of run.json that record how the run was made."""
+    identify = DATASETS[config.data.kind].identify
     return {
         "device": describe_device(training.device),
         "threads": threads,
@@ -74,6 +76,7 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
             "name": config.data.name,
             "kind": config.data.kind,
             "fingerprint": dataset.fingerprint,
+            "identity": None if identify is None else identify(Path(config.data.root or ".")),
             "train_images": len(dataset.train.labels),
             "val_images": 0 if dataset.val is None else len(dataset.val.labels),
             "test_images": len(dataset.test.labels),

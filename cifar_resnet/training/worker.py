@@ -145,8 +145,8 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
     if known != dataset.fingerprint:
         raise DataError(
             f"the images of data={config.data.name} have changed since the run began "
-            f"{other_images(config.data, known, dataset.fingerprint)}: restore the old images, or delete {run.path} "
-            "to train on the new ones"
+            f"{other_images(config.data, known, dataset.fingerprint)}: restore the old images, name the new "
+            f"ones with data.name=<name>, or delete {run.path} to train on them"
         )
     if not state.get("diagnostics") and config.init_from is None:
         # Diagnostics were enabled only now; the network is still as it was when the run began.

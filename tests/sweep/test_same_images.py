@@ -1,0 +1,104 @@
+"""Two data sets with one name aren't taken for one another."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import run_name
+from cifar_resnet.sweep import same_images
+from tests.conftest import compose_run, tree, work
+
+KEYS = ["data=image_folder", "depth=8", "model.width=4", "optim.batch_size=4", "optim.epochs=1", "runtime.threads=1"]
+
+
+def make_images(root, seed):
+    rng = np.random.default_rng(seed)
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for index in range(3):
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{index}.jpg")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """a/images and b/images, and in outputs/ a finished run on the first."""
+    base = tmp_path_factory.mktemp("same")
+    for seed, name in enumerate("ab"):
+        make_images(base / name / "images", seed)
+    config = compose_run(*KEYS, f"data.root={base}/a/images", f"data.cache={base}/cache")
+    run = RunDir(base / "outputs" / run_name(config, overridden(config)))
+    run.write_config(config)
+    assert work(run).returncode == 0
+    return base
+
+
+@pytest.fixture
+def place(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
+def test_a_run_on_other_images_is_not_taken_for_this_one(train_py, place, sweep):
+    before = tree(place)
+    done = train_py(*sweep, *KEYS, "data.root=b/images")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: data.root=b/images: these are not the images of ")
+    assert "name these with data.name=<name>" in done.stderr and done.stderr.count("\n") == 1
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("seen", ["as before", "copied", "absent", "not mounted"])
+def test_a_finished_run_is_skipped_with_the_same_images_or_none(train_py, place, seen):
+    root = place / "c" / "images"
+    if seen == "as before":
+        root = place / "a" / "images"
+    elif seen == "copied":
+        shutil.copytree(place / "a" / "images", root, copy_function=shutil.copyfile)
+    elif seen == "not mounted":
+        root.mkdir(parents=True)
+    done = train_py(*KEYS, f"data.root={root}")
+    assert done.returncode == 0, done.stderr
+    assert "finished before; skipped" in done.stdout
+
+
+def test_a_run_from_before_identities_were_recorded_is_skipped(train_py, place):
+    (config,) = (place / "outputs").rglob("config.yaml")
+    run = RunDir(config.parent)
+    data = run.read_status()["data"]
+    assert data.pop("identity")
+    run.update_status(data=data)
+    assert "finished before; skipped" in train_py(*KEYS, "data.root=b/images").stdout
+
+
+def test_two_data_sets_of_one_name_in_one_sweep_are_refused(train_py, place):
+    shutil.rmtree(place / "outputs")
+    before = tree(place)
+    done = train_py("-m", *KEYS, "data.root=a/images,b/images")
+    assert done.returncode == 2, done.stdout
+    assert (
+        "data.root=a/images and data.root=b/images are different images with one name, data.name=images" in done.stderr
+    )
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("change", ["rename", "move", "resize", "add"])
+def test_what_tells_images_apart(place, change):
+    root = place / "a" / "images"
+    before = same_images._identify("image_folder", str(root))
+    file = root / "train" / "cat" / "0.jpg"
+    if change == "rename":
+        file.rename(file.with_name("9.jpg"))
+    elif change == "move":
+        file.rename(root / "train" / "dog" / "9.jpg")
+    elif change == "resize":
+        file.write_bytes(file.read_bytes() + b"\0")
+    else:
+        shutil.copy(file, file.with_name("9.jpg"))
+    assert same_images._identify("image_folder", str(root)) != before
