@@ -203,6 +203,7 @@ def test_the_record_says_who_trained_what_on_which_images(make_folder, monkeypat
         "name": "synthetic",
         "kind": "synthetic",
         "fingerprint": dataset.fingerprint,
+        "identity": None,  # there is only one such data set
         "train_images": 48,
         "val_images": 16,
         "test_images": 32,
