@@ -89,10 +89,13 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     )
     print(f"test error {found.error:.6g} % of {len(found.label)} images; recorded {recorded:.6g} %: {verdict}")
     if equal and not run.run.predictions.exists():
-        with run.run.lock():
-            predictions.write(run.run.predictions, found)
-            run.run.update_status(predictions_digest=digest(run.run.predictions))
-        print(f"wrote {run.run.predictions}")
+        try:
+            with run.run.lock():
+                predictions.write(run.run.predictions, found)
+                run.run.update_status(predictions_digest=digest(run.run.predictions))
+            print(f"wrote {run.run.predictions}")
+        except OSError as error:  # as in another user's folder
+            print(f"{run.run.predictions} can't be added ({error.strerror})")
     if mistakes is not None:
         title = f"{run.config.model.name}-{run.config.depth} on {run.config.data.name}: the most confident mistakes"
         _draw(mistakes, dataset.test.images.numpy(), found, run.classes, title)

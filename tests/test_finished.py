@@ -1,6 +1,7 @@
 """A finished run can be loaded in Python and tested again, with the numbers it finished with."""
 
 import csv
+import errno
 import inspect
 import re
 import subprocess
@@ -91,6 +92,20 @@ def test_a_run_from_before_there_were_predictions_gets_them(run, capsys):
     assert evaluate.main([str(run.path)]) == 0
     assert run.predictions.read_bytes() == whole
     assert run.verified_state() is State.FINISHED
+
+
+def test_the_test_error_of_another_users_run_is_printed_even_if_nothing_can_be_added(run, capsys, monkeypatch):
+    whole = run.predictions.read_bytes()
+    run.predictions.unlink()
+
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(run), "lock", refuse)
+    run.update_status(predictions_digest=None)
+    assert evaluate.main([str(run.path)]) == 0
+    assert "predictions.csv can't be added (Permission denied)" in capsys.readouterr().out
+    run.predictions.write_bytes(whole)
 
 
 def test_an_error_that_differs_is_said_with_exit_code_1(run, capsys):

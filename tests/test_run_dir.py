@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -208,6 +209,16 @@ def test_a_soft_lock_of_another_machine_stands_until_it_is_broken(tmp_path, monk
     assert run.verified_state() is State.RUNNING
     locks.break_soft(tmp_path)
     assert run.verified_state() is State.INTERRUPTED
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o600), (0o002, 0o660), (0o077, 0o600), (0, 0o666)])
+def test_only_those_who_may_train_a_run_can_lock_it(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with RunDir(tmp_path).lock():
+            assert locks.file_of(tmp_path).stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(

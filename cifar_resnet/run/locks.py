@@ -13,6 +13,7 @@ from pathlib import Path
 import filelock
 
 from cifar_resnet.errors import BusyError
+from cifar_resnet.run.files import umask
 
 VARIABLE = "CIFAR_RESNET_LOCK"
 
@@ -27,6 +28,15 @@ def file_of(folder: Path) -> Path:
     return folder / ("run.softlock" if are_soft() else "run.lock")
 
 
+def _mode() -> int:
+    """The mode of a new lock file: only who may write it may read it, since flock takes any file that can be read.
+
+    With umask 002, the group can train the run; with 022, nobody else can keep it from being trained.
+    """
+    writable = 0o222 & ~umask()
+    return writable | writable << 1
+
+
 @contextlib.contextmanager
 def hold(folder: Path, timeout: float) -> Iterator[None]:
     """Holds the run for this process; waits at most `timeout` seconds for it.
@@ -34,8 +44,10 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
     Raises:
         BusyError: another process holds it.
     """
-    kind = filelock.SoftFileLock if are_soft() else filelock.FileLock
-    lock = kind(file_of(folder), timeout=timeout)
+    file = file_of(folder)
+    lock = (
+        filelock.SoftFileLock(file, timeout=timeout) if are_soft() else filelock.FileLock(file, timeout, mode=_mode())
+    )
     try:
         try:
             lock.acquire()
@@ -53,7 +65,14 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
         lock.release()
 
 
-def break_soft(folder: Path) -> None:
-    """Releases the soft lock of a run whose process is known to be gone; flock is released automatically."""
-    if are_soft():
-        file_of(folder).unlink(missing_ok=True)
+def break_soft(folder: Path, only_own: bool = False) -> None:
+    """Releases the soft lock of a run whose process is known to be gone; flock is released automatically.
+
+    Args:
+        folder: the run's folder.
+        only_own: leave a lock that another user holds.
+    """
+    file = file_of(folder)
+    with contextlib.suppress(FileNotFoundError):
+        if are_soft() and not (only_own and file.lstat().st_uid != os.getuid()):
+            file.unlink()

@@ -53,6 +53,7 @@ class SweepCallback(Callback):
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
         checks.check_out(config.out)
+        checks.check_folders(by_run)
 
     @user_errors()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -70,6 +71,7 @@ class SweepCallback(Callback):
             _dry_run(by_run, machine.runs_at_a_time)
         for out in {composed.out for composed in selected.composed}:
             checks.check_out(out)
+        checks.check_folders(by_run)
         selected.print_standing(machine)
         os.environ.update(import_path())  # for joblib's processes and Slurm's jobs
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import count_gpus, require_tensorboard
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run import later_keys
+from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.config import Config, from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.assignment import reason_to_skip
@@ -64,6 +65,17 @@ def check_out(out: str) -> None:
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise ConfigError(f"out={out}: expected a folder that can be written to ({error.strerror})") from error
+
+
+def check_folders(configs: Mapping[RunDir, Config]) -> None:
+    """Raises ConfigError if a run that will be trained has a folder that can't be written to."""
+    for run, config in configs.items():
+        own = (locks.file_of(run.path), run.path, *run.path.parents)
+        place = next(path for path in own if os.access(path, os.F_OK))
+        if os.access(place, os.W_OK):
+            continue
+        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
+            raise ConfigError(f"{place} can't be written to, perhaps because it is another user's: set another out")
 
 
 def check_device(config: Config) -> None:

@@ -72,10 +72,10 @@ def train(assignment: Assignment, control: Control | SingleRun, patience: float 
     """
     if not control.join():
         return ExitCode.FINISHED
-    skipped = _skip(assignment, control, patience)
-    if skipped is not None:
-        return skipped
     try:
+        skipped = _skip(assignment, control, patience)
+        if skipped is not None:
+            return skipped
         with _gpu_slot(assignment, control) as slot:
             # Another sweep may have trained this run on the GPU that this process was waiting for.
             skipped = None if slot is None else _skip(assignment, control, patience)
@@ -84,6 +84,8 @@ def train(assignment: Assignment, control: Control | SingleRun, patience: float 
             code = _run_worker(assignment, control, slot)
     except _NoSlotError:
         return control.code_if_untrained(ExitCode.INTERRUPTED)
+    except slots.NoFolderError as error:
+        return control.fail(assignment, str(error))
     except OSError as error:
         file = Path(str(error.filename or assignment.run.path)).name
         return control.fail(assignment, f"{error.strerror or error} while writing {file}")

@@ -12,7 +12,7 @@ from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.sweep import checks
+from cifar_resnet.sweep import checks, slots
 from cifar_resnet.sweep.control import LEAVING, STOPPING
 from cifar_resnet.sweep.slurm import submit
 
@@ -37,18 +37,20 @@ class ThisMachine:
             raise ConfigError(f"hydra.launcher.n_jobs={n_jobs}: expected an integer of 1 or more, or -1 for all cores")
 
     def check_runs(self, configs: Sequence[Config], by_run: Mapping[RunDir, Config]) -> None:
-        """Raises ConfigError or DataError if this machine lacks something that the runs need."""
+        """Raises a CifarResnetError if this machine lacks something that the runs need."""
         for config in configs[:1]:
             checks.check_device(config)
             checks.check_extras(config)
         checks.check_images(by_run)
+        if count_slots(self._runtime.device, self._runtime.runs_per_gpu):
+            slots.own_folder()
 
     @cached_property
     def runs_at_a_time(self) -> int:
         """Runs in parallel: as many as jobs and GPUs allow."""
         at_a_time = count_cores() if self._n_jobs == -1 else int(self._n_jobs)
-        slots = count_slots(self._runtime.device, self._runtime.runs_per_gpu)
-        return min(at_a_time, slots) if slots else at_a_time
+        most = count_slots(self._runtime.device, self._runtime.runs_per_gpu)
+        return min(at_a_time, most) if most else at_a_time
 
     def attached(self, runs: Sequence[RunDir]) -> dict[Path, str]:
         """No run is in a job."""

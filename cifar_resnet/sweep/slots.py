@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 import filelock
 
 from cifar_resnet.devices import Gpu
+from cifar_resnet.errors import CifarResnetError
 
 _POLL_SECONDS = 0.5
 
@@ -39,19 +41,40 @@ class Slot:
         os.close(self.descriptor)
 
 
+class NoFolderError(CifarResnetError):
+    """The folder of slots isn't this user's own, as when another user created it first."""
+
+
 def folder() -> Path:
     """The folder of this user's slots on this machine; several machines may share a temporary folder."""
     return Path(tempfile.gettempdir()) / f"cifar-resnet-gpus-{os.getuid()}-{socket.gethostname()}"
+
+
+def own_folder() -> Path:
+    """The folder of slots, created if it doesn't exist.
+
+    Raises:
+        NoFolderError: it isn't a folder that only this user can write to.
+        OSError: it can't be created.
+    """
+    directory = folder()
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise NoFolderError(
+            f"{directory} records which GPUs are in use, and other users can write to it: expected a folder of your "
+            "own; remove it, or set TMPDIR to another folder for all your sweeps on this machine"
+        )
+    return directory
 
 
 def acquire(gpus: Sequence[Gpu], runs_per_gpu: int) -> Slot | None:
     """A slot on the GPU with the most free slots; None if all are taken.
 
     Raises:
-        OSError: the folder of slots can't be written to.
+        NoFolderError, OSError: the folder of slots can't be used.
     """
-    directory = folder()
-    directory.mkdir(mode=0o700, exist_ok=True)
+    directory = own_folder()
     # One process at a time: counting locks the free slots for a moment, and they must not look taken to others.
     with filelock.FileLock(directory / "choice.lock"), contextlib.ExitStack() as others:
         free: dict[Gpu, list[int]] = {}
@@ -70,7 +93,7 @@ def acquire(gpus: Sequence[Gpu], runs_per_gpu: int) -> Slot | None:
 def _lock(path: Path) -> int | None:
     """A descriptor of the file, which it locks; None if the file is already locked."""
     # filelock doesn't offer its descriptor, which a process must be able to inherit.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,8 +1,10 @@
 """What a sweep prints before its runs and does after them, without starting Hydra or any process."""
 
 import dataclasses
+import os
 import pickle
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -161,6 +163,24 @@ def test_only_runs_that_will_be_trained_need_their_images(runs, monkeypatch, sta
     config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))
     checks.check_images({runs[str(state)]: config, runs["no diagnostics"]: config})
     assert [str(path) for path in listed] == (["/home/me/images"] if is_checked else [])
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.FAILED, State.FINISHED])
+@pytest.mark.parametrize("closed", ["resnet-8", "seed0-1", "run.lock"])
+def test_only_runs_that_will_be_trained_need_a_folder_that_can_be_written_to(tmp_path, monkeypatch, state, closed):
+    run = RunDir(tmp_path / "resnet-8/seed0-1")
+    run.path.parent.mkdir()
+    if state is not State.PENDING:
+        run.path.mkdir()
+        run.metrics.write_text("epoch\n")
+        run.update_status(state=state, metrics_digest=digest(run.metrics))
+        with run.lock():
+            pass
+    is_open = lambda path, mode: path.exists() if mode == os.F_OK else path.name != closed  # noqa: E731
+    monkeypatch.setattr(checks.os, "access", is_open)
+    asked = {"resnet-8": State.PENDING, "run.lock": State.FAILED}.get(closed)  # the innermost one that exists
+    with pytest.raises(ConfigError, match=f"{closed} can't be written to") if asked is state else nullcontext():
+        checks.check_folders({run: SimpleNamespace(runtime=SimpleNamespace(retry_failed=True))})
 
 
 def test_joblibs_processes_get_a_callback_without_the_state_of_the_main_one():

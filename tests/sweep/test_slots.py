@@ -1,5 +1,6 @@
 """Processes share GPUs: no slot is held twice, and none is kept by a dead process."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from collections import Counter
 import pytest
 
 from cifar_resnet.devices import Gpu
+from cifar_resnet.errors import RunError
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import find_runs
-from cifar_resnet.sweep import slots
+from cifar_resnet.sweep import launch, slots
+from cifar_resnet.sweep.assignment import Assignment
 from tests.conftest import TINY
 
 GPUS = [Gpu("0", "aa"), Gpu("1", "bb")]
@@ -102,6 +105,42 @@ def test_the_slot_of_a_killed_process_is_free_once_its_worker_has_ended(place, h
     holder.stdin.close()  # ends the worker
     holder.stdout.read()
     assert slots.acquire(GPUS[:1], 1) is not None
+
+
+def test_the_folder_of_slots_is_the_users_own(place):
+    take(1)
+    assert slots.folder().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: folder.mkdir() or folder.chmod(0o777),
+        lambda folder: folder.symlink_to(folder.parent),
+        lambda folder: folder.mkdir(0o700) or os.chown(folder, os.getuid() + 1, -1),
+    ],
+    ids=["writable", "link", "another user's"],
+)
+def test_a_folder_of_slots_that_another_user_made_is_refused(place, values, control, run, monkeypatch, spoil):
+    try:
+        spoil(slots.folder())
+    except PermissionError:
+        pytest.skip("only root can give a folder to another user")
+    with pytest.raises(slots.NoFolderError, match="other users can write to it"):
+        take(1)
+    monkeypatch.setattr(launch, "visible_gpus", lambda: GPUS)
+    values["runtime"]["device"] = "auto"
+    with contextlib.nullcontext() if control.size else pytest.raises(RunError, match="other users can write to it"):
+        assert launch.train(Assignment(run, values), control) == 1
+
+
+def test_a_slot_is_never_a_link(place, tmp_path):
+    take(1, GPUS[:1])[0].release()
+    (slots.folder() / "aa.0.lock").unlink()
+    (slots.folder() / "aa.0.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError):
+        take(1, GPUS[:1])
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_run_waits_until_a_slot_is_released(place, monkeypatch):

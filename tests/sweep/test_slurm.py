@@ -152,6 +152,20 @@ def test_a_run_whose_job_is_gone_ends_with_the_reason_from_slurm(commands, run, 
     assert job_state in status["reason"]
 
 
+@pytest.mark.parametrize("lock", ["", "soft"])
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "COMPLETING", "SUSPENDED", "REQUEUED", "A_NEW_STATE", None])
+def test_the_run_of_a_job_that_slurm_does_not_report_as_ended_is_left_alone(commands, run, monkeypatch, lock, state):
+    monkeypatch.setenv("CIFAR_RESNET_LOCK", lock)
+    scontrol(commands, state)
+    if state is None:
+        commands("scontrol", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    run.update_status(state=State.RUNNING, job="1_0")
+    (run.path / "run.softlock").write_text("1\nanother-machine\n")
+    assert not watch.has_ended(run, {})  # squeue lists only this user's jobs
+    assert run.read_status()["state"] == State.RUNNING
+    assert (run.path / "run.softlock").exists()
+
+
 def test_a_job_that_slurm_has_forgotten_interrupts_its_run(commands, run):
     commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     run.update_status(state=State.QUEUED, job="1_0")

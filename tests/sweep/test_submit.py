@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run.files import digest
+from cifar_resnet.run import locks
+from cifar_resnet.run.files import digest, umask
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
@@ -60,6 +61,13 @@ def arrays(monkeypatch):
     return found
 
 
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """The working folder, in which the jobs' folders are made."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture
 def assignments(tmp_path, composed):
     config = composed(*TINY)
@@ -85,6 +93,36 @@ def test_an_array_has_at_most_as_many_jobs_as_slurm_allows_by_default():
 def test_nothing_to_train_submits_nothing(arrays):
     submit._submit(SETTINGS, [], runs_per_job=1)
     assert arrays == []
+
+
+@pytest.mark.parametrize("folder", ["outputs/.submitit/%j", "outputs/.submitit/%A/%j", "outputs/.submitit"])
+def test_nobody_else_can_write_where_jobs_find_what_they_run(arrays, assignments, place, folder):
+    submit._submit(SETTINGS | {"submitit_folder": folder}, assignments[:1], 1)
+    modes = {name: (place / name).stat().st_mode & 0o777 for name in ("outputs", "outputs/.submitit")}
+    assert modes == {"outputs": 0o777 & ~umask(), "outputs/.submitit": 0o700}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: folder.chmod(0o770),
+        lambda folder: folder.rename("elsewhere") and folder.symlink_to("elsewhere"),
+        lambda folder: folder.rmdir() or folder.write_text(""),
+    ],
+    ids=["group", "link", "file"],
+)
+def test_a_folder_of_jobs_that_others_can_change_is_refused(place, spoil):
+    (place / "jobs").mkdir(mode=0o700)
+    submit._check_own(place / "jobs")
+    spoil(place / "jobs")
+    with pytest.raises(ConfigError, match="jobs: other users can write to it"):
+        submit._check_own(place / "jobs")
+
+
+def test_another_users_folder_of_jobs_is_refused(place, monkeypatch):
+    monkeypatch.setattr(submit.os, "getuid", lambda: place.stat().st_uid + 1)
+    with pytest.raises(ConfigError, match="other users can write to it"):
+        submit._check_own(place)
 
 
 def test_settings_of_slurm_are_passed_to_submitit_with_a_prefix(arrays, assignments):
@@ -223,23 +261,36 @@ def test_ctrl_c_ends_the_waiting(clock, tmp_path):
     assert clock.asked == []
 
 
-def test_a_locked_run_is_waited_for_even_if_its_job_is_gone(tmp_path):
+@pytest.fixture
+def ending(monkeypatch):
+    """What Slurm reports about a job that is gone."""
+    found = squeue.Ending(State.INTERRUPTED, "its job is gone")
+    monkeypatch.setattr(squeue, "how_it_ended", lambda job: found)
+    return found
+
+
+def test_a_locked_run_is_waited_for_even_if_its_job_is_gone(tmp_path, ending):
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     with run.lock():
         assert not watch.has_ended(run, {})
 
 
-def test_the_soft_lock_of_a_job_that_is_gone_is_broken(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("is_known", "is_own", "is_broken"), [(True, False, True), (False, True, True), (False,) * 3])
+def test_the_soft_lock_of_a_job_that_is_gone_is_broken(tmp_path, monkeypatch, is_known, is_own, is_broken):
+    # A job that Slurm doesn't know may be another user's, which Slurm may hide.
+    ending = squeue.Ending(State.INTERRUPTED, "job 1_0 is gone", is_known)
     monkeypatch.setenv("CIFAR_RESNET_LOCK", "soft")
-    monkeypatch.setattr(squeue, "how_it_ended", lambda job: (State.INTERRUPTED, f"job {job} is gone"))
+    monkeypatch.setattr(squeue, "how_it_ended", lambda job: ending)
+    monkeypatch.setattr(locks.os, "getuid", lambda: tmp_path.stat().st_uid + (not is_own))
     run = RunDir(tmp_path)
     run.update_status(state=State.RUNNING, job="1_0")
     (tmp_path / "run.softlock").write_text("1\nanother-machine\n")
-    assert watch.has_ended(run, {})
+    assert watch.has_ended(run, {}) == is_broken
     status = run.read_status()
-    assert (status["state"], status["reason"]) == ("interrupted", "job 1_0 is gone")
-    assert "finished" in status
+    expected = ("interrupted", "job 1_0 is gone") if is_broken else ("running", None)
+    assert (status["state"], status.get("reason")) == expected
+    assert ("finished" in status) == is_broken
 
 
 def test_the_soft_lock_of_a_run_without_a_job_is_kept(tmp_path, monkeypatch):
@@ -250,7 +301,7 @@ def test_the_soft_lock_of_a_run_without_a_job_is_kept(tmp_path, monkeypatch):
     assert not watch.has_ended(run, {})
 
 
-def test_a_recorded_reason_is_kept(tmp_path):
+def test_a_recorded_reason_is_kept(tmp_path, ending):
     run = RunDir(tmp_path)
     run.update_status(state=State.INTERRUPTED, job="1_0", reason="stopped by SIGTERM")
     assert watch.has_ended(run, {})

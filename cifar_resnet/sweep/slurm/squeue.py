@@ -19,6 +19,9 @@ _INTERRUPTED = {
     "REVOKED": "its job was moved to another cluster",
 }
 
+# Ends that are the run's fault, or that of the job's own process.
+_FAILED = ("COMPLETED", "FAILED", "OUT_OF_MEMORY")
+
 # Reasons for which a pending job starts by itself sooner or later.
 _ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "Dependency", "Cleaning", "Prolog"}
 
@@ -35,46 +38,64 @@ class QueuedJob(NamedTuple):
         return self.state == "PENDING" and self.reason not in _ORDINARY
 
 
+class Ending(NamedTuple):
+    """How a run ended whose job is gone without having recorded that."""
+
+    state: State
+    reason: str  # for the user
+    is_known: bool = True  # whether Slurm reports the end, instead of not knowing the job
+
+
 def live_jobs() -> dict[str, QueuedJob] | None:
     """This user's jobs that are pending, running or ending, by id; None if Slurm doesn't answer.
 
     The id of an array's job is `<array>_<number>`.
     """
-    output = _ask("squeue", "--me", "--array", "--noheader", "--format=%i %T %r")
-    if output is None:
+    done = _ask("squeue", "--me", "--array", "--noheader", "--format=%i %T %r")
+    if done is None or done.returncode != 0:
         return None
-    lines = (line.split(maxsplit=2) for line in output.splitlines() if line.strip())
+    lines = (line.split(maxsplit=2) for line in done.stdout.splitlines() if line.strip())
     return {job: QueuedJob(*rest) for job, *rest in lines}
 
 
 def job_state(job: str) -> str | None:
     """The state of a job that is in the queue or ended a few minutes ago; None if Slurm doesn't know it."""
-    return _details(job).get("JobState")
+    return (_details(job) or {}).get("JobState")
 
 
-def how_it_ended(job: str) -> tuple[State, str]:
-    """State and reason, for the user, of a run whose job ended without recording them."""
+def how_it_ended(job: str) -> Ending | None:
+    """How the run of a job ended; None if Slurm doesn't report that the job has ended, or doesn't answer.
+
+    A job that Slurm doesn't know has ended some minutes ago, unless it is another user's, which Slurm may hide.
+    """
     details = _details(job)
+    if details is None:
+        return None
     state, code = details.get("JobState"), details.get("ExitCode", "?")
-    if state in _INTERRUPTED:
-        return State.INTERRUPTED, f"{_INTERRUPTED[state]}; Slurm reports {state} for job {job}"
     if state is None:
-        return State.INTERRUPTED, f"job {job} is gone, and Slurm no longer knows how it ended"
+        return Ending(State.INTERRUPTED, f"job {job} is gone, and Slurm no longer knows how it ended", is_known=False)
+    if state in _INTERRUPTED:
+        return Ending(State.INTERRUPTED, f"{_INTERRUPTED[state]}; Slurm reports {state} for job {job}")
+    if state not in _FAILED:
+        return None
     report = f"Slurm reports {state}, exit code {code}, for job {job}"
     if state == "OUT_OF_MEMORY":
-        return State.FAILED, f"out of memory: {report}"
+        return Ending(State.FAILED, f"out of memory: {report}")
     killed = code.endswith((":9", "137:0"))  # killed directly, or under a shell, which encodes the signal
-    return State.FAILED, f"its job's own process {'was killed: out of memory?' if killed else 'ended early:'} {report}"
+    early = "was killed: out of memory?" if killed else "ended early:"
+    return Ending(State.FAILED, f"its job's own process {early} {report}")
 
 
-def _details(job: str) -> dict[str, str]:
-    output = _ask("scontrol", "show", "job", job, "--oneliner") or ""
-    return dict(re.findall(r"(JobState|ExitCode)=(\S+)", output.partition("\n")[0]))
+def _details(job: str) -> dict[str, str] | None:
+    """A job's state and exit code; empty if Slurm doesn't know the job, None if it doesn't answer."""
+    done = _ask("scontrol", "show", "job", job, "--oneliner")
+    if done is None or (done.returncode != 0 and "Invalid job id" not in done.stderr):
+        return None
+    return dict(re.findall(r"(JobState|ExitCode)=(\S+)", done.stdout.partition("\n")[0]))
 
 
-def _ask(*command: str) -> str | None:
+def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None

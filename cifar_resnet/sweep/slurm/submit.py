@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,9 +55,30 @@ def check(config: DictConfig) -> None:
     except OmegaConfBaseException as error:
         line = str(error).splitlines()[0]
         raise ConfigError(f"hydra.launcher.{getattr(error, 'full_key', None) or '?'}: {line}") from error
+    _check_own(_place_of_jobs(config.hydra.launcher))
     if config.hydra.launcher.array_parallelism < 1:
         value = config.hydra.launcher.array_parallelism
         raise ConfigError(f"hydra.launcher.array_parallelism={value}: expected 1 or more jobs at a time")
+
+
+def _place_of_jobs(parameters: Mapping[str, Any]) -> Path:
+    """The folder with the jobs' folders, which hold what the jobs run."""
+    folder = Path(parameters["submitit_folder"])
+    # In a job's folder, submitit replaces %j by the job's id.
+    return next(path for path in (folder, *folder.parents) if "%" not in str(path))
+
+
+def _check_own(place: Path) -> None:
+    """Raises ConfigError if another user could put code where this user's jobs run it."""
+    try:
+        found = place.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{place}: other users can write to it, and your jobs would run what they put there; expected a folder of "
+            "your own: chmod go-w, or set hydra.launcher.submitit_folder"
+        )
 
 
 def attached(runs: Sequence[RunDir]) -> dict[Path, str]:
@@ -109,6 +132,10 @@ def _submit(parameters: Mapping[str, Any], assignments: Sequence[Assignment], ru
     """Submits job arrays, and records each run's job in its folder."""
     from cifar_resnet.sweep.slurm.job import Job, mark_queued  # needs submitit
 
+    place = _place_of_jobs(parameters)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, exist_ok=True)
+    _check_own(place)
     packs = [list(assignments[begin : begin + runs_per_job]) for begin in range(0, len(assignments), runs_per_job)]
     for begin in range(0, len(packs), _JOBS_PER_ARRAY):
         some = packs[begin : begin + _JOBS_PER_ARRAY]

@@ -76,19 +76,21 @@ def _note_waiting(run: RunDir, status: Mapping[str, Any], job: squeue.QueuedJob)
 
 
 def _settle(run: RunDir, job: str | None) -> bool:
-    """Records how a run ended whose job is gone; returns False if a process is still training it."""
+    """Records how a run ended whose job is not among this user's; returns False if the run hasn't ended."""
+    ending = None if job is None else squeue.how_it_ended(job)
+    if job is not None and ending is None:
+        return False  # for example, the job of a colleague
     # On a shared disk, this makes what another machine wrote visible.
     with contextlib.suppress(OSError):
         os.utime(run.path)
-    if job is not None:
-        locks.break_soft(run.path)
+    if ending is not None:
+        locks.break_soft(run.path, only_own=not ending.is_known)
     try:
         with run.lock():
             status = run.read_status()
             is_unrecorded = status["state"] in (State.QUEUED, State.RUNNING) or status.get("reason") == PARENT_GONE
-            if is_unrecorded and job is not None:
-                state, reason = squeue.how_it_ended(job)
-                run.update_status(state=state, reason=reason, finished=now())
+            if is_unrecorded and ending is not None:
+                run.update_status(state=ending.state, reason=ending.reason, finished=now())
     except BusyError:
         return False
     except RunError:
