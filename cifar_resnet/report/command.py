@@ -100,7 +100,7 @@ def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step
     from cifar_resnet.report import claims, document, figures
 
     step(f"{data}: figures", 0, 0)
-    drawn = figures.draw_all(runs, data, out)
+    drawn = figures.draw_all(runs, data, out, "html" in documents)
     step(f"{data}: report", 0, 0)
     document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents)
 

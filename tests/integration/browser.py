@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,7 @@ class Browser:
         """Opens a file and waits until it has loaded."""
         self.events.clear()
         self.call("Page.navigate", url=page.resolve().as_uri())
-        if not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self._wait(lambda event: event.get("method") == "Page.loadEventFired")
+        self.wait(lambda event: event.get("method") == "Page.loadEventFired")
 
     def resize(self, width: int, height: int = 900) -> None:
         """Sets the page's width in CSS pixels, as on a screen of that size."""
@@ -98,6 +97,40 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"].get("description"))
         return answer["result"].get("value")
+
+    def point(self, x: float, y: float) -> None:
+        """Moves the pointer there, in CSS pixels of the window."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def drag(self, start: Sequence[float], end: Sequence[float]) -> None:
+        """Presses the left button at one place and releases it at another."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def double_click(self, x: float, y: float) -> None:
+        """Clicks twice with the left button."""
+        for count in (1, 2):
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+
+    def download(self, click: str, folder: Path) -> Path:
+        """The file that an expression, such as a click on a link, downloads into a folder."""
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.evaluate(click)
+        begun = self.wait(lambda event: event.get("method") == "Page.downloadWillBegin")
+        self.wait(lambda event: event.get("params", {}).get("state") == "completed")
+        return folder / str(begun["params"]["suggestedFilename"])
+
+    def reload(self) -> None:
+        """Loads the page again, as a reader does."""
+        self.events.clear()
+        self.call("Page.reload")
+        self.wait(lambda event: event.get("method") == "Page.loadEventFired")
+
+    def wait(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first event since the page was opened that is wanted; waits for it if there is none yet."""
+        found = next((event for event in self.events if wanted(event)), None)
+        return found if found is not None else self._wait(wanted)
 
     def screenshot(self, path: Path) -> None:
         """A screenshot of the whole page."""

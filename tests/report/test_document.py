@@ -1,7 +1,9 @@
 """The report states what the runs show, and is well-formed in every format."""
 
+import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 
@@ -23,12 +25,13 @@ class Elements(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.tags, self.ids, self.references = [], [], [], []
+        self.open, self.tags, self.ids, self.references, self.classes = [], [], [], [], []
 
     def handle_starttag(self, tag, attributes):
         named = dict(attributes)
         self.tags.append(tag)
         self.ids += [named["id"]] if "id" in named else []
+        self.classes += (named.get("class") or "").split()
         for value in named.values():
             self.references += re.findall(r"url\(#([^)]+)\)", value or "")
         for name in ("href", "xlink:href"):
@@ -54,6 +57,7 @@ def write_report(runs_folder, out):
     runs = everything.of(data)
     drawn = figures.draw_all(runs, data, out)
     made = tables.all_tables(runs, data)
+    (out / "main.csv").write_text(made[0].to_csv())
     written = document.write(runs, data, made, claims.judge(runs, data), drawn, out)
     assert written == ["report.md", "report.html", "report.tex"]
     return out
@@ -65,7 +69,9 @@ def report(tmp_path, monkeypatch):
 
     Saving the figures takes most of a report's time and changes none of its text, so they are left empty.
     """
-    monkeypatch.setattr(figures, "_save", lambda figure, stem: stem.with_suffix(".svg").write_text("<svg></svg>"))
+    monkeypatch.setattr(figures, "_save", lambda figure, stem: None)
+    empty = figures.Screen("<svg></svg>", "<svg></svg>", 7.0, [], {"panels": [], "step": 1})
+    monkeypatch.setattr(figures.screen, "draw", lambda figure: empty)
     return lambda: (write_report(tmp_path / "runs", tmp_path / "report") / "report.md").read_text()
 
 
@@ -295,15 +301,16 @@ def test_the_page_is_well_formed_with_ids_that_are_unique_and_found(nine_report)
     assert elements.open == []
     assert len(elements.ids) == len(set(elements.ids))
     assert set(elements.references) <= set(elements.ids)
-    assert elements.tags.count("svg") == len(list((nine_report / "figures").glob("*.svg"))) > 4
+    assert elements.classes.count("plot") == len(list((nine_report / "figures").glob("*.svg"))) > 4
+    assert elements.classes.count("wide") == elements.classes.count("narrow") == elements.classes.count("plot")
     assert elements.tags.count("math") == 2
     assert elements.tags.count("nav") == 1
 
 
 def test_the_page_names_no_address_to_fetch(nine_report):
     text = (nine_report / "report.html").read_text()
-    loaded = re.findall(r"""(?:src|href|action)="([^"#][^"]*)""", text) + re.findall(r"url\(([^)#][^)]*)\)", text)
-    assert loaded == ["data:,"]
+    loaded = re.findall(r"""(?:src|href|action)="([^"#][^"]*)""", text) + re.findall(r"url\(([^)#$][^)]*)\)", text)
+    assert {address.partition(",")[0] for address in loaded} == {"data:", "data:text/csv;charset=utf-8"}
     assert "@import" not in text
 
 
@@ -323,7 +330,8 @@ def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
     markdown, text, source = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html", "tex"))
     elements = Elements()
     elements.feed(text)
-    assert elements.tags.count("script") == 1
+    # The page's own, and one per figure with its values.
+    assert elements.tags.count("script") == 1 + elements.classes.count("plot")
     assert elements.open == []
     assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$\\%&amp;#{}~^" in text
     assert_latex(source)
@@ -383,8 +391,25 @@ def test_an_svg_gets_ids_of_its_own():
     svg = (
         '<?xml version="1.0"?>\n<svg><defs><path id="a"/></defs><g clip-path="url(#a)"><use xlink:href="#a"/></g></svg>'
     )
-    inlined = page.inline_svg(svg, "loss", 'a "caption"')
+    inlined = page.inline_svg(svg, "loss", 'a "caption"', "wide")
     assert inlined == (
-        '<svg role="img" aria-label="a &quot;caption&quot;"><defs><path id="loss-a"/></defs>'
-        '<g clip-path="url(#loss-a)"><use xlink:href="#loss-a"/></g></svg>'
+        '<svg class="wide" role="img" aria-label="a &quot;caption&quot;" data-ids="loss-">'
+        '<defs><path id="loss-a"/></defs><g clip-path="url(#loss-a)"><use xlink:href="#loss-a"/></g></svg>'
     )
+
+
+def test_values_of_a_figure_cannot_end_their_element():
+    values = {"panels": [{"title": HOSTILE}], "step": 1}
+    elements, text = Elements(), page.figure(figures.Screen("<svg/>", "<svg/>", 7.0, [(HOSTILE, "")], values), "a", "A")
+    elements.feed(text)
+    assert elements.tags.count("script") == 1
+    assert json.loads(re.search("<script[^>]*>(.*?)</script>", text)[1]) == values
+
+
+def test_a_table_is_one_click_away_as_csv_and_folds_what_it_should(nine_report):
+    text = (nine_report / "report.html").read_text()
+    links = dict(re.findall(r'<a download="([^"]+)" href="data:text/csv;charset=utf-8,([^"]+)"', text))
+    assert unquote(links["main.csv"]) == (nine_report / "main.csv").read_text()
+    shown, folded = text[text.index(">key</") :].split("<details>")[:2]
+    assert "<td>depth</td>" in shown and "<td>optim.momentum</td>" not in shown
+    assert "<td>optim.momentum</td>" in folded.split("</details>")[0]

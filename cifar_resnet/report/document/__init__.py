@@ -22,18 +22,20 @@ def write(
     drawn: Sequence[Drawn],
     out: Path,
     formats: Collection[str] = ("md", "html", "tex"),
+    stamp: str = "",
 ) -> list[str]:
     """Writes report.md, report.html and report.tex into `out`, according to `formats`; returns the names of the files.
 
-    report.md and report.tex refer to the PNG files in `out`/figures; report.html is self-contained, with SVG figures.
+    report.md and report.tex refer to the PNG files in `out`/figures; report.html is self-contained, and with a `stamp`
+    it loads a later report.
 
     Raises:
-        OSError: a figure can't be read, or `out` can't be written to.
+        OSError: `out` can't be written to.
     """
     text = Text(runs, data, tables, claims, drawn)
     renders: dict[str, Callable[[], str]] = {
         "md": lambda: text.markdown,
-        "html": lambda: page.render(text, out),
+        "html": lambda: page.render(text, stamp),
         "tex": lambda: latex.render(text),
     }
     written = [kind for kind in renders if kind in formats]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures import screen, style
+from cifar_resnet.report.figures.screen import Screen
 from cifar_resnet.report.figures.specs import FIGURES, SECTIONS
 from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.run.files import write_atomically
 
-__all__ = ["FIGURES", "SECTIONS", "Drawn", "draw_all"]
+__all__ = ["FIGURES", "SECTIONS", "Drawn", "Screen", "draw_all"]
 
 FOLDER = "figures"
 
@@ -31,11 +31,13 @@ class Drawn:
         name: stem of its files, <out>/figures/<name>.png, .svg and .pdf.
         caption: one or two sentences of plain text.
         section: the part of the report that shows it, one of SECTIONS.
+        screen: the figure for the page; None if no page was asked for.
     """
 
     name: str
     caption: str
     section: str
+    screen: Screen | None = None
 
     @property
     def png(self) -> str:
@@ -53,8 +55,14 @@ class Drawn:
         return f"{FOLDER}/{self.name}.pdf"
 
 
-def draw_all(runs: Runs, data: str, out: Path) -> list[Drawn]:
+def draw_all(runs: Runs, data: str, out: Path, for_page: bool = True) -> list[Drawn]:
     """Draws every figure of FIGURES that the runs of a data set have something to show in, into `out`/figures.
+
+    Args:
+        runs: all runs.
+        data: the data set.
+        out: the report's folder.
+        for_page: whether to draw the figures for report.html, too.
 
     Raises:
         OSError: `out` can't be written to.
@@ -70,7 +78,8 @@ def draw_all(runs: Runs, data: str, out: Path) -> list[Drawn]:
                 (folder / f"{spec.name}.{kind}").unlink(missing_ok=True)
             if figure is not None:
                 _save(figure, folder / spec.name)
-                written.append(Drawn(spec.name, spec.caption_of(subject), spec.section))
+                shown = screen.draw(figure) if for_page else None
+                written.append(Drawn(spec.name, spec.caption_of(subject), spec.section, shown))
     return written
 
 
@@ -82,8 +91,7 @@ def _save(figure: Figure, stem: Path) -> None:
     # Without dates and programs' versions, the same data give the same bytes.
     vectors = io.StringIO()
     FigureCanvasSVG(figure).print_svg(vectors, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    # Hundredths of a point are finer than any screen and halve the file. Text is kept: 0.001 may be a tick label.
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), vectors.getvalue()).encode()
+    svg = screen.shorten(vectors.getvalue()).encode()
     write_atomically(stem.with_name(f"{stem.name}.svg"), lambda file: file.write(svg))
     unnamed = {"Creator": None, "Producer": None, "CreationDate": None}
     write_atomically(stem.with_name(f"{stem.name}.pdf"), partial(FigureCanvasPdf(figure).print_pdf, metadata=unnamed))

@@ -82,7 +82,8 @@ def hyperparameters(runs: Runs, data: str) -> Table:
     rows.sort(key=lambda row: row["in these runs"])
     title = f"Hyperparameters of the runs on {runs.title(data)}"
     note = "Keys are those of the command line of train.py; milestones are in the unit of the length."
-    return Table("hyperparameters", title, pd.DataFrame(rows), note)
+    differing = sum(row["in these runs"] == "differs" for row in rows)
+    return Table("hyperparameters", title, pd.DataFrame(rows), note, shown=differing)
 
 
 def left_out(runs: Runs, data: str) -> Table | None:

@@ -24,6 +24,7 @@ class Table:
         frame: cells as text; the headers include units.
         note: how to read it; may be empty.
         numbers: the same data unrounded, for programs; None for a table of text.
+        shown: how many rows the page shows at once; the rest is folded. None: all.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
     numbers: pd.DataFrame | None = None
+    shown: int | None = None
 
     @property
     def right_aligned(self) -> list[bool]:
