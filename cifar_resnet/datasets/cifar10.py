@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cifar_resnet.datasets import archives
 from cifar_resnet.datasets.folders import is_image, list_classes
 from cifar_resnet.errors import DataError
 
@@ -160,6 +161,7 @@ def _check_place(root: Path) -> None:
             f"data.root={root} is a file: expected the folder that contains {ARCHIVE}, or one with train/<class>/*.png "
             "and test/<class>/*.png"
         )
+    archives.check_place(root, UNPACKED, "data_batch_1")
     absolute = root.resolve()
     above = {"train": 1, "test": 1, UNPACKED: 1}.get(absolute.name, 2 if absolute.name in CLASSES else 0)
     near = [absolute.parents[above - 1]] if root.is_dir() and 0 < above <= len(absolute.parents) else []

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from cifar_resnet.datasets import cifar10, folders
+from cifar_resnet.datasets import archives, cifar10, folders
 from cifar_resnet.datasets.sizes import Sizes
 
 DIGITS_TEST_IMAGES = 360
@@ -70,6 +71,7 @@ DATASETS: dict[str, DataSet] = {
         sizes=Sizes(50_000, 10_000, 32, 32, 3, 100),
         needs_root=True,
         usual_root="data",
+        check_root=partial(archives.check_place, unpacked="cifar-100-python", member="meta"),
     ),
     "image_folder": DataSet(
         title="a folder of images",

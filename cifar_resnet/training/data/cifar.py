@@ -70,10 +70,13 @@ def read(config: DataConfig, progress: bool) -> Source:
     kind: Any = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[config.kind]
     root = Path(config.root or ".")
     try:
-        train = kind(root, train=True)
-    except RuntimeError:
-        train = _download(kind, root, config.kind)
-    test = kind(root, train=False)
+        try:
+            train = kind(root, train=True)
+        except RuntimeError:
+            train = _download(kind, root, config.kind)
+        test = kind(root, train=False)
+    except PermissionError as error:
+        raise DataError(f"data.root={root} can't be read: {error.strerror} ({error.filename})") from error
     return make_source(
         (train.data, np.array(train.targets)), (test.data, np.array(test.targets)), tuple(map(str, train.classes))
     )
@@ -81,13 +84,34 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 def _download(kind: Any, root: Path, name: str) -> Any:
     """Downloads the archive once; other processes wait and then use the same files."""
+    damaged = None
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f".{name}.lock"):
+            damaged = _find_damage(kind, root)  # before the download, which may leave a part of the archive
             return kind(root, train=True, download=True)
     except (OSError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if damaged is not None:
+            raise DataError(
+                f"{name} is in data.root={root}, but damaged: {damaged}; delete that, and copy {kind.filename} there "
+                f"again or let it be downloaded from {kind.url} (which failed now: {reason})"
+            ) from error
         raise DataError(
             f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "
             f"{kind.filename} there from a machine with network access, or use data=digits or data=image_folder"
         ) from error
+
+
+def _find_damage(kind: Any, root: Path) -> str | None:
+    """What is wrong with the archive or the folder that it was unpacked to; None if nothing is, or both are absent."""
+    from torchvision.datasets.utils import check_integrity
+
+    archive, unpacked = root / kind.filename, root / kind.base_folder
+    if archive.exists() and not check_integrity(archive, kind.tgz_md5):
+        return f"{archive.name} has {archive.stat().st_size:,} bytes and another checksum than the published one"
+    if unpacked.exists():
+        for file, checksum in (*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])):
+            if not check_integrity(unpacked / file, checksum):
+                return f"{unpacked.name}/{file} is missing or has another checksum than the published one"
+    return None

@@ -4,12 +4,14 @@ import hashlib
 import http.server
 import io
 import pickle
+import re
 import tarfile
 import threading
 
 import numpy as np
 import pytest
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import DataError
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.cifar import import_torchvision
@@ -110,3 +112,45 @@ def test_a_root_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"is not in data\.root="):
         load(config("cifar10", root=str(tmp_path / "file" / "data")), seed=0)
+
+
+def spoil_archive(root, dataset):
+    (root / dataset.filename).write_bytes(np.random.default_rng(0).bytes(100_000))
+    return rf"{re.escape(dataset.filename)} has 100,000 bytes and another checksum"
+
+
+def spoil_batch(root, dataset):
+    load(config("cifar10" if dataset is datasets.CIFAR10 else "cifar100", root=str(root)), seed=0)
+    (root / dataset.filename).unlink()
+    name = dataset.test_list[0][0]
+    (root / dataset.base_folder / name).write_bytes(b"")
+    return f"{dataset.base_folder}/{name} is missing or has another checksum"
+
+
+def spoil_names(root, dataset):
+    load(config("cifar10" if dataset is datasets.CIFAR10 else "cifar100", root=str(root)), seed=0)
+    (root / dataset.base_folder / dataset.meta["filename"]).unlink()
+    return f"{dataset.base_folder}/{dataset.meta['filename']} is missing"
+
+
+@pytest.mark.parametrize("spoil", [spoil_archive, spoil_batch, spoil_names])
+def test_what_is_there_but_damaged_is_named(served, tmp_path, monkeypatch, spoil):
+    kind, _, _ = served
+    message = spoil(tmp_path, CLASSES[kind])
+    monkeypatch.setattr(CLASSES[kind], "url", "http://127.0.0.1:9/nowhere")
+    with pytest.raises(DataError, match=rf"{kind} is in data\.root=.*, but damaged: {message}.*; delete that") as error:
+        load(config(kind, root=str(tmp_path)), seed=0)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("rename", [False, True])
+def test_the_unpacked_folder_itself_is_refused_with_the_right_one(tmp_path, kind, rename):
+    dataset = CLASSES[kind]
+    root = tmp_path / ("renamed" if rename else dataset.base_folder)
+    root.mkdir()
+    for name in (dataset.train_list[0][0], dataset.meta["filename"]):
+        (root / name).write_bytes(b"")
+    with pytest.raises(DataError, match=rf"data\.root={tmp_path}$") as error:
+        DATASETS[kind].check_root(root)
+    assert (f"rename it to {dataset.base_folder}" in str(error.value)) == rename
