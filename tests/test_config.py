@@ -152,3 +152,17 @@ def test_a_later_keys_default_is_as_before_and_an_older_config_is_read_with_it(c
     older = copy.deepcopy(config)
     del older[group][name]
     assert from_container(older) == from_container(config)
+
+
+ONE_VALUE = ["data=synthetic", "data.image_size=4", "optim.batch_size=1"]
+
+
+@pytest.mark.parametrize("more", [[], ["optim.batch_size=128", "data.train_size=5", "data.holdout=4"]])
+def test_batch_norm_needs_more_than_one_value(composed, more):
+    with pytest.raises(ConfigError, match=r"images of 4×4 pixels: the last stage has one value per channel"):
+        from_container(composed(*ONE_VALUE, *more))
+
+
+@pytest.mark.parametrize("more", ["data.image_size=5", "optim.batch_size=2", "model.norm=none"])
+def test_two_values_or_no_batch_norm_are_enough(composed, more):
+    from_container(composed(*ONE_VALUE, more))

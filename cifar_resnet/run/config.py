@@ -250,3 +250,25 @@ def check(config: Config) -> None:
         )
     if data.train_size is not None and data.holdout >= data.train_size:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")
+    sizes = DATASETS[data.kind].sizes
+    if sizes is not None:
+        height, width = (data.image_size or size for size in (sizes.height, sizes.width))
+        check_batches(config, (data.train_size or sizes.train) - data.holdout, height, width)
+
+
+def check_batches(config: Config, train_images: int, height: int, width: int) -> None:
+    """Raises ConfigError if batch norm would get one value per channel, for which it has no variance.
+
+    Args:
+        config: the run.
+        train_images: training images without the hold-out split.
+        height: of the images, in pixels.
+        width: the same.
+    """
+    # The last stage's maps are the images halved twice, rounding up. A last batch of one image is never trained on.
+    if config.model.norm == "batch" and max(height, width) <= 4 and min(train_images, config.optim.batch_size) == 1:
+        raise ConfigError(
+            f"optim.batch_size={config.optim.batch_size} with {train_images:,} training images of {width}×{height} "
+            "pixels: the last stage has one value per channel, too few for batch norm; expected batches of 2 images "
+            "or more, images of 5 pixels or more (data.image_size), or model.norm=none"
+        )

@@ -69,6 +69,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     device, threads = set_up(config)
     show_bar = config.runtime.progress and not quiet and sys.stderr.isatty()
     dataset = load(config.data, config.seed, progress=show_bar)
+    schema.check_batches(config, *dataset.train.images.shape[:3])
     training = Training(config, dataset, device)
     origin = _take_up(run, config, dataset, training)
     described = describe_run(config, dataset, training, threads)

@@ -1,6 +1,7 @@
 """A run's worker writes its folder, stops when asked, and continues where it stopped."""
 
 import csv
+import dataclasses
 import errno
 import itertools
 import json
@@ -14,6 +15,7 @@ import sys
 import pytest
 import torch
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
@@ -188,6 +190,17 @@ def test_a_run_whose_parent_is_gone_stops_after_a_step_with_a_checkpoint(make_fo
     assert run.read_status()["reason"] == PARENT_GONE
     assert run.read_status()["progress"]["step"] == 1
     assert run.checkpoint.exists()
+
+
+@pytest.mark.parametrize("image_size", [4, 5])
+def test_batches_with_one_value_per_channel_are_one_line(make_folder, monkeypatch, image_size):
+    run = make_folder("a", f"data.image_size={image_size}", "optim.batch_size=1", "optim.epochs=1", "data.train_size=8")
+    # As for data whose sizes are known only from their files.
+    monkeypatch.setitem(DATASETS, "synthetic", dataclasses.replace(DATASETS["synthetic"], sizes=None))
+    done = work(run)
+    assert done.returncode == (2 if image_size == 4 else 0), done.stderr
+    assert ("too few for batch norm" in done.stderr) == (image_size == 4)
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_record_says_who_trained_what_on_which_images(make_folder, monkeypatch):
