@@ -30,6 +30,7 @@ def check_run(config: DictConfig) -> Config:
     """
     try:
         checked = from_container(plain_config(config))
+        _check_paths(checked)
         if checked.init_from is not None:
             _check_origin(checked)
     except ConfigError as error:
@@ -38,6 +39,20 @@ def check_run(config: DictConfig) -> Config:
             f"{error} (in the run {' '.join(overrides)})" if len(overrides) > 1 else str(error)
         ) from error
     return checked
+
+
+def _check_paths(config: Config) -> None:
+    """Raises ConfigError if a path of the run can't be written to its files, which are in UTF-8."""
+    paths = {"out": config.out, "data.root": config.data.root, "data.cache": config.data.cache}
+    for key, path in {**paths, "init_from": config.init_from}.items():
+        absolute = os.path.abspath(path or ".")
+        try:
+            absolute.encode()
+        except UnicodeEncodeError as error:
+            shown = os.fsencode(absolute).decode(errors="replace")
+            raise ConfigError(
+                f"{key}: the name of {shown} is not valid UTF-8; rename it, or use another folder"
+            ) from error
 
 
 def _check_origin(config: Config) -> None:

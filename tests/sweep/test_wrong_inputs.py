@@ -2,9 +2,11 @@
 
 import hashlib
 import importlib
+import os
 import pickle
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from PIL import Image
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.status import __main__ as status
-from tests.conftest import TINY, called, tree, work
+from tests.conftest import TINY, called, run_program, tree, work
 
 
 def options(folder):
@@ -260,4 +262,12 @@ def test_a_worker_reports_mistakes_to_the_program_that_started_it(program, inter
 def test_the_other_programs_refuse_a_folder_without_runs(tmp_path):
     check(work(RunDir(tmp_path)), "is not a run folder")
     check(called(lambda: sys.exit(status.main([str(tmp_path)]))), "no run folder under")
+    assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
+def test_a_working_folder_with_a_name_in_latin1_is_refused(tmp_path, sweep):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn"))
+    folder.mkdir()
+    check(run_program(folder, "train.py", *sweep, *TINY), "gr�n/outputs is not valid UTF-8; rename it")
     assert tree(tmp_path) == []
