@@ -46,8 +46,9 @@ TINY = [
     "depth=8",
     "optim.epochs=2",
     "runtime.threads=1",
+    "runtime.kernels=eager",
 ]
-"""Overrides for a run that takes a second: 64 images of 8×8 pixels, an eight-layer network, two epochs."""
+"""Overrides for a run that takes a second: 64 images of 8×8 pixels, an eight-layer network, two epochs, no Numba."""
 
 
 def run_program(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

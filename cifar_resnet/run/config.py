@@ -117,7 +117,7 @@ class RuntimeConfig:
     threads: int | None = _optional("an integer of 1 or more", lambda value: value >= 1)
     progress: bool = _key("true or false")
     runs_per_gpu: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
-    kernels: str = _one_of(("auto", "graph", "eager"))
+    kernels: str = _one_of(("auto", "graph", "fused", "eager"))
     compile: bool = _key("true or false")
     deterministic: bool = _key("true or false")
     checkpoint_seconds: float = _number("a number of 0 or more (seconds)", lambda value: value >= 0)

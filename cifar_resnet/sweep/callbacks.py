@@ -18,7 +18,7 @@ from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
-from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection
+from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection, warm_up
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.messages import user_errors
@@ -73,6 +73,8 @@ class SweepCallback(Callback):
             checks.check_out(out)
         checks.check_folders(by_run)
         selected.print_standing(machine)
+        if machine.trains_here:
+            warm_up.compile_kernels(by_run, machine.runs_at_a_time)
         os.environ.update(import_path())  # for joblib's processes and Slurm's jobs
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(selected.size, live, machine.on_stop)

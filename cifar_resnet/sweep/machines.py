@@ -20,6 +20,7 @@ from cifar_resnet.sweep.slurm import submit
 class ThisMachine:
     """Trains the runs in processes of this machine."""
 
+    trains_here = True
     on_stop = STOPPING
     after_stop = "stopped; run the same command again to continue"
 
@@ -60,6 +61,7 @@ class ThisMachine:
 class SlurmCluster:
     """Submits the runs as jobs; this machine, perhaps a login node, needs neither a GPU nor the images."""
 
+    trains_here = False
     on_stop = LEAVING
     after_stop = "the jobs keep running; run the same command again to wait for them"
 

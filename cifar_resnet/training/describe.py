@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,22 @@ def git_commit() -> str | None:
     return f"{commit}+changes" if changes else commit
 
 
-_MADE_BY = ("commit", "device", "threads", "versions")
+_MADE_BY = ("commit", "device", "threads", "kernels", "versions")
 
 
-def earlier(status: dict[str, Any], described: dict[str, Any]) -> list[dict[str, Any]]:
+def earlier(status: dict[str, Any], described: dict[str, Any], kernels: str | None) -> list[dict[str, Any]]:
     """How earlier parts of a continued run differed from the current one, without duplicates.
 
     Args:
         status: its run.json, as the previous process left it.
         described: the result of `describe_run` now.
+        kernels: those that its checkpoint was computed with, for a run.json from before they were recorded; None if
+            they aren't known and so don't count as a difference.
     """
-    before, present = ({key: of.get(key) for key in _MADE_BY} for of in (status, described))
-    known = [*status.get("earlier", []), *([before] if before["device"] else [])]
+    present = {key: described.get(key) for key in _MADE_BY}
+    unrecorded = {"kernels": kernels or present["kernels"]}
+    parts = [unrecorded | part for part in (*status.get("earlier", []), status)]
+    known = [{key: part.get(key) for key in _MADE_BY} for part in parts if part.get("device")]
     return [part for index, part in enumerate(known) if part != present and part not in known[:index]]
 
 
@@ -64,6 +69,7 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
     return {
         "device": describe_device(training.device),
         "threads": threads,
+        "kernels": training.kernels,
         "parameters": count_parameters(training.network),
         "commit": git_commit(),
         "versions": {
@@ -71,6 +77,7 @@ def describe_run(config: Config, dataset: Dataset, training: Training, threads: 
             "cifar_resnet": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
+            **({"numba": metadata.version("numba")} if training.kernels == "fused" else {}),
         },
         "data": {
             "name": config.data.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,8 +14,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.config import Config
-from cifar_resnet.training import random_state
-from cifar_resnet.training.backend import compiled
+from cifar_resnet.training import kernel_choice, random_state
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.graph import StepGraphs, StepInputs
@@ -74,7 +74,6 @@ class Training:
         self.schedule = Schedule.of(optim, steps_per_epoch)
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
         self.warmup.to(device)
-        self.forward = compiled(self.network, device) if config.runtime.compile else self.network
         # Reading a number from a GPU waits for all queued work to finish.
         self.reads_are_free = device.type == "cpu"
         self.step = 0
@@ -84,11 +83,23 @@ class Training:
         self._clock = time.perf_counter()
         self._inputs = StepInputs.of(len(self.train.labels), device)
         self._graphs: StepGraphs | None = None
+        self.begun_with: str | None = None  # the kernels of the checkpoint, if it is from this kind of device
+
+    # Chosen when first needed: after the checkpoint is loaded, and never only to evaluate.
+    @cached_property
+    def kernels(self) -> str:
+        """The kernels that compute the training steps, see `kernel_choice`."""
+        return kernel_choice.choose(self.config, self.network, self.device, self.begun_with)
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The network's forward pass in training."""
+        return kernel_choice.forward_of(self.kernels, self.network, self.device)
 
     @property
     def uses_graphs(self) -> bool:
         """Whether each step is a CUDA graph."""
-        return self.device.type == "cuda" and self.config.runtime.kernels != "eager"
+        return self.kernels.startswith("graph")
 
     @property
     def finished(self) -> bool:
@@ -287,6 +298,7 @@ class Training:
             "history": self.history,
             "diagnostics": self.diagnostics,
             "random": random_state.capture(self.device),
+            "kernels": self.kernels,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -304,6 +316,7 @@ class Training:
             self.step, self.history = int(state["step"]), list(state["history"])
             # Older checkpoints, from before networks had random layers, have no such state.
             random_state.restore(self.device, state.get("random", {}))
+            self.begun_with = kernel_choice.begun_with(state, self.device)
             # If the checkpoint has none, keep those at initialization, which were just measured.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -73,7 +73,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     training = Training(config, dataset, device)
     origin = _take_up(run, config, dataset, training)
     described = describe_run(config, dataset, training, threads)
-    before = earlier(run.read_status(), described) if training.step > 0 else []
+    before = earlier(run.read_status(), described, training.begun_with) if training.step > 0 else []
     run.update_status(**described, earlier=before, **origin)
 
     saved = time.monotonic()

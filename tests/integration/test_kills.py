@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -19,7 +20,8 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import worker
 
 KILLS = int(os.environ.get("KILLS", "9"))
-# A checkpoint after every step, so that many kills happen while one is written.
+# A checkpoint after every step, so that many kills happen while one is written. With one thread on a CPU, the kernels
+# are the fused ones, if Numba is installed.
 RUN = [
     "data=digits",
     "data.train_size=300",
@@ -34,7 +36,7 @@ TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 # Children are forked from a process that has already done the slow imports (an optimizer imports torch._dynamo), so
 # that kills happen during training and not during start-up.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets", "torch._dynamo"])
+processes.set_forkserver_preload(["cifar_resnet.training.worker", "sklearn.datasets", "torch._dynamo", "numba"])
 
 
 def start(run: RunDir):
@@ -76,6 +78,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, 
     process = start(whole)
     process.join()
     assert process.exitcode == 0
+    assert whole.read_status()["kernels"] == ("fused" if find_spec("numba") else "eager")
     expected, rng, moments, kills, finished = result(whole), random.Random(model), Counter(), 0, 0
     seconds = whole.read_status()["seconds"]
     wanted = -(-KILLS // len(ARCHITECTURES))

@@ -8,7 +8,7 @@ import torch
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.config import from_container
-from cifar_resnet.training import graph
+from cifar_resnet.training import graph, kernel_choice
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
 from tests.conftest import TINY
@@ -52,7 +52,7 @@ def faked(monkeypatch):
         return Rerun(graphs, size)
 
     monkeypatch.setattr(graph.StepGraphs, "_capture", capture)
-    monkeypatch.setattr(Training, "uses_graphs", property(lambda run: run.config.runtime.kernels == "graph"))
+    monkeypatch.setattr(kernel_choice, "choose", lambda config, *_: config.runtime.kernels)
 
 
 def make(composed, *overrides, device="cpu"):

@@ -62,7 +62,7 @@ def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
     made = []
     for part in [*status.get("earlier", []), status]:
         versions = part.get("versions") or {}
-        named = {key: part.get(key) for key in ("commit", "device", "threads")}
+        named = {key: part.get(key) for key in ("commit", "device", "threads", "kernels")}
         made.append({**named, "torch": versions.get("torch"), "python": versions.get("python")})
     return made
 
@@ -73,6 +73,8 @@ def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
         "commit": short_commit(earlier["commit"]),
         "device": earlier["device"],
         "threads": f"threads {earlier['threads']}",
+        # Not recorded in the oldest runs.
+        **({"kernels": f"{earlier['kernels']} kernels"} if earlier["kernels"] else {}),
         "torch": f"torch {earlier['torch']}",
         "python": f"python {earlier['python']}",
     }

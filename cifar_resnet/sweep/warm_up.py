@@ -1,0 +1,57 @@
+"""Compiles the fused kernels before a sweep's first worker starts, where Numba's cache doesn't have them yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cifar_resnet.devices import count_slots
+from cifar_resnet.run.config import Config
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.worker_process import worker_config, worker_environment
+
+_SOURCE = REPO_ROOT / "cifar_resnet" / "training" / "kernels.py"
+
+
+def compile_kernels(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
+    """Compiles what the runs will use, in a process that says so; does nothing if none needs it.
+
+    Workers would compile it themselves, one at a time, but nobody would see what they wait for.
+    """
+    if is_cached() or importlib.util.find_spec("numba") is None:
+        return
+    needed = [
+        values
+        for run, config in configs.items()
+        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
+        for values in [worker_config(dataclasses.asdict(config), at_a_time)]
+        if _uses_fused(values)
+    ]
+    if needed:
+        precisions = sorted({str(values["precision"]) for values in needed})
+        command = [sys.executable, "-m", "cifar_resnet.training.kernel_choice", *precisions]
+        # If it fails, each worker will, and say why in its log.
+        subprocess.run(command, env=worker_environment(needed[0]), check=False)
+
+
+def _uses_fused(config: Mapping[str, Any]) -> bool:
+    """Whether the run's worker will choose the fused kernels, as far as its config tells."""
+    runtime = config["runtime"]
+    asked = runtime["kernels"] == "fused" or (runtime["kernels"] == "auto" and runtime["threads"] == 1)
+    on_gpu = count_slots(runtime["device"], runtime["runs_per_gpu"]) > 0
+    return asked and not on_gpu and not runtime["compile"] and config["model"]["norm"] == "batch"
+
+
+def is_cached() -> bool:
+    """Whether Numba's cache has kernels that are newer than their source."""
+    cache = Path(os.environ.get("NUMBA_CACHE_DIR") or _SOURCE.parent / "__pycache__")
+    changed = _SOURCE.stat().st_mtime
+    return any(index.stat().st_mtime > changed for index in cache.rglob(f"{_SOURCE.stem}.*.nbi"))

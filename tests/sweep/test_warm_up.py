@@ -1,0 +1,71 @@
+"""A sweep compiles the fused kernels once, before its first worker, and only if a worker will need them."""
+
+import os
+import sys
+import types
+
+import pytest
+
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.sweep import warm_up
+from tests.conftest import TINY
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path, composed):
+    """The precisions that a sweep of one run with these overrides compiles kernels for; None if it compiles none."""
+    commands = []
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setattr(
+        warm_up, "subprocess", types.SimpleNamespace(run=lambda command, **options: commands.append(command))
+    )
+
+    def of(*overrides, gpus=0, state=State.PENDING, at_a_time=-1):
+        monkeypatch.setattr(warm_up, "count_slots", lambda device, runs_per_gpu: gpus)
+        run = RunDir(tmp_path / "run")
+        run.path.mkdir(exist_ok=True)
+        run.update_status(state=state)
+        config = from_container(composed(*TINY, "runtime.kernels=auto", *overrides))
+        warm_up.compile_kernels({run: config}, at_a_time)
+        return commands.pop()[3:] if commands else None
+
+    return of
+
+
+def test_kernels_are_compiled_in_the_runs_precision(compiled):
+    assert compiled() == ["fp32"]
+    assert compiled("precision=bf16") == ["bf16"]
+    assert compiled("runtime.threads=null") == ["fp32"]
+    assert compiled("runtime.kernels=fused", "runtime.threads=2") == ["fp32"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "machine"),
+    [
+        (["runtime.kernels=eager"], {}),
+        (["runtime.compile=true"], {}),
+        (["model.norm=none"], {}),
+        (["runtime.threads=2"], {}),
+        ([], {"gpus": 1}),
+        ([], {"state": State.DIVERGED}),
+    ],
+)
+def test_nothing_is_compiled_for_runs_that_use_other_kernels(compiled, overrides, machine):
+    assert compiled(*overrides, **machine) is None
+
+
+def test_nothing_is_compiled_without_numba(compiled, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert compiled() is None
+
+
+def test_a_cache_counts_as_long_as_it_is_newer_than_the_source(compiled, tmp_path):
+    index = tmp_path / "numba" / "training_0" / "kernels.forward-80.py311.nbi"
+    index.parent.mkdir(parents=True)
+    index.touch()
+    assert compiled() is None
+    os.utime(index, (1, 1))
+    assert compiled() == ["fp32"]
