@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures import fonts, style
 from cifar_resnet.report.runs.confusion import Confusion
 
 # The most classes for which there is room for numbers in the cells, and for names at the sides.
@@ -84,12 +84,13 @@ def _matrix(axes: Axes, shares: np.ndarray[Any, Any], highest: float, columns: i
 def _names(axes: Axes, classes: Sequence[str], first: bool, last: bool) -> None:
     """Class names to the left of the first column and below the last row; none if there are too many classes."""
     if len(classes) <= _MOST_NAMES:
-        names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in classes]
-        places = range(len(classes))
-        axes.set_yticks(places, names if first else [""] * len(names), fontsize=6.5)
+        shown = fonts.drawable(classes, _LONGEST_NAME)
+        names, places = shown.names, range(len(classes))
+        axes.set_yticks(places, names if first else [""] * len(names), fontsize=6.5, fontfamily=shown.fonts)
         # Digits and other short names don't need to be rotated.
         turned = 90 if max(map(len, names)) > 2 else 0
-        axes.set_xticks(places, names if last else [""] * len(names), fontsize=6.5, rotation=turned)
+        labels = names if last else [""] * len(names)
+        axes.set_xticks(places, labels, fontsize=6.5, fontfamily=shown.fonts, rotation=turned)
     if first:
         axes.set_ylabel("class")
     if last:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import style
+from cifar_resnet.report.figures import fonts, style
 
 COLUMNS, MOST = 8, 24
 _LONGEST_NAME = 12
@@ -37,6 +37,7 @@ def draw(
     shown = wrong[np.argsort(-probability[wrong], kind="stable")][:MOST]
     if not len(shown):
         return None
+    named = fonts.drawable(classes, _LONGEST_NAME)
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     with style.applied():
@@ -48,12 +49,9 @@ def draw(
         for axes, index in zip(panels, shown, strict=False):
             image = images[index]
             axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", interpolation="nearest")
-            predicted, actual = (_short(classes[int(number)]) for number in (prediction[index], label[index]))
-            axes.set_title(f"{predicted} ({100 * probability[index]:.1f} %)\nis {actual}", fontsize=6.5)
+            predicted, actual = (named.names[int(number)] for number in (prediction[index], label[index]))
+            caption = f"{predicted} ({100 * probability[index]:.1f} %)\nis {actual}"
+            axes.set_title(caption, fontsize=6.5, fontfamily=named.fonts)
         figure.suptitle("\n".join(textwrap.wrap(title, int(figure.get_figwidth() / 0.075))), fontsize=8.5)
         figure.draw_without_rendering()
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -34,6 +34,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.report.figures import fonts
 from cifar_resnet.run.files import write_atomically
 
 COLUMN, PAGE = 3.4, 7.0
@@ -58,7 +59,7 @@ MAX_LINES = 8
 SEPARATOR = " · "
 
 _SETTINGS: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": fonts.USUAL,
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
