@@ -12,7 +12,8 @@ from cifar_resnet.report import command
 from cifar_resnet.report.progress_bar import Bar
 from tests.conftest import called, tree
 
-TABLES = ["comparison", "hyperparameters", "main", "runs", "test-error", "training-error", "best-error"]
+TABLES = ["comparison", "hyperparameters", "cost", "main", "runs", "test-error", "training-error"]
+TABLES += ["best-error"]
 
 
 def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, program):

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from cifar_resnet.report import escaping, tables
 from cifar_resnet.report.runs import load
 from cifar_resnet.report.tables.table import Table
+from cifar_resnet.schedules import SCHEDULES
 from tests.report.conftest import CIFAR10_FOLDER
 
 REAL = {"data__kind": "cifar10", "data__name": "cifar10"}
@@ -26,7 +27,7 @@ def test_mean_deviation_and_median_over_seeds_are_those_worked_by_hand(make_run,
     # (6 + 7 + 9.5) / 3 = 7.5; deviations -1.5, -0.5, 2: squares 2.25 + 0.25 + 4 = 6.5, over 2 = 3.25, root 1.803
     (row,) = rows(table)
     assert row["final test error (%)"] == "7.5 ± 1.8"
-    assert (row["seeds"], row["median (%)"]) == ("3", "7.0")
+    assert (row["runs finished"], row["median (%)"]) == ("3 of 3", "7.0")
     assert row["best epoch's test error (%), selected on the test set"] == "5.0 ± 0.0"
     assert row["final training error (%)"] == "8.50 ± 1.80"
     numbers = pd.read_csv(io.StringIO(table.to_csv())).iloc[0]
@@ -45,23 +46,24 @@ def test_published_values_are_shown_for_cifar10(make_run, tmp_path):
     for seed, error in enumerate((6.9, 7.1)):
         make_run(f"r{seed}", [error], seed=seed, depth=110, **REAL)
     make_run("p", [9.0], model="plain", **REAL)
-    table = tables.main(load.load([tmp_path]), "cifar10")
-    plain, residual = rows(table)
-    assert (residual["paper (%)"], residual["from the paper (points)"]) == ("6.61 ± 0.16", "+0.39")
-    assert (residual["lab (%)"], residual["from the lab (points)"]) == ("6.05", "+0.95")
+    table = tables.beside_published(load.load([tmp_path]), "cifar10")
+    (residual,) = rows(table)
+    assert residual["ours (%)"] == "7.00 ± 0.14"
+    assert (residual["paper (%)"], residual["ours − paper (points)"]) == ("6.61 ± 0.16", "+0.39")
+    assert (residual["lab (%)"], residual["ours − lab (points)"]) == ("6.05", "+0.95")
     assert residual["others (%)"] == "6.32; 6.52"
     # An accuracy of 93.0 %, not over it.
-    assert (residual["lab's mark"], plain["lab's mark"], plain["paper (%)"]) == ("90", "–", "–")
-    assert "1512.03385" in table.note
-    assert table.numbers.iloc[1]["paper_difference"] == pytest.approx(0.39)
+    assert residual["lab's mark"] == "90"
+    assert "1512.03385" in table.note and "The lab's mark for resnet-110: 100 for an accuracy above 93 %" in table.note
+    assert table.numbers.iloc[0]["paper_difference"] == pytest.approx(0.39)
 
 
 @pytest.mark.parametrize("sizes", [{"test_images": 1000, "train_images": 50_000}, {"test_images": 10_000}])
 def test_a_part_of_cifar10_has_none(make_run, tmp_path, sizes):
     make_run("a", [7.0], depth=110, status={"data": sizes}, **REAL)
-    table = tables.main(load.load([tmp_path]), "cifar10")
-    assert not any("paper" in head or "mark" in head for head in table.frame)
-    assert "these runs used fewer" in table.note
+    runs = load.load([tmp_path])
+    assert tables.beside_published(runs, "cifar10") is None
+    assert "these runs used fewer" in tables.main(runs, "cifar10").note
 
 
 FOLDER = {"depth": 110, "data__kind": "image_folder", "data__name": "mine"}
@@ -70,25 +72,26 @@ FOLDER = {"depth": 110, "data__kind": "image_folder", "data__name": "mine"}
 @pytest.mark.parametrize("changes", [{}, {"is_cifar10": True, "train_images": 45_000, "mean": [0.5, 0.5, 0.5]}])
 def test_published_values_are_shown_for_a_folder_of_the_same_images(make_run, tmp_path, changes):
     make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER)
-    table = tables.main(load.load([tmp_path]), "mine")
+    table = tables.beside_published(load.load([tmp_path]), "mine")
     (row,) = rows(table)
-    assert (row["paper (%)"], row["from the paper (points)"], row["lab's mark"]) == ("6.61 ± 0.16", "+0.39", "90")
-    assert table.title == "Results on CIFAR-10 (mine)"
+    assert (row["paper (%)"], row["ours − paper (points)"], row["lab's mark"]) == ("6.61 ± 0.16", "+0.39", "90")
+    assert table.title == "Final test errors on CIFAR-10 (mine) beside published ones"
     assert ("trained on all 50,000 images, some or all of these on only 45,000" in table.note) is bool(changes)
 
 
 @pytest.mark.parametrize("changes", [{"std": [0.2458, 0.2421, 0.2604]}, {"is_cifar10": False}])
 def test_jpeg_copies_called_cifar10_have_none(make_run, tmp_path, changes):
     make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER | {"data__name": "cifar10"})
-    table = tables.main(load.load([tmp_path]), "cifar10")
-    assert not any("paper" in head or "mark" in head for head in table.frame)
+    runs = load.load([tmp_path])
+    assert tables.beside_published(runs, "cifar10") is None
+    table = tables.main(runs, "cifar10")
     assert "lossless" in table.note
     assert table.title == "Results on cifar10"
 
 
 def test_resized_images_of_cifar10_have_none(make_run, tmp_path):
     make_run("a", [7.0], depth=110, data__image_size=16, **REAL)
-    assert not any("paper" in head for head in tables.main(load.load([tmp_path]), "cifar10").frame)
+    assert tables.beside_published(load.load([tmp_path]), "cifar10") is None
 
 
 def test_unfinished_runs_are_listed_and_not_counted(make_run, tmp_path):
@@ -113,8 +116,8 @@ def test_every_table_has_a_known_name(make_run, tmp_path):
     make_run("c", [6.0], depth=56)
     make_run("d", [6.0], depth=56, state="failed", seed=1)
     made = [table.name for table in tables.all_tables(load.load([tmp_path]), "digits")]
-    # These runs have no predictions; tests of errors by class are in test_classes.py.
-    assert made == [name for name in tables.NAMES if name != "class-errors"]
+    # These runs have no predictions, aren't on CIFAR-10 and aren't a search; other tests are about those.
+    assert made == [name for name in tables.NAMES if name not in ("class-errors", "published", "search")]
 
 
 def test_the_grid_has_models_down_and_depths_across(make_run, tmp_path):
@@ -276,10 +279,20 @@ def test_hyperparameters_show_what_is_shared_and_what_differs(make_run, tmp_path
         row["key"]: (row["value"], row["in these runs"])
         for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))
     }
+    assert list(found)[:2] == ["depth", "model.name"]
     assert found["depth"] == ("20, 56", "differs")
     assert found["optim.lr"] == ("0.1", "the same")
     assert found["optim.milestones"] == ("[1]", "the same")
     assert "data.root" not in found and "out" not in found
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_keys_that_a_run_does_not_use_are_left_out(make_run, tmp_path, kind):
+    make_run("a", [6.0], optim__schedule=kind, optim__peak=0.25)
+    keys = {row["key"] for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))}
+    for name in {key for schedule in SCHEDULES.values() for key in schedule.keys}:
+        assert (f"optim.{name}" in keys) == (name in SCHEDULES[kind].keys)
+    assert "optim.epochs" in keys and "optim.iterations" not in keys
 
 
 def test_hyperparameters_are_those_of_the_finished_runs(make_run, tmp_path):
@@ -287,6 +300,58 @@ def test_hyperparameters_are_those_of_the_finished_runs(make_run, tmp_path):
     make_run("b", [6.0], state="running", optim__lr=0.2)
     found = {row["key"]: row["value"] for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))}
     assert found["optim.lr"] == "0.1"
+
+
+def test_what_became_of_the_runs_is_counted_in_each_row(make_run, tmp_path):
+    make_run("a", [6.0], **REAL)
+    make_run("b", [90.0], seed=1, state="diverged", **REAL)
+    make_run("c", [], seed=2, state="queued", **REAL)
+    for seed in range(3):
+        make_run(f"d{seed}", [90.0], depth=110, seed=seed, state="diverged" if seed else "failed", **REAL)
+    runs = load.load([tmp_path])
+    table = tables.main(runs, "cifar10")
+    some, none = rows(table)
+    assert (some["runs finished"], some["not finished"], some["final test error (%)"]) == (
+        "1 of 2",
+        "1 diverged",
+        "6.00",
+    )
+    assert (none["layers"], none["runs finished"], none["not finished"]) == ("110", "0 of 3", "1 failed, 2 diverged")
+    assert none["final test error (%)"] == "–"
+    counts = table.numbers[["n", "started", "finished", "diverged", "failed"]].to_numpy().tolist()
+    assert counts == [[1, 2, 1, 1, 0], [0, 3, 0, 2, 1]]
+    assert rows(tables.grid(runs, "cifar10", "test_error")) == [
+        {"model": "resnet", "20 layers": "6.00 (n=1 of 2)", "110 layers": "– (n=0 of 3)"}
+    ]
+
+
+def searched(make_run, errors):
+    """Trials of one seed with drawn values, on held-out images."""
+    for index, error in enumerate(errors):
+        keys = {"optim__lr": 0.01 + index / 7, "optim__weight_decay": 1e-4 * (1 + index % 5), "data__holdout": 5000}
+        make_run(f"t{index}", [error], val=[error], **keys, **REAL)
+
+
+def test_a_search_shows_what_to_expect_from_its_trials(make_run, tmp_path):
+    searched(make_run, range(10, 26))
+    make_run("bad", [99.0], state="diverged", optim__lr=9.0, optim__weight_decay=7e-4, data__holdout=5000, **REAL)
+    table = tables.search(load.load([tmp_path]), "cifar10")
+    found = rows(table)
+    assert [row["trials"] for row in found] == ["1", "2", "4", "8", "16", "17"]
+    # A diverged trial counts as 100 %: the mean of 10, …, 25 and 100 is 380 / 17.
+    assert found[0]["resnet-20"] == f"{380 / 17:.2f}"
+    assert table.title.startswith("Final validation error")
+    assert list(table.numbers["trials"]) == list(range(1, 18))
+    assert table.numbers["resnet-20"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("trials", [7, 0])
+def test_few_trials_and_grids_are_no_search(make_run, tmp_path, trials):
+    searched(make_run, range(10, 10 + trials))
+    if not trials:
+        for index, (lr, decay) in enumerate(itertools.product((0.1, 0.05, 0.2), (1e-4, 2e-4, 5e-4))):
+            make_run(f"g{index}", [6.0], optim__lr=lr, optim__weight_decay=decay, **REAL)
+    assert tables.search(load.load([tmp_path]), "cifar10") is None
 
 
 def test_every_run_can_be_traced(make_run, tmp_path):

@@ -36,6 +36,13 @@ def class_errors(runs: Runs, data: str) -> Table | None:
         note.append(f"Only the hardest {MOST_CLASSES} of {len(hardest)} classes are shown.")
     if runs.main_settings[data] and runs.finished["setting"].nunique() > 1:
         note.append(f"Setting: {runs.main_settings[data]}.")
+    lost = [
+        f"{group.name} ({group.finished} of {group.started})"
+        for (_, setting, _), group in runs.networks[data].items()
+        if setting == runs.main_settings[data] and group.lost
+    ]
+    if lost:
+        note.append(f"Of these networks, only some of the runs that started have finished: {', '.join(lost)}.")
     title = "Test error of each class (%), final networks"
     return Table("class-errors", title, pd.DataFrame(rows), " ".join(note), numbers.iloc[hardest])
 

@@ -12,6 +12,7 @@ from cifar_resnet.report.runs.factors import as_override, describe, sort_key
 from cifar_resnet.report.runs.record import short_commit
 from cifar_resnet.report.tables.table import MISSING, Table
 from cifar_resnet.report.wording import count
+from cifar_resnet.schedules import SCHEDULES
 
 # Header → column, in the order of the table of runs.
 _COLUMNS = {
@@ -67,11 +68,13 @@ def _error(value: float, images: float) -> str | None:
 
 
 def hyperparameters(runs: Runs, data: str) -> Table:
-    """Every key of the finished runs' configs (of all runs if none has finished) with its value or values."""
-    flats = [describe(runs.configs[folder]) for folder in runs.of(data).shown["folder"]]
+    """Every key of the finished runs' configs (of all runs if none has finished) with its value or values.
+
+    Keys that have no effect are left out.
+    """
     values: dict[str, dict[str, Any]] = {}
-    for flat in flats:
-        for key, value in flat.items():
+    for folder in runs.of(data).shown["folder"]:
+        for key, value in _used(describe(runs.configs[folder])).items():
             values.setdefault(key, {})[as_override(value)] = value
     rows = []
     for key, found in values.items():
@@ -84,6 +87,15 @@ def hyperparameters(runs: Runs, data: str) -> Table:
     note = "Keys are those of the command line of train.py; milestones are in the unit of the length."
     differing = sum(row["in these runs"] == "differs" for row in rows)
     return Table("hyperparameters", title, pd.DataFrame(rows), note, shown=differing)
+
+
+def _used(flat: dict[str, Any]) -> dict[str, Any]:
+    """The keys that have an effect: without those that only other schedules read, and without the unused length."""
+    unused = {key for kind in SCHEDULES.values() for key in kind.keys}
+    kind = SCHEDULES.get(flat["optim.schedule"])
+    unused = unused - set(kind.keys) if kind else set()
+    unused |= {name for name in ("epochs", "iterations") if flat.get(f"optim.{name}") is None}
+    return {key: value for key, value in flat.items() if key not in {f"optim.{name}" for name in unused}}
 
 
 def left_out(runs: Runs, data: str) -> Table | None:

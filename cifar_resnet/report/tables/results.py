@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.datasets import cifar10
-from cifar_resnet.report import published
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.groups import Group, fewest
-from cifar_resnet.report.tables.table import MISSING, Table, plus, with_std
+from cifar_resnet.report.tables.beside import why_not
+from cifar_resnet.report.tables.table import MISSING, Table, identify, named, with_std
 from cifar_resnet.report.wording import TimeUnit, count, time_unit
 
 # Measure → name and title of its grid, and the column with the number of images that it was measured on.
@@ -31,19 +30,27 @@ _SEEDS = "Mean ± sample standard deviation over seeds (no ± for one seed)."
 
 
 def main(runs: Runs, data: str) -> Table | None:
-    """All measures, one row per model, setting and depth; None if no run has finished.
+    """Our errors, one row per model, setting and depth, with or without a finished run; None if no run has finished."""
+    groups = list(runs.networks[data].values())
+    if not any(group.rows for group in groups):
+        return None
+    finished = [group for group in groups if group.rows]
+    notes = [_SEEDS, *_notes_on_digits(finished), why_not(runs, data)]
+    rows = [_main_row(group) for group in groups]
+    title = f"Results on {runs.title(data)}"
+    return Table("main", title, _frame(rows), " ".join(filter(None, notes)), pd.DataFrame(map(_numbers, groups)))
 
-    Published values are shown for the runs that `published.is_comparable` accepts.
-    """
+
+def cost(runs: Runs, data: str) -> Table | None:
+    """What the networks cost, one row per model, setting and depth with a finished run; None if there is none."""
     groups = list(runs.groups[data].values())
     if not groups:
         return None
-    comparable = any(_is_comparable(group) for group in groups)
     unit = time_unit(max((time for group in groups for time in group.values("seconds").values()), default=0.0))
-    rows = [_main_row(group, unit) | (_published(group) if comparable else {}) for group in groups]
-    numbers = [_numbers(group) | (_published_numbers(group) if comparable else {}) for group in groups]
-    notes = [_SEEDS, *_notes_on_digits(groups), *_notes_on_published(groups, comparable)]
-    return Table("main", f"Results on {runs.title(data)}", _frame(rows), " ".join(notes), pd.DataFrame(numbers))
+    numbers = [{**identify(group), **_cost_numbers(group)} for group in groups]
+    note = "Means over the finished runs; the time covers training and evaluation."
+    title = f"Size and cost of the networks on {runs.title(data)}"
+    return Table("cost", title, _frame([_cost_row(group, unit) for group in groups]), note, pd.DataFrame(numbers))
 
 
 def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
@@ -53,16 +60,13 @@ def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
     return frame.drop(columns=empty)
 
 
-def _main_row(group: Group, unit: TimeUnit) -> dict[str, str]:
+def _main_row(group: Group) -> dict[str, str]:
     values, test = group.values("test_error"), decimals(group.smallest("test_images"))
     train, val = decimals(group.smallest("train_images")), decimals(group.smallest("val_images"))
-    times, parameters = mean_and_std(list(group.values("seconds").values()))[0], group.smallest("parameters")
-    loss, speed = (mean_and_std(list(group.values(name).values()))[0] for name in ("train_loss", "images_per_second"))
+    loss = mean_and_std(list(group.values("train_loss").values()))[0]
     return {
-        "model": group.model,
-        "setting": group.setting,
-        "layers": str(group.depth),
-        "seeds": str(len(values)),
+        **named(group),
+        "runs finished": f"{group.finished} of {group.started}",
         "final test error (%)": _mean(group, "test_error", test),
         "median (%)": f"{median(values.values()):.{test}f}" if len(values) > 1 else MISSING,
         "best epoch's test error (%), selected on the test set": _mean(group, "best_test_error", test),
@@ -70,6 +74,15 @@ def _main_row(group: Group, unit: TimeUnit) -> dict[str, str]:
         "best epoch's validation error (%)": _mean(group, "best_val_error", val),
         "final training error (%)": _mean(group, "train_error", train),
         "final training loss": MISSING if math.isnan(loss) else f"{loss:.3g}",
+        "not finished": group.lost,
+    }
+
+
+def _cost_row(group: Group, unit: TimeUnit) -> dict[str, str]:
+    parameters = group.smallest("parameters")
+    times, speed = (mean_and_std(list(group.values(column).values()))[0] for column in ("seconds", "images_per_second"))
+    return {
+        **named(group),
         "parameters": MISSING if parameters is None else f"{parameters:,.0f}",
         f"time ({unit.symbol})": MISSING if math.isnan(times) else _three_digits(times / unit.seconds),
         "images/s": MISSING if math.isnan(speed) else _three_digits(speed),
@@ -85,53 +98,22 @@ def _three_digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
 
 
-def _is_comparable(group: Group) -> bool:
-    counts = (group.smallest(name) for name in ("train_images", "test_images"))
-    return published.is_comparable(_is_cifar10(group), *counts)
-
-
-def _is_cifar10(group: Group) -> bool:
-    return all(row["is_cifar10"] for row in group.rows)
-
-
-def _published(group: Group) -> dict[str, str]:
-    """The cells with published values, our difference from them (ours minus theirs), and the lab's mark."""
-    if not _is_comparable(group):
-        return {}
-    error = mean_and_std(list(group.values("test_error").values()))[0]
-    cells = {}
-    for who, head in (("paper", "paper (%)"), ("lab", "lab (%)"), ("others", "others (%)")):
-        found = published.published(group.model, group.depth, who)
-        cells[head] = "; ".join(one.text for one in found) or MISSING
-        if who != "others":
-            cells[f"from the {who} (points)"] = plus(error - found[0].error, 2) if found else MISSING
-    if (group.model, group.depth) == published.MARKED:
-        cells["lab's mark"] = str(published.lab_mark(100 - error))
-    return cells
-
-
-def _published_numbers(group: Group) -> dict[str, Any]:
-    if not _is_comparable(group):
-        return {}
-    error = mean_and_std(list(group.values("test_error").values()))[0]
-    numbers: dict[str, Any] = {}
-    for who in ("paper", "lab"):
-        for one in published.published(group.model, group.depth, who):
-            numbers |= {f"{who}_error": one.error, f"{who}_difference": error - one.error}
-    if (group.model, group.depth) == published.MARKED:
-        numbers["lab_mark"] = published.lab_mark(100 - error)
-    return numbers
-
-
 def _numbers(group: Group) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": group.model, "setting": group.setting, "depth": group.depth}
-    row["n"] = len(group.values("test_error"))
-    for column in (*GRIDS, "train_loss", "seconds", "images_per_second"):
+    row = identify(group) | {"n": len(group.values("test_error")), "started": group.started, "finished": group.finished}
+    row |= {"diverged": group.states["diverged"], "failed": group.states["failed"]}
+    for column in (*GRIDS, "train_loss"):
         values = list(group.values(column).values())
         if values:
             row[f"{column}_mean"], row[f"{column}_std"] = mean_and_std(values)
     row["test_error_median"] = median(group.values("test_error").values()) if row["n"] else math.nan
-    return row | {"parameters": group.smallest("parameters")}
+    return row | _cost_numbers(group)
+
+
+def _cost_numbers(group: Group) -> dict[str, Any]:
+    row: dict[str, Any] = {"parameters": group.smallest("parameters")}
+    for column in ("seconds", "images_per_second"):
+        row[f"{column}_mean"], row[f"{column}_std"] = mean_and_std(list(group.values(column).values()))
+    return row
 
 
 def _notes_on_digits(groups: list[Group]) -> list[str]:
@@ -143,47 +125,30 @@ def _notes_on_digits(groups: list[Group]) -> list[str]:
     ]
 
 
-def _notes_on_published(groups: list[Group], comparable: bool) -> list[str]:
-    if comparable:
-        sources = dict.fromkeys(
-            f"{one.text} % from {one.source}{f' ({one.note})' if one.note else ''}"
-            for group in groups
-            for who in ("paper", "lab", "others")
-            for one in published.published(group.model, group.depth, who)
-        )
-        return ["Published: " + "; ".join(sources) + ".", *_notes_on_holdout(groups)] if sources else []
-    if any(_is_cifar10(group) for group in groups):
-        return [
-            "Published values are for all 50,000 training and 10,000 test images of CIFAR-10; these runs used fewer."
-        ]
-    return ["Published values are for the lossless CIFAR-10 test set, so they are not shown here."]
-
-
-def _notes_on_holdout(groups: list[Group]) -> list[str]:
-    fewest_images = fewest(*(group for group in groups if _is_comparable(group)), column="train_images")
-    if fewest_images is None or fewest_images == cifar10.TRAIN_IMAGES:
-        return []
-    return [
-        f"Published networks were trained on all {cifar10.TRAIN_IMAGES:,} images, some or all of these on only "
-        f"{fewest_images:,.0f}."
-    ]
-
-
 def grid(runs: Runs, data: str, measure: str) -> Table | None:
     """One measure of GRIDS: one row per model and setting, one column per depth; None if it wasn't measured."""
-    groups = {key: group for key, group in runs.groups[data].items() if group.values(measure)}
-    if not groups:
+    groups = {key: group for key, group in runs.networks[data].items() if group.values(measure) or not group.rows}
+    measured = [group for group in groups.values() if group.rows]
+    if not measured:
         return None
-    name, title, split = GRIDS[measure]
+    name_, title, split = GRIDS[measure]
     depths = sorted({depth for _, _, depth in groups})
-    seeds = {len(group.values(measure)) for group in groups.values()}
+    seeds = {len(group.values(measure)) for group in measured}
+    complete = len(seeds) == 1 and not any(group.lost for group in groups.values())
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for (model, setting, depth), group in groups.items():
         row = rows.setdefault(
             (model, setting), {"model": model, "setting": setting} | {f"{one} layers": MISSING for one in depths}
         )
         cell = _mean(group, measure, decimals(group.smallest(split)))
-        row[f"{depth} layers"] = cell if len(seeds) == 1 else f"{cell} (n={len(group.values(measure))})"
+        row[f"{depth} layers"] = cell if complete else f"{cell} ({_count(group, measure)})"
     frame = _frame(list(rows.values()))
-    repeats = f"{count(max(seeds), 'seed').capitalize()} each." if len(seeds) == 1 else "n: number of seeds."
-    return Table(name, title, frame, f"{_SEEDS} {repeats}")
+    repeats = f"{count(max(seeds), 'seed').capitalize()} each."
+    if not complete:
+        repeats = "n: number of seeds, of those that started where not all have finished."
+    return Table(name_, title, frame, f"{_SEEDS} {repeats}")
+
+
+def _count(group: Group, measure: str) -> str:
+    seeds = len(group.values(measure))
+    return f"n={seeds} of {group.started}" if group.lost else f"n={seeds}"

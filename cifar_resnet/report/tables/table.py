@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from cifar_resnet.report import escaping
+from cifar_resnet.report.runs.groups import Group
 
 MISSING = "–"
-# A cell with a number: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674.
-_NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( (±|to) .*)?")
+# A cell with a number: 6.61 ± 0.16, +0.3, −0.1 to +0.4, 1,727,674, 2 of 3.
+_NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( (±|to|of) .*)?")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,16 @@ class Table:
         heads, *rows = [" & ".join(map(escaping.latex, row)) + r" \\" for row in self._lines]
         body = "\n".join([r"\toprule", heads, r"\midrule", *rows, r"\bottomrule"])
         return f"\\begin{{tabular}}{{{form}}}\n{body}\n\\end{{tabular}}\n"
+
+
+def named(group: Group) -> dict[str, str]:
+    """The cells that name a row about a network."""
+    return {"model": group.model, "setting": group.setting, "layers": str(group.depth)}
+
+
+def identify(group: Group) -> dict[str, Any]:
+    """The same for programs."""
+    return {"model": group.model, "setting": group.setting, "depth": group.depth}
 
 
 def plus(value: float, digits: int) -> str:
