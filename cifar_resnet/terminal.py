@@ -7,8 +7,10 @@ import contextlib
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDE = 250
 # What is printed where the output's encoding lacks a character that our messages and tables use.
@@ -67,5 +69,8 @@ def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
 
 def make_console() -> Console:
     """A console on standard output; in a file or pipe, lines are as long as they need to be."""
+    # Imported here so that --help is answered at once.
+    from rich.console import Console
+
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDE)
