@@ -1,7 +1,8 @@
 """Fixtures that several folders of tests share: the programs as a user runs them, and configs composed from conf/.
 
-Starting a program takes a second, or four seconds if it trains. So a program runs in a separate process only if the
-test is about processes or about everything from the terminal on, and otherwise in the test's own process.
+Starting train.py takes a second, and so does each of joblib's processes; a worker takes three or more. So a program
+runs in a separate process only if the test is about processes or about everything from the terminal on, and otherwise
+in the test's own process, with its workers.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import contextlib
 import copy
 import functools
 import io
+import json
 import os
 import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
 
 import hypothesis
 import pytest
@@ -27,7 +31,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from cifar_resnet.run.config import FIELDS
+from cifar_resnet.run.config import FIELDS, from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.resolvers import plain_config
@@ -110,32 +114,76 @@ def called(program: Callable[[], object]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([], int(code or 0), out.getvalue(), err.getvalue())
 
 
+class WorkerInThisProcess:
+    """Takes the place of a worker's process: trains its run here, while it is waited for."""
+
+    def __init__(self, command: list[str], stdout: BinaryIO | None = None, **options: object) -> None:
+        self._command, self._log = command, stdout
+
+    def wait(self, timeout: float | None = None) -> int:
+        folder, parent, _, *arguments = self._command[3:]
+        assert parent == "--parent"  # left out, because it would be this process's own
+        done = work(RunDir(Path(folder)), *arguments)
+        if self._log is None:
+            print(done.stdout, end="")
+            print(done.stderr, end="", file=sys.stderr)
+        else:
+            os.write(self._log.fileno(), (done.stdout + done.stderr).encode())
+        return done.returncode
+
+
+def _measure(command: list[str], input: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Takes the place of the process that measures a run for `runtime.dry_run=true`."""
+    from cifar_resnet.training.measure import measure  # imported here, because torch takes seconds
+
+    return subprocess.CompletedProcess(command, 0, json.dumps(measure(from_container(json.loads(input)))))
+
+
+ONE_BY_ONE = "hydra.launcher.n_jobs=1"
+"""Makes joblib train a sweep's runs in the main process, which `train_py` needs."""
+
+
 @pytest.fixture
 def train_py(tmp_path, monkeypatch):
-    """Runs train.py in `tmp_path`, in this process; for commands that end before any run starts."""
+    """Runs train.py in `tmp_path`, in this process, and so its workers; a sweep that trains needs `ONE_BY_ONE`."""
+    workers = SimpleNamespace(
+        Popen=WorkerInThisProcess, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
+    )
+    monkeypatch.setattr("cifar_resnet.sweep.control.subprocess", workers)
+    monkeypatch.setattr("cifar_resnet.sweep.dry_run.subprocess", SimpleNamespace(run=_measure))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # restored after the test; the script sets it
         try:
-            return called(lambda: runpy.run_path(str(REPO_ROOT / "train.py"), run_name="__main__"))
+            with restored_signals():
+                return called(lambda: runpy.run_path(str(REPO_ROOT / "train.py"), run_name="__main__"))
         finally:
             GlobalHydra.instance().clear()
 
     return run
 
 
+@contextlib.contextmanager
+def restored_signals() -> Iterator[None]:
+    """Restores the handlers of SIGTERM and SIGINT, which the programs replace."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def work(run: RunDir, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Trains a run's folder like a worker process, but in this process."""
     from cifar_resnet.training import worker  # imported here, because torch takes seconds and only some tests need it
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        return called(lambda: sys.exit(worker.main([str(run.path), *arguments])))
+        with restored_signals():
+            return called(lambda: sys.exit(worker.main([str(run.path), *arguments])))
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         for handler in list(worker.log.handlers):
             worker.log.removeHandler(handler)
             handler.close()

@@ -10,9 +10,9 @@ import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import find_runs
-from tests.conftest import TINY, run_program
+from tests.conftest import ONE_BY_ONE, TINY, run_program
 
-SWEEP = ["train.py", "-m", "model=plain,resnet", *TINY]
+SWEEP = ["-m", "model=plain,resnet", *TINY]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     for name in ("torch", "joblib", "json"):
         (folder / f"{name}.py").write_text("raise SystemExit('imported from the working folder')")
-    done = run_program(folder, *SWEEP)
+    done = run_program(folder, "train.py", *SWEEP)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -39,29 +39,30 @@ def test_a_sweep_of_two_trains_both(swept):
         assert expected <= {path.name for path in run.path.iterdir()}
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "basic"])
-def test_the_same_command_skips_both(swept, launcher):
-    assert "2 finished before, 0 to train" in run_program(swept, *SWEEP, f"hydra/launcher={launcher}").stdout
+@pytest.mark.parametrize("launcher", [ONE_BY_ONE, "hydra/launcher=basic"])
+def test_the_same_command_skips_both(swept, train_py, launcher):
+    done = train_py(*SWEEP, f"out={swept}/outputs", launcher)
+    assert "2 finished before, 0 to train" in done.stdout
 
 
-def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept, program, tmp_path):
+def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept, train_py, tmp_path):
     shutil.copytree(swept / "outputs", tmp_path / "outputs")
     plain, resnet = find_runs([tmp_path / "outputs"])
     whole = plain.metrics.read_text()
     plain.metrics.write_text(whole[:100])
     resnet.status.write_text('{"state": "fini')
-    done = program(*SWEEP, "hydra/launcher=basic")
+    done = train_py(*SWEEP, "hydra/launcher=basic")
     assert done.returncode == 0, done.stdout + done.stderr
     assert plain.metrics.read_text() == whole
     assert states(tmp_path) == ["finished"] * 2
     assert plain.log.read_text().count("epoch 1/2") == 1
 
 
-def test_diagnostics_requested_later_are_added_to_finished_runs(swept, program, tmp_path):
+def test_diagnostics_requested_later_are_added_to_finished_runs(swept, train_py, tmp_path):
     shutil.copytree(swept / "outputs", tmp_path / "outputs")
     one, _ = runs = find_runs([tmp_path / "outputs"])
     weights = one.final.read_bytes()
-    done = program(*SWEEP, "diagnostics.enabled=true")
+    done = train_py(*SWEEP, "diagnostics.enabled=true", ONE_BY_ONE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 runs: 2 finished without diagnostics, 0 to train" in done.stdout
     assert done.stdout.count("finished before; adding its diagnostics") == 2
@@ -69,17 +70,17 @@ def test_diagnostics_requested_later_are_added_to_finished_runs(swept, program, 
     assert one.final.read_bytes() == weights
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "basic"])
-def test_one_diverging_run_does_not_stop_the_other(program, tmp_path, launcher):
-    sweep = ["-m", "optim.lr=1e30,0.01", "optim.batch_size=8", f"hydra/launcher={launcher}"]
-    done = program("train.py", *sweep, *TINY)
+@pytest.mark.parametrize("launcher", [ONE_BY_ONE, "hydra/launcher=basic"])
+def test_one_diverging_run_does_not_stop_the_other(train_py, tmp_path, launcher):
+    sweep = ["-m", "optim.lr=1e30,0.01", "optim.batch_size=8", launcher]
+    done = train_py(*sweep, *TINY)
     assert done.returncode == 1
     assert states(tmp_path) == ["diverged", "finished"]
     assert "the training loss is not finite at step" in done.stdout
 
 
-def test_help_shows_groups_keys_and_examples(program):
-    text = program("train.py", "--help").stdout
+def test_help_shows_groups_keys_and_examples(train_py):
+    text = train_py("--help").stdout
     assert "model: plain, preact, resnet" in text
     assert "batch_size: 128" in text
     assert text.count("python train.py ") == 3

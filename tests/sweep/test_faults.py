@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, find_runs
-from tests.conftest import TINY, wait_for
+from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.status import __main__ as status
+from tests.conftest import ONE_BY_ONE, TINY, called, wait_for
 
 LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
 TWO = ["-m", "model=plain,resnet"]
@@ -24,7 +25,7 @@ def start(tmp_path):
     """Starts train.py in a process group of its own, as a shell does, and kills what is left of it."""
     started = []
 
-    def run(*arguments: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:
+    def run(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, str(REPO_ROOT / "train.py"), *arguments],
             cwd=tmp_path,
@@ -32,7 +33,6 @@ def start(tmp_path):
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=None if limit is None else lambda: resource.setrlimit(limit[0], (limit[1], limit[1])),
         )
         started.append(process)
         return process
@@ -57,7 +57,7 @@ def states(folder) -> list[str]:
     return sorted(run.verified_state().value for run in find_runs([folder / "outputs"]))
 
 
-def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, tmp_path):
+def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, train_py, tmp_path):
     command = [*TWO, *LONG, "optim.epochs=50"]
     sweep = start(*command)
     wait_for(lambda: trained(tmp_path, 2))
@@ -68,39 +68,44 @@ def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(star
     assert states(tmp_path) == ["failed", "finished"]
     assert "killed by signal 9: out of memory?" in output
     assert str(victim.log) in output
-    skipping = start(*command, "runtime.retry_failed=false", "hydra.launcher.n_jobs=1")
-    assert "failed before; skipped" in skipping.communicate(timeout=100)[0]
-    again = start(*command)
-    output, _ = again.communicate(timeout=200)
-    assert again.returncode == 0, output
+    skipping = train_py(*command, "runtime.retry_failed=false", ONE_BY_ONE)
+    assert "failed before; skipped" in skipping.stdout
+    again = train_py(*command, ONE_BY_ONE)
+    assert again.returncode == 0, again.stdout + again.stderr
     assert "continues at step" in victim.log.read_text()
 
 
-def test_a_run_over_its_memory_limit_is_the_only_one_to_fail(start, tmp_path):
+@contextlib.contextmanager
+def limited(kind: int, limit: int):
+    """Limits a resource of this process."""
+    before, most = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, most))
+    yield
+    resource.setrlimit(kind, (before, most))
+
+
+def test_a_run_over_its_memory_limit_is_the_only_one_to_fail(train_py, tmp_path):
     # The first layer's output for a batch takes 2 MB with the small images and 8 GB with the large ones.
     sizes = ["data.image_size=4,256", "model.width=128", "data.train_size=256", "optim.batch_size=256"]
-    limit = (resource.RLIMIT_AS, 6 * 2**30)
-    sweep = start("-m", *TINY, *sizes, "optim.epochs=1", "optim.lr=0.001", "hydra.launcher.n_jobs=1", limit=limit)
-    output, _ = sweep.communicate(timeout=200)
-    assert sweep.returncode == 1, output
+    used = psutil.Process().memory_info().vms
+    with limited(resource.RLIMIT_AS, used + 4 * 2**30):
+        done = train_py("-m", *TINY, *sizes, "optim.epochs=1", "optim.lr=0.001", ONE_BY_ONE)
+    assert done.returncode == 1, done.stdout + done.stderr
     assert states(tmp_path) == ["failed", "finished"]
-    assert "memory" in output
+    assert "memory" in done.stdout
 
 
-def test_a_run_that_fills_the_disk_is_the_only_one_to_fail_and_names_the_file(start, tmp_path):
+def test_a_run_that_fills_the_disk_is_the_only_one_to_fail_and_names_the_file(train_py, tmp_path):
     # A limit on the size of files simulates a full disk: the wide network's checkpoint exceeds it.
-    wide = ["-m", "model.width=1,32", *TINY, "hydra.launcher.n_jobs=1"]
-    sweep = start(*wide, limit=(resource.RLIMIT_FSIZE, 150_000))
-    output, _ = sweep.communicate(timeout=200)
-    assert sweep.returncode == 1, output
+    with limited(resource.RLIMIT_FSIZE, 150_000):
+        done = train_py("-m", "model.width=1,32", *TINY, ONE_BY_ONE)
+    assert done.returncode == 1, done.stdout + done.stderr
     assert states(tmp_path) == ["failed", "finished"]
-    assert "no space left on device while writing checkpoint.pt" in output
+    assert "no space left on device while writing checkpoint.pt" in done.stdout
 
 
 def shown_by_status(folder) -> str:
-    command = [sys.executable, "-m", "cifar_resnet.status", "outputs"]
-    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+    return called(lambda: sys.exit(status.main([str(folder / "outputs")]))).stdout
 
 
 def test_a_killed_sweep_takes_its_workers_with_it_and_status_shows_both(start, tmp_path):
@@ -129,17 +134,17 @@ def suspend():
             process.kill()
 
 
-@pytest.mark.parametrize("workers", ["answer", "hang"])
-def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, suspend, tmp_path, workers):
+def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, suspend, tmp_path):
     sweep = start(*TWO, *LONG)
     wait_for(lambda: trained(tmp_path, 2))
-    if workers == "hang":
-        for run in find_runs([tmp_path / "outputs"]):
-            suspend(run)
+    answers, hangs = runs_of(tmp_path).values()
+    suspend(hangs)
     os.killpg(sweep.pid, signal.SIGINT)
     first = next(line for line in sweep.stdout if "stopping: each run writes its checkpoint" in line)
-    if workers == "hang":
-        os.killpg(sweep.pid, signal.SIGINT)
+    wait_for(lambda: answers.verified_state() is State.INTERRUPTED)
+    assert "stopped by SIGTERM" in answers.read_status()["reason"]
+    assert psutil.Process(hangs.read_status()["pid"]).status() == psutil.STATUS_STOPPED
+    os.killpg(sweep.pid, signal.SIGINT)
     output = first + sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 1
     assert output.count("stopping: ") == 1
@@ -149,7 +154,7 @@ def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, sus
 
 
 def test_two_simultaneous_sweeps_train_every_run_once_and_both_succeed(start, tmp_path):
-    command = [*TWO, *TINY, "optim.lr=0.01", "optim.epochs=20"]
+    command = [*TWO, *TINY, "optim.lr=0.01", "optim.epochs=20", ONE_BY_ONE]
     sweeps = [start(*command), start(*command)]
     outputs = [sweep.communicate(timeout=300)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
@@ -191,11 +196,11 @@ def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_
         assert run.log.read_text().count("epoch 1/100") == 1
 
 
-def test_a_run_that_is_listed_twice_is_shown_once(program, tmp_path):
-    arguments = ["-m", *TINY, "depth=8,14", "runtime.threads=1,2", "hydra.launcher.n_jobs=1"]
-    dry = program("train.py", *arguments, "runtime.dry_run=true")
+def test_a_run_that_is_listed_twice_is_shown_once(train_py, tmp_path):
+    arguments = ["-m", *TINY, "depth=8,14", "runtime.threads=1,2", ONE_BY_ONE]
+    dry = train_py(*arguments, "runtime.dry_run=true")
     assert "2 runs, 1 at a time" in dry.stdout, dry.stderr
-    done = program("train.py", *arguments)
+    done = train_py(*arguments)
     assert done.returncode == 0, done.stderr
     assert len(find_runs([tmp_path / "outputs"])) == 2
     assert "[4/4] resnet-14" in done.stdout
@@ -212,9 +217,9 @@ def test_a_dry_run_lists_every_run_and_writes_nothing(program, tmp_path, sweep, 
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_run_starts_from_the_weights_of_another(program, train_py, outputs, tmp_path):
+def test_a_run_starts_from_the_weights_of_another(train_py, outputs, tmp_path):
     (first,) = find_runs([outputs])
-    done = program("train.py", *TINY, f"init_from='{first.path}'", "optim.epochs=3")
+    done = train_py(*TINY, f"init_from='{first.path}'", "optim.epochs=3")
     assert done.returncode == 0, done.stderr
     (second,) = find_runs([tmp_path / "outputs"])
     assert second.read_status()["init_from"] == {"folder": str(first.path), "hash": first.read_status()["hash"]}

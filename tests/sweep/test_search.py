@@ -12,10 +12,11 @@ from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.sweep import search
+from cifar_resnet.sweep.control import STOPPING
 from cifar_resnet.sweep.launch import objective
-from tests.conftest import TINY, tree, wait_for
+from tests.conftest import ONE_BY_ONE, TINY, tree, wait_for
 
-SEARCH = ["train.py", "-m", "sweeps=search", "optim.weight_decay=1e-4", "optim.warmup=0", *TINY]
+SEARCH = ["-m", "sweeps=search", "optim.weight_decay=1e-4", "optim.warmup=0", *TINY]
 # With seed 0, Optuna draws both values in the first four trials.
 DIVERGING = ["optim.lr=choice(0.02,1e30)", "optim.batch_size=8"]
 
@@ -40,7 +41,7 @@ def trials(folder) -> list[tuple[str, float | None]]:
 
 def test_without_the_extra_one_line_tells_what_to_install_and_nothing_is_written(program, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDE_THE_EXTRA)
-    done = program(*SEARCH, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+    done = program("train.py", *SEARCH, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 2, done.stderr
     assert done.stderr.strip() == "error: sweeps=search needs the extra optuna: pip install -e '.[optuna]'"
     assert tree(tmp_path) == ["sitecustomize.py"]
@@ -82,8 +83,8 @@ def test_the_objective_is_the_validation_error_of_a_finished_run(tmp_path, state
 
 @needs_the_extra
 class TestWithTheExtra:
-    def test_a_diverged_trial_is_the_worst_and_the_search_continues_from_its_storage(self, program, tmp_path):
-        first = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
+    def test_a_diverged_trial_is_the_worst_and_the_search_continues_from_its_storage(self, train_py, tmp_path):
+        first = train_py(*SEARCH, *DIVERGING, ONE_BY_ONE, "hydra.sweeper.n_trials=4")
         assert first.returncode == 0, first.stdout + first.stderr
         assert first.stderr == ""
         assert sorted(run.verified_state() for run in find_runs([tmp_path / "outputs"])) == [
@@ -98,29 +99,35 @@ class TestWithTheExtra:
         assert line in first.stdout
         assert "val error %" in first.stdout
 
-        again = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=4")
+        again = train_py(*SEARCH, *DIVERGING, ONE_BY_ONE, "hydra.sweeper.n_trials=4")
         assert again.returncode == 0, again.stdout + again.stderr
         assert "search: 4 of 4 trials done, 0 new" in again.stdout
         assert line in again.stdout
         assert trials(tmp_path) == before
 
-        more = program(*SEARCH, *DIVERGING, "hydra.sweeper.n_trials=6")
+        more = train_py(*SEARCH, *DIVERGING, ONE_BY_ONE, "hydra.sweeper.n_trials=6")
         assert "search: 4 of 6 trials done, 2 new" in more.stdout
         assert trials(tmp_path)[:4] == before
         assert len(trials(tmp_path)) == 6
 
-    def test_a_stopped_search_counts_no_trial_and_the_same_command_retries_them(self, tmp_path):
-        command = [sys.executable, str(REPO_ROOT / "train.py"), *SEARCH[1:], "hydra.sweeper.n_trials=2"]
-        command += ["optim.epochs=40", "hydra.launcher.n_jobs=2"]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    def test_a_stopped_search_counts_no_trial_and_the_same_command_retries_them(self, train_py, tmp_path):
+        search = [*SEARCH, "hydra.sweeper.n_trials=2", "optim.epochs=40"]
+        process = subprocess.Popen(
+            [sys.executable, "-W", "default", str(REPO_ROOT / "train.py"), *search, "hydra.launcher.n_jobs=2"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         wait_for(lambda: len(list(tmp_path.rglob("checkpoint.pt"))) == 2)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=120)
         assert process.returncode == 1
+        assert errors == f"\n{STOPPING}\n"  # and no warning
         assert "stopped; run the same command again to continue" in output
         assert trials(tmp_path) == [("RUNNING", None)] * 2
 
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        done = train_py(*search, ONE_BY_ONE)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "search: 0 of 2 trials done, 2 to retry, 0 new" in done.stdout
         assert [run.verified_state() for run in find_runs([tmp_path / "outputs"])] == [State.FINISHED] * 2
@@ -158,10 +165,10 @@ class TestWithTheExtra:
         ],
     )
     def test_a_mistake_is_reported_in_one_line(self, train_py, tmp_path, arguments, message):
-        self.check(train_py(*SEARCH[1:], *arguments), message, tmp_path)
+        self.check(train_py(*SEARCH, *arguments), message, tmp_path)
 
-    def test_so_is_an_unusable_storage_which_only_the_start_of_the_search_reveals(self, program, tmp_path):
-        self.check(program(*SEARCH, "hydra.sweeper.storage=file"), "hydra.sweeper.storage=file: ", tmp_path)
+    def test_so_is_an_unusable_storage_which_only_the_start_of_the_search_reveals(self, train_py, tmp_path):
+        self.check(train_py(*SEARCH, "hydra.sweeper.storage=file"), "hydra.sweeper.storage=file: ", tmp_path)
 
     def check(self, done, message, folder):
         assert done.returncode == 2, done.stdout + done.stderr
@@ -170,12 +177,12 @@ class TestWithTheExtra:
         assert not list(folder.rglob("run.json"))
 
     def test_matplotlib_does_not_announce_its_font_cache(self, without_font_cache):
-        done = without_font_cache(*SEARCH, "seed=0,1")
+        done = without_font_cache("train.py", *SEARCH, "seed=0,1")
         assert "a search would choose the luckiest" in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
 
-    def test_a_dry_run_shows_the_cost_of_one_trial(self, program, tmp_path):
-        done = program(*SEARCH, "runtime.dry_run=true")
+    def test_a_dry_run_shows_the_cost_of_one_trial(self, train_py, tmp_path):
+        done = train_py(*SEARCH, "runtime.dry_run=true")
         assert done.returncode == 0, done.stderr
         assert "the search trains 30 runs like this one:" in done.stdout
         assert not (tmp_path / "outputs").exists()

@@ -28,7 +28,8 @@ subprocess.Popen(trains, pass_fds=[slot.descriptor] if sys.argv[1] == "inherited
 """
 
 # Gives every process of a sweep two GPUs. Workers train nothing. They record when they begin and end, and on which GPU.
-# A worker ends once as many have asked for a slot, or begun, as UNTIL states; that of LONG's run once four have begun.
+# A worker ends once as many have asked for a slot, and have begun, as UNTIL states; that of LONG's run once four have
+# begun.
 FAKE = """
 import os, re, sys, time
 from pathlib import Path
@@ -40,10 +41,10 @@ if "cifar_resnet.training.worker" in sys.orig_argv:
     from cifar_resnet.run.folder import RunDir
     run = RunDir(Path(sys.orig_argv[sys.orig_argv.index("cifar_resnet.training.worker") + 1]))
     record("begin " + os.environ["CUDA_VISIBLE_DEVICES"])
-    event, count = os.environ.get("UNTIL", "begin 1").split()
+    wanted, begun = os.environ.get("UNTIL", "0 1").split()
     if re.search(os.environ.get("LONG", "none"), str(run.path)):
-        event, count = "begin", 4
-    while SEEN.read_text().count(event) < int(count):
+        begun = 4
+    while SEEN.read_text().count("wanted") < int(wanted) or SEEN.read_text().count("begin") < int(begun):
         time.sleep(0.02)
     run.update_status(state="finished", outcome={"test_error": 0.0}, seconds=0.0)
     record("end " + os.environ["CUDA_VISIBLE_DEVICES"])
@@ -200,13 +201,8 @@ def test_runs_of_different_length_never_share_a_gpu(sweep):
     assert set(most) <= {"0", "1"}
 
 
-def test_jobs_beyond_the_slots_wait_and_uuids_of_gpus_are_passed_on(sweep):
-    output, most = sweep("seed=0,1,2", "hydra.launcher.n_jobs=3", CUDA_VISIBLE_DEVICES="GPU-8932f937", UNTIL="wanted 3")
-    assert "3 to train, 1 at a time" in output
-    assert most == {"GPU-8932f937": 1}
-
-
-def test_as_many_runs_share_a_gpu_as_are_allowed(sweep):
-    output, most = sweep("seed=0,1,2", "runtime.runs_per_gpu=2", CUDA_VISIBLE_DEVICES="5", UNTIL="begin 2")
+def test_as_many_runs_share_a_gpu_as_are_allowed_and_other_jobs_wait_and_uuids_are_passed_on(sweep):
+    shared = ["runtime.runs_per_gpu=2", "hydra.launcher.n_jobs=3"]
+    output, most = sweep("seed=0,1,2", *shared, CUDA_VISIBLE_DEVICES="GPU-8932f937", UNTIL="3 2")
     assert "3 to train, 2 at a time" in output
-    assert most == {"5": 2}
+    assert most == {"GPU-8932f937": 2}

@@ -68,8 +68,9 @@ def test_without_the_extra_hydra_finds_no_launcher_and_raises_no_error(tmp_path)
 
 @pytest.mark.skipif(not submit.is_installed(), reason="the extra slurm isn't installed")
 class TestWithTheExtra:
-    def test_without_sbatch_one_line_reports_it_and_nothing_is_written(self, program, tmp_path):
-        done = program("train.py", *SWEEP, PATH=os.path.dirname(sys.executable))  # noqa: PTH120
+    def test_without_sbatch_one_line_reports_it_and_nothing_is_written(self, train_py, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", os.path.dirname(sys.executable))  # noqa: PTH120
+        done = train_py(*SWEEP)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error: hydra/launcher=slurm: sbatch was not found;")
         assert done.stderr.count("\n") == 1
@@ -91,11 +92,11 @@ class TestWithTheExtra:
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
 
-    def test_what_sbatch_rejects_is_reported_in_one_line(self, program, commands):
+    def test_what_sbatch_rejects_is_reported_in_one_line(self, train_py, commands):
         for name in ("srun", "squeue"):
             commands(name, "exit 0")
         commands("sbatch", "echo 'sbatch: error: invalid partition specified: night' >&2; exit 1")
-        done = program("train.py", *SWEEP)
+        done = train_py(*SWEEP)
         assert done.returncode == 2, done.stderr
         assert "error: Slurm rejected the jobs: sbatch: error: invalid partition specified: night;" in done.stderr
         assert done.stderr.count("\n") == 1

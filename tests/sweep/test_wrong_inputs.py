@@ -15,7 +15,7 @@ from PIL import Image
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, find_runs
 from cifar_resnet.status import __main__ as status
-from tests.conftest import TINY, called, run_program, tree, work
+from tests.conftest import ONE_BY_ONE, TINY, called, run_program, tree, work
 
 
 def options(folder):
@@ -98,10 +98,8 @@ def test_a_wrong_value_is_refused_before_anything_is_written(train_py, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-# One from each source: Hydra, OmegaConf, and our own checks of a run and of a sweep.
-@pytest.mark.parametrize(
-    "arguments", [["model=resnt"], ["optim.lr=abc"], ["depth=21"], ["-m", "depth=20,21", "seed=0,1"]]
-)
+# One from each source: Hydra, and our own checks of a sweep.
+@pytest.mark.parametrize("arguments", [["model=resnt"], ["-m", "depth=20,21", "seed=0,1"]])
 def test_a_wrong_value_is_refused_in_a_terminal_too(program, tmp_path, arguments):
     (message,) = (expected for given, expected in VALUES if given == arguments)
     check(program("train.py", *arguments), message)
@@ -185,23 +183,23 @@ def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, 
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
-def test_new_runs_need_their_images_and_finished_ones_do_not(program, images, tmp_path, sweep):
-    command = ["train.py", *sweep, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
-    assert program(*command, "optim.epochs=1").returncode == 0
+def test_new_runs_need_their_images_and_finished_ones_do_not(train_py, images, tmp_path, sweep):
+    command = [*sweep, ONE_BY_ONE, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
+    assert train_py(*command, "optim.epochs=1").returncode == 0
     images.rename(tmp_path / "elsewhere")
     before = find_runs([tmp_path / "outputs"])
-    again = program(*command, "optim.epochs=1")
+    again = train_py(*command, "optim.epochs=1")
     assert again.returncode == 0, again.stderr
     assert "finished before; skipped" in again.stdout
-    check(program(*command, "optim.epochs=2"), "no folder images/train")
+    check(train_py(*command, "optim.epochs=2"), "no folder images/train")
     assert find_runs([tmp_path / "outputs"]) == before
 
 
-def test_spaces_unicode_and_quotes_in_paths_work(program, images, tmp_path):
+def test_spaces_unicode_and_quotes_in_paths_work(train_py, images, tmp_path):
     root = tmp_path / "my 'größte' images"
     images.rename(root)
-    command = ["train.py", "data=image_folder", f'data.root="{root.name}"', "depth=8", "optim.epochs=1"]
-    done = program(*command, "optim.batch_size=4", 'out="aus gabe\'s 出力"')
+    command = ["data=image_folder", f'data.root="{root.name}"', "depth=8", "optim.epochs=1"]
+    done = train_py(*command, "optim.batch_size=4", 'out="aus gabe\'s 出力"')
     assert done.returncode == 0, done.stderr
     (run,) = find_runs([tmp_path / "aus gabe's 出力"])
     assert run.final.exists()

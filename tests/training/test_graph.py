@@ -8,7 +8,7 @@ import torch
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.config import from_container
-from cifar_resnet.training import graph, kernel_choice
+from cifar_resnet.training import graph, kernel_choice, schedule
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
 from tests.conftest import TINY
@@ -23,8 +23,6 @@ SCENES += [
     ["data.augment=false"],
 ]
 SCENES += [["optim=onecycle", "optim.epochs=2"], ["model.norm=none"], ["model.shortcut=B"]]
-# The only depth here whose warm-up watches the training error; at this rate, it ends within the run.
-SCENES += [["depth=110", "model.width=4", "optim.batch_size=4", "optim.lr=1e-9", "data.train_size=200"]]
 
 
 class Rerun:
@@ -87,6 +85,14 @@ def assert_alike(run, other, exact=True):
 def test_a_graph_trains_as_single_kernels_do(composed, faked, scene):
     run = finish(make(composed, *scene, "runtime.kernels=graph"))
     assert_alike(run, finish(make(composed, *scene, "runtime.kernels=eager")))
+
+
+def test_a_graph_notices_that_the_training_error_ends_the_warmup(composed, faked, monkeypatch):
+    monkeypatch.setattr(schedule, "WARMUP_DEPTH", 8)  # 110 layers take long
+    monkeypatch.setattr(schedule, "WARMUP_ERROR", 97.0)
+    run, twin = (finish(make(composed, f"runtime.kernels={kernels}")) for kernels in ("graph", "eager"))
+    assert 0 < run.warmup.error < 97  # it ended within the first epoch, after which the error isn't watched
+    assert_alike(run, twin)
 
 
 @pytest.mark.parametrize("step", [1, 8, 11])

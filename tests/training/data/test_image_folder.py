@@ -2,11 +2,10 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import resource
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,19 +15,6 @@ from cifar_resnet.errors import DataError
 from cifar_resnet.training.data import image_cache, image_folder, load
 from cifar_resnet.training.data.source import fingerprint
 from tests.training.data.test_dataset import config
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from cifar_resnet.run.config import DataConfig
-from cifar_resnet.training.data import image_folder, load
-fill = image_folder._fill
-def counted(*arguments):
-    with open(sys.argv[1] + "/fills", "a") as file: file.write("x")
-    fill(*arguments)
-image_folder._fill = counted
-load(DataConfig("image_folder", "x", sys.argv[1] + "/images", sys.argv[1] + "/cache", None, None, None, 0, False), 0)
-"""
 
 
 @pytest.fixture
@@ -100,11 +86,22 @@ def test_what_a_killed_process_left_of_a_cache_is_removed(images):
     assert not left.exists()
 
 
-def test_two_processes_prepare_it_once(images):
-    (images / "script.py").write_text(SCRIPT)
-    command = [sys.executable, str(images / "script.py"), str(images)]
-    processes = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+def test_two_processes_prepare_it_once(images, monkeypatch):
+    fill = image_folder._fill
+
+    def counted(*arguments):
+        with (images / "fills").open("a") as file:
+            file.write("x")
+        fill(*arguments)
+
+    monkeypatch.setattr(image_folder, "_fill", counted)
+    fork = multiprocessing.get_context("fork")  # not "spawn", which takes seconds to import torch
+    processes = [fork.Process(target=read, args=(images,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     assert (images / "fills").read_text() == "x"
 
 
