@@ -11,7 +11,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import screen, style
+from cifar_resnet.report.figures import headline, screen, style
 from cifar_resnet.report.figures.screen import Screen
 from cifar_resnet.report.figures.specs import FIGURES, SECTIONS
 from cifar_resnet.report.figures.subject import Subject
@@ -21,6 +21,8 @@ from cifar_resnet.run.files import write_atomically
 __all__ = ["FIGURES", "SECTIONS", "Drawn", "Screen", "draw_all"]
 
 FOLDER = "figures"
+OVERVIEW = "overview.png"
+"""The picture for a README or a slide, which no part of the report shows."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Drawn:
 def draw_all(runs: Runs, data: str, out: Path, for_page: bool = True) -> list[Drawn]:
     """Draws every figure of FIGURES that the runs of a data set have something to show in, into `out`/figures.
 
+    Also writes the overview picture there, if two models have finished runs.
+
     Args:
         runs: all runs.
         data: the data set.
@@ -80,6 +84,10 @@ def draw_all(runs: Runs, data: str, out: Path, for_page: bool = True) -> list[Dr
                 _save(figure, folder / spec.name)
                 shown = screen.draw(figure) if for_page else None
                 written.append(Drawn(spec.name, spec.caption_of(subject), spec.section, shown))
+        (folder / OVERVIEW).unlink(missing_ok=True)
+        overview = headline.draw_overview(subject.main_epochs, subject.final_errors) if subject.has_results else None
+        if overview is not None:
+            style.save_png(overview, folder / OVERVIEW)
     return written
 
 

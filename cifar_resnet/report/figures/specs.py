@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import classes, curves, diagnostics, paper, summary
+from cifar_resnet.report.figures import classes, curves, diagnostics, headline, paper, summary
 from cifar_resnet.report.figures.subject import Subject
 
 SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
@@ -63,6 +63,14 @@ FIGURES = (
         "curves",
         "Error on the held-out training images per epoch, {of.lines}.",
         lambda of: curves.draw(of.epochs_with("val_error"), "val_error", "validation error\n(%{})"),
+    ),
+    FigureSpec(
+        "models_by_depth",
+        "comparison",
+        "The models at equal depth: training error (dashed) and {of.watched} (solid) per epoch, with the final errors "
+        "at the lines' ends. The linear axis ends a little above them, below the errors of the first epochs."
+        "{of.in_setting}",
+        lambda of: headline.draw_by_depth(of.main_epochs),
     ),
     FigureSpec(
         "degradation",

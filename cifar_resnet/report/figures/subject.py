@@ -9,10 +9,12 @@ import pandas as pd
 
 from cifar_resnet.report import published
 from cifar_resnet.report.figures import paper, summary
+from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.report.tables.table import MISSING, with_std
 from cifar_resnet.run.folder import State
 
 
@@ -87,6 +89,20 @@ class Subject:
     def published(self) -> list[Published]:
         """The papers' values for the networks of the main setting."""
         return published_beside(self.main_runs)
+
+    @property
+    def final_errors(self) -> list[list[str]]:
+        """The final test errors of the main setting as a small table: a header, and one row per model."""
+        runs = self.main_runs
+        depths = sorted(int(depth) for depth in runs["depth"].unique())
+        digits = decimals(runs["test_images"].min())
+        rows = [["final test error (%)", *(f"{depth} layers" for depth in depths)]]
+        for model, own in runs.groupby("model", sort=False):
+            errors = (own["test_error"][own["depth"] == depth].dropna().to_list() for depth in depths)
+            rows.append(
+                [str(model), *(with_std(*mean_and_std(values), digits) if values else MISSING for values in errors)]
+            )
+        return rows
 
     # What captions say of the runs.
 

@@ -61,7 +61,7 @@ def collect(runs: pd.DataFrame, statuses: dict[str, dict[str, Any]]) -> list[Con
     Runs without predictions, with damaged ones, or with other classes than the first run are left out.
     """
     found: dict[tuple[str, int], Confusion] = {}
-    for run in runs[runs["depth"].isin(_shown(runs["depth"]))].to_dict("records"):
+    for run in runs[runs["depth"].isin(shown_depths(runs["depth"]))].to_dict("records"):
         classes = _names(statuses[run["folder"]])
         matrix = _read(run["folder"], statuses[run["folder"]], len(classes))
         key = str(run["model"]), int(run["depth"])
@@ -71,7 +71,8 @@ def collect(runs: pd.DataFrame, statuses: dict[str, dict[str, Any]]) -> list[Con
     return list(found.values())[:MOST_NETWORKS]
 
 
-def _shown(depths: pd.Series[int]) -> Sequence[int]:
+def shown_depths(depths: pd.Series[int]) -> Sequence[int]:
+    """The depths that a figure of a few shows: of more than three the shallowest, the middle and the deepest one."""
     known = sorted({int(depth) for depth in depths})
     if len(known) <= MOST_DEPTHS:
         return known
