@@ -118,7 +118,7 @@ def _table_height(lines: int) -> float:
 def _draw_lines(axes: Axes, part: pd.DataFrame, columns: tuple[str, str], models: Sequence[str]) -> None:
     """The lines of one panel, with a word on each model that has none or whose line ends above the axis."""
     end = axes.get_ylim()[1]
-    labels: list[tuple[float, str, str]] = []
+    labels: list[tuple[float, str, str, str]] = []
     away: list[tuple[str, float, str]] = []
     for model in part["model"].astype(str).unique():
         ends: dict[str, float] = {}
@@ -132,7 +132,11 @@ def _draw_lines(axes: Axes, part: pd.DataFrame, columns: tuple[str, str], models
                 draw_line(axes, line, label=style.name(model, depth, SIDES[column]), **drawn)
                 ends[column] = float(line["mean"].iloc[-1])
         dark = style.shades(model, 3)[2]
-        labels += [(value, _percent(value), dark) for value in ends.values() if value <= end]
+        labels += [
+            (value, f"{value:.1f}", dark, style.name(model, SIDES[column]))
+            for column, value in ends.items()
+            if value <= end
+        ]
         for column, value in sorted(ends.items(), key=lambda item: item[0] != columns[1]):
             if value > end and not any(who == model for who, _, _ in away):
                 side = "" if column == columns[1] else f", {SIDES[column]}"
@@ -162,15 +166,18 @@ def _say_away(axes: Axes, words: str, left: float, index: int, color: str) -> No
     )
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1f}"
+def _label_ends(axes: Axes, labels: Sequence[tuple[float, str, str, str]]) -> None:
+    """The final errors to the right of the panel, moved apart where they would overlap.
 
-
-def _label_ends(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
-    """The final errors to the right of the panel, moved apart where they would overlap."""
+    Args:
+        axes: the panel.
+        labels: error, text, color and name of each.
+    """
     end = axes.get_ylim()[1]
     ordered = sorted(labels)
-    for place, (_, words, color) in zip(spread([value / end for value, *_ in ordered], _GAP), ordered, strict=True):
+    for place, (_, words, color, name) in zip(
+        spread([value / end for value, *_ in ordered], _GAP), ordered, strict=True
+    ):
         axes.annotate(
             words,
             (1.015, place),
@@ -180,6 +187,7 @@ def _label_ends(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
             color=color,
             fontsize=7,
             annotation_clip=False,
+            label=name,
         )
 
 
