@@ -224,8 +224,8 @@ def milestones(epochs: pd.DataFrame) -> list[int]:
     found: set[tuple[int, ...]] = set()
     for _, run in epochs.groupby("folder", sort=False, observed=True):
         change = run["lr"].to_numpy()[1:] / run["lr"].to_numpy()[:-1]
-        drops = np.flatnonzero(change < 0.5) if np.mean(change != 1) < 0.5 else []
-        found.add(tuple(int(run["epoch"].iloc[place]) for place in drops))
+        steady = np.count_nonzero(change != 1) <= len(change) / 2
+        found.add(tuple(int(run["epoch"].iloc[place]) for place in np.flatnonzero((change < 0.5) & steady)))
     return list(found.pop()) if len(found) == 1 else []
 
 
