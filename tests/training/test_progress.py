@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifar_resnet.training.progress import describe_progress
+from cifar_resnet.training.progress import describe_progress, epoch_line
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,16 @@ def test_the_epoch_begun_counts_with_its_steps(training):
     run.train_epoch(lambda: run.step == 2)
     run.sums.seconds = 3.0
     assert describe_progress(run)["pace"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("errors", "shown"),
+    [
+        ({"test_error": 9.126}, "train error 12.35 %  test error 9.13 %"),
+        ({"val_error": 8.0}, "train error 12.35 %  val error 8.00 %"),
+        ({"val_error": 8.0, "test_error": 9.0}, "train error 12.35 %  val error 8.00 %  test error 9.00 %"),
+    ],
+)
+def test_an_epochs_line_has_the_errors_of_the_splits_that_were_evaluated(errors, shown):
+    row = {"epoch": 3, "lr": 0.0100, "train_loss": 0.12345, "train_error": 12.345001, "images_per_second": 1234.5}
+    assert epoch_line({**row, **errors}, 164) == f"epoch 3/164  lr 0.01  train loss 0.1235  {shown}  1234 images/s"

@@ -1,0 +1,129 @@
+"""The cost of a run before it is trained: its images, its floating-point operations, and its time."""
+
+import io
+import json
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.errors import ExitCode
+from cifar_resnet.run.config import from_container
+from cifar_resnet.training import measure
+from cifar_resnet.training.data import load
+from cifar_resnet.training.data.workload import count
+from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
+from cifar_resnet.training.models import count_parameters
+from tests.conftest import TINY, called, compose_run
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data=digits"],
+        ["data=digits", "data.holdout=100"],
+        ["data=digits", "data.train_size=300", "data.test_size=30"],
+        [*TINY, "data.image_size=12"],
+        [*TINY, "data.holdout=20", "data.train_size=50"],
+    ],
+    ids=" ".join,
+)
+def test_the_images_counted_are_those_that_are_loaded(overrides):
+    config = from_container(compose_run(*overrides))
+    counted, data = count(config.data), load(config.data, seed=0)
+    watched = data.test if data.val is None else data.val
+    assert (counted.train, counted.watched) == (len(data.train.labels), len(watched.labels))
+    assert (counted.height, counted.width, counted.channels) == data.train.images.shape[1:]
+    assert counted.classes == len(data.classes)
+
+
+def products(network: nn.Module, image: torch.Tensor) -> int:
+    """Multiply-adds of an image's forward and backward pass in convolutions and linear layers."""
+    total = 0
+
+    def add(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal total
+        forward = layer.weight.numel() * output[0].numel() // output.shape[1]
+        # Backward, there is a product for the weights and another for the input, unless that is the image.
+        total += forward * (2 if inputs[0] is image else 3)
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(add)
+    network(image)
+    return total
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+@pytest.mark.parametrize("overrides", [[], ["data.image_size=10", "model.width=4"]], ids=["small", "smaller"])
+def test_a_multiply_add_counts_as_two_operations(model, overrides):
+    config = from_container(compose_run(*TINY, f"model={model}", *overrides))
+    sizes = count(config.data)
+    network = network_of(config, sizes.channels, sizes.classes).eval()
+    image = torch.zeros(1, sizes.channels, sizes.height, sizes.width)
+    assert measure.count_gflop(config, sizes) == pytest.approx(2 * products(network, image) / 1e9, rel=1e-9)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """The trainings that are measured. An epoch takes 99 seconds at first, and later 0.5, and 2 for its test images."""
+    trainings = []
+
+    def train_epoch(self, stop):
+        trainings.append(self)
+        self.history.append({"train_seconds": 0.5 if self.history else 99.0, "test_seconds": 2.0})
+
+    monkeypatch.setattr(Training, "train_epoch", train_epoch)
+    return trainings
+
+
+# 50 or 44 training images are 7 or 6 batches of at most 8; 11 steps are two epochs.
+@pytest.mark.parametrize(
+    ("overrides", "steps", "epochs", "watched"),
+    [
+        (["optim.epochs=3", "optim.milestones=[1,2]"], 21, 3, 32),
+        (["optim.epochs=3", "data.holdout=6"], 18, 3, 6),
+        (["optim.epochs=null", "optim.iterations=11", "optim.milestones=[]"], 11, 2, 32),
+    ],
+    ids=["epochs", "hold-out", "iterations"],
+)
+def test_the_time_is_that_of_all_steps_and_of_the_evaluation_after_each_epoch(
+    timed, restored_torch, overrides, steps, epochs, watched
+):
+    config = from_container(compose_run(*TINY, "data.train_size=50", "optim.batch_size=8", *overrides))
+    cost = measure.measure(config)
+    assert (cost["steps"], cost["step_seconds"]) == (steps, 0.5)
+    assert cost["seconds"] == pytest.approx(steps * 0.5 + epochs * watched * 2.0 / EVALUATION_BATCH["cpu"])
+    assert cost["parameters"] == count_parameters(timed[0].network)
+    assert cost["gflop"] == measure.count_gflop(config, count(config.data))
+
+
+def test_one_step_is_timed_after_one_that_is_not(timed, restored_torch):
+    measure.measure(from_container(compose_run(*TINY, "optim.batch_size=8")))
+    first, second = timed
+    assert first is second
+    assert (first.schedule.steps_per_epoch, first.schedule.total_steps) == (1, 2)
+    assert len(first.train.labels) == 8
+    assert len(first.splits["test"].labels) == EVALUATION_BATCH["cpu"]
+
+
+def asked(monkeypatch, values):
+    """The program's answer to a config."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(values)))
+    return called(lambda: sys.exit(measure.main()))
+
+
+def test_the_program_answers_with_the_measurement(timed, restored_torch, monkeypatch):
+    values = compose_run(*TINY)
+    done = asked(monkeypatch, values)
+    assert (done.returncode, done.stderr) == (ExitCode.FINISHED, "")
+    assert json.loads(done.stdout) == measure.measure(from_container(values))
+
+
+def test_the_program_reports_a_mistake_in_one_line(monkeypatch):
+    done = asked(monkeypatch, {**compose_run(*TINY), "depth": 21})
+    assert (done.returncode, done.stdout) == (ExitCode.USER, "")
+    assert done.stderr.startswith("error: depth=21")
+    assert done.stderr.count("\n") == 1
