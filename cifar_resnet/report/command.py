@@ -43,10 +43,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     kinds = ",".join(FORMATS)
     parser.add_argument("--format", default=kinds, metavar=kinds, help="what to write (default: all)")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="build the report again whenever runs progress, until Ctrl-C; a page open in a browser follows",
+    )
     parser.add_argument("--version", action="version", version=f"cifar-resnet {__version__}")
     options = parser.parse_args(arguments)
+    out = options.out or options.paths[0] / "report"
     try:
-        aggregate(options.paths, options.out or options.paths[0] / "report", options.where, _formats(options.format))
+        formats = _formats(options.format)
+        if options.watch:
+            from cifar_resnet.report import watch
+
+            watch.watch(options.paths, lambda stamp: aggregate(options.paths, out, options.where, formats, stamp))
+        else:
+            aggregate(options.paths, out, options.where, formats)
     except CifarResnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USER
@@ -63,10 +75,26 @@ def _formats(text: str) -> list[str]:
     return wanted
 
 
-def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), formats: Sequence[str] = FORMATS) -> None:
+def aggregate(
+    paths: Sequence[Path],
+    out: Path,
+    where: Sequence[str] = (),
+    formats: Sequence[str] = FORMATS,
+    stamp: str = "",
+) -> list[Path]:
     """Reads all run folders under `paths`, writes the report into `out` and prints the main table.
 
     If there are several data sets, each gets its own folder in `out`.
+
+    Args:
+        paths: folders with run folders under them.
+        out: the report's folder.
+        where: filters, `KEY=VALUE`.
+        formats: of FORMATS.
+        stamp: if not empty, the pages load a later report when there is one (see `watch`).
+
+    Returns:
+        The folder of each report.
 
     Raises:
         RunError: a path doesn't exist, there are no runs, or none matches `where`.
@@ -81,7 +109,7 @@ def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), forma
         folders = {data: out / data if len(runs.datasets) > 1 else out for data in runs.datasets}
         try:
             for data, folder in folders.items():
-                _write_report(runs.of(data), data, folder, formats, step)
+                _write_report(runs.of(data), data, folder, formats, step, stamp)
             if len(folders) > 1:
                 overview.write_index(runs, folders, out, formats)
         except OSError as error:
@@ -89,9 +117,10 @@ def aggregate(paths: Sequence[Path], out: Path, where: Sequence[str] = (), forma
                 f"--out {out}: can't be written ({error.strerror or error}); choose another folder"
             ) from error
     overview.print_overview(runs, folders)
+    return list(folders.values())
 
 
-def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step: Step) -> None:
+def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step: Step, stamp: str) -> None:
     step(f"{data}: tables", 0, 0)
     made = write_tables(runs, data, out, formats)
     documents = [name for name in formats if name != "csv"]
@@ -102,7 +131,7 @@ def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step
     step(f"{data}: figures", 0, 0)
     drawn = figures.draw_all(runs, data, out, "html" in documents)
     step(f"{data}: report", 0, 0)
-    document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents)
+    document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents, stamp)
 
 
 def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> list[Table]:

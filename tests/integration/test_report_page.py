@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.report import watch
 from cifar_resnet.report.command import aggregate
 from tests.integration.browser import CHROMIUM, Browser
 from tests.report.conftest import write_run
@@ -248,6 +249,34 @@ def test_every_entry_of_the_contents_leads_somewhere(wide_page):
         "[...document.querySelectorAll('nav a')].map(a => document.querySelector(a.hash)?.tagName)"
     )
     assert len(found) >= 7 and set(found) == {"H2"}
+
+
+def test_a_page_follows_later_reports_and_stays_where_it_was(browser, report, tmp_path):
+    page, stamp = tmp_path / watch.PAGE, tmp_path / watch.STAMP
+    text = (report / watch.PAGE).read_text()
+
+    def publish(name, title):
+        page.write_text(text.replace("<body>", f'<body data-stamp="{name}">').replace("<h1>", f"<h1>{title} "))
+        stamp.write_text(f'reportStamp("{name}");')
+
+    publish("a", "first")
+    browser.resize(1400)
+    browser.open(page)
+    browser.evaluate(HELPERS)
+    browser.evaluate("scrollTo(0, 2000)")
+    browser.evaluate(f"legend('{FIGURE}', '56 layers').click()")
+    publish("b", "second")
+    browser.events.clear()
+    browser.wait(lambda event: event.get("method") == "Page.loadEventFired")
+    where = "[scrollY, document.querySelector('h1').innerText.split(' ')[0], kept.hidden]"
+    assert browser.evaluate(where) == [2000, "second", ["56 layers"]]
+    assert browser.complaints() == []
+    # Watching has ended: the last page asks for nothing.
+    watch._end(tmp_path)
+    browser.events.clear()
+    browser.wait(lambda event: event.get("method") == "Page.loadEventFired")
+    assert browser.evaluate("document.body.dataset.stamp ?? null") is None
+    assert browser.evaluate(where) == [2000, "second", ["56 layers"]]
 
 
 def test_it_prints(wide_page, tmp_path):
