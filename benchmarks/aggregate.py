@@ -22,6 +22,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from cifar_resnet.run.files import digest
+from cifar_resnet.run.identity import config_hash
+
 EPOCHS = 164
 PARTS = ("imports", "reading", "tables", "figures", "document")
 _HEAD = "epoch,step,lr,train_loss,train_error,test_loss,test_error,train_seconds,test_seconds,images_per_second\n"
@@ -45,10 +48,13 @@ def make(folder: Path, count: int) -> None:
                 "epochs": EPOCHS,
                 "iterations": None,
                 "batch_size": 128,
+                "schedule": "step",
                 "lr": round(0.1 / (1 + setting), 6),
+                "peak": 0.25,
                 "momentum": 0.9,
                 "nesterov": False,
                 "weight_decay": 0.0001,
+                "label_smoothing": 0.0,
                 "milestones": [81, 122],
                 "gamma": 0.1,
                 "warmup": "auto",
@@ -64,11 +70,21 @@ def make(folder: Path, count: int) -> None:
                 "holdout": 0,
                 "augment": True,
             },
-            "runtime": {"device": "auto", "threads": 1, "progress": True, "checkpoint_seconds": 60.0},
+            "runtime": {
+                "device": "auto",
+                "threads": 1,
+                "progress": True,
+                "compile": False,
+                "deterministic": False,
+                "checkpoint_seconds": 60.0,
+                "retry_failed": True,
+                "dry_run": False,
+            },
         }
         status = {
             "state": "finished",
             "reason": None,
+            "hash": config_hash(config),
             "device": "a processor (AVX2)",
             "threads": 1,
             "parameters": 269434,
@@ -86,8 +102,9 @@ def make(folder: Path, count: int) -> None:
         run = folder / "cifar10" / f"{model}-{depth}" / f"seed{seed}-lr={config['optim']['lr']}-{index:08x}"
         run.mkdir(parents=True)
         (run / "config.yaml").write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
-        (run / "run.json").write_text(json.dumps(status, indent=2))
         (run / "metrics.csv").write_text(_HEAD + "".join(rows))
+        status["metrics_digest"] = digest(run / "metrics.csv")
+        (run / "run.json").write_text(json.dumps(status, indent=2))
 
 
 def measure(folder: Path) -> dict[str, list[float]]:

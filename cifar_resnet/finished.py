@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from cifar_resnet.errors import DataError, RunError
 from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.files import read
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.training import data
+from cifar_resnet.training.checkpoint import UNREADABLE, Weights
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import network_of
 from cifar_resnet.training.models import Network
@@ -69,12 +71,12 @@ def load(folder: str | Path) -> FinishedRun:
         RunError: the folder isn't that of a finished run, or something in it is damaged.
     """
     run = RunDir(Path(folder))
-    config, status = from_container(run.read_config()), run.read_status()
-    state = run.verified_state()
+    config, state = from_container(run.checked_config()), run.verified_state()
     if state is not State.FINISHED:
         raise RunError(f"{run.path} is {state}: expected a finished run; run the same command again to continue it")
     try:
-        return FinishedRun(run, config, status, pd.read_csv(run.metrics), load_network(run, config))
+        metrics = pd.read_csv(io.BytesIO(read(run.metrics)))
+        return FinishedRun(run, config, run.read_status(), metrics, load_network(run, config))
     except (OSError, ValueError) as error:
         raise RunError(f"{run.path} can't be read: {error}") from error
 
@@ -86,11 +88,17 @@ def load_network(run: RunDir, config: Config) -> Network:
         RunError: final.pt is missing or damaged, belongs to another network, or contains code.
     """
     try:
-        weights = torch.load(run.final, map_location="cpu", weights_only=True)
+        weights = Weights(run.final)
+        if len(weights.shapes) < config.depth:
+            raise ValueError(f"it has {len(weights.shapes)} tensors; expected {config.depth} layers")
         # The config doesn't give the numbers of channels and classes, but the weights' shapes do.
-        network = network_of(config, weights["conv1.weight"].shape[1], weights["linear.weight"].shape[0])
-        network.load_state_dict(weights)
-    except (OSError, KeyError, TypeError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        channels, classes = weights.shapes["conv1.weight"][1], weights.shapes["linear.weight"][0]
+        with torch.device("meta"):  # takes no memory, however wide the network is
+            described = network_of(config, channels, classes)
+        loaded = weights.load(described, torch.device("cpu"))
+        network = network_of(config, channels, classes)
+        network.load_state_dict(loaded)
+    except (OSError, IndexError, *UNREADABLE) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{run.final} doesn't contain weights of this run's network: {reason}") from error
     return network.eval()

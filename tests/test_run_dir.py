@@ -242,7 +242,7 @@ def test_damaged_files_are_named(tmp_path, name, text, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 1\n", "a: {b: [1,\n  2]}\n# why\nc:\n- 1\n", "x: &x {y: 1}\nz: *x\n", "a: 1\na: 2\n", "", "- 1\n"]
+    "text", ["a: 1\n", "a: {b: [1,\n  2]}\n# why\nc:\n- 1\n", 'a: "b\nc: d"\n', "a: 1\na: 2\n", "", "- 1\n"]
 )
 def test_a_config_read_in_parts_is_the_one_read_whole(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)

@@ -101,21 +101,20 @@ def test_a_damaged_record_is_to_be_rebuilt(run):
     assert not run.has_results()
 
 
-ASKED = {"diagnostics": {"enabled": True}}
-
-
 @pytest.mark.parametrize(
-    ("config", "checkpoint", "diagnostics", "state"),
+    ("asked", "checkpoint", "diagnostics", "state"),
     [
-        (ASKED, True, False, State.INTERRUPTED),
-        (ASKED, True, True, State.FINISHED),
-        (ASKED, False, False, State.FINISHED),  # adding them would require training again
-        ({"diagnostics": {"enabled": False}}, True, False, State.FINISHED),
-        ({}, True, False, State.FINISHED),
+        (True, True, False, State.INTERRUPTED),
+        (True, True, True, State.FINISHED),
+        (True, False, False, State.FINISHED),  # adding them would require training again
+        (False, True, False, State.FINISHED),
         (None, True, False, State.FINISHED),
     ],
 )
-def test_diagnostics_asked_for_later_are_added_to_a_finished_run(finished, config, checkpoint, diagnostics, state):
+def test_diagnostics_asked_for_later_are_added_to_a_finished_run(
+    finished, composed, asked, checkpoint, diagnostics, state
+):
+    config = None if asked is None else composed(f"diagnostics.enabled={asked}")
     if checkpoint:
         finished.checkpoint.write_bytes(b"state")
     if not diagnostics:

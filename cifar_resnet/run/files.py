@@ -6,12 +6,83 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+MOST_BYTES = 2**26
+"""The largest file that is read into memory, unless another limit is given: 64 MB."""
+
+
+def read(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The contents of a regular file of at most `most` bytes; a link to one is followed.
+
+    Raises:
+        OSError: it can't be read, it is a pipe, a device or a folder, or it is too large.
+    """
+    with open_to_read(path) as file:
+        # One byte more than allowed, to notice that there are more.
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"{path} has more than {most:,} bytes")
+    return content
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Opens a regular file; a link to one is followed.
+
+    Raises:
+        OSError: it can't be read, or it is a pipe, a device or a folder.
+    """
+    # Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_end(path: Path, most: int = 2**16) -> bytes:
+    """The last bytes of a regular file, at most `most`.
+
+    Raises:
+        OSError: as `open_to_read`.
+    """
+    with open_to_read(path) as file:
+        file.seek(-min(most, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        return file.read()
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """The UTF-8 text of a regular file of at most `most` bytes.
+
+    Raises:
+        OSError: as `read`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read(path, most).decode()
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Opens a regular file for appending, and creates it if necessary.
+
+    Raises:
+        OSError: it can't be written to, or it is a link, a pipe or a device, which would lead the text elsewhere.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise OSError(error.errno, "it is a link or a pipe, not a regular file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a regular file", str(path))
+    return os.fdopen(descriptor, "ab")
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -34,6 +105,12 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def overwrite(path: Path, text: str) -> None:
+    """Replaces the contents of an existing file in place, which needs no space on a full disk; not atomic."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
+        file.write(text.encode())
+
+
 def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
     """Calls `write`; an OSError names the final file instead of the temporary one."""
     try:
@@ -52,9 +129,34 @@ def umask() -> int:
     return mask
 
 
+def folders_with(name: str, top: Path) -> Iterator[Path]:
+    """The folders at and below `top` that contain a file of this name, without hidden ones.
+
+    Links to folders are followed, after all real folders. Each folder comes once, even if links form a loop.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [top]
+    while waiting:
+        links: list[Path] = []
+        for start in waiting:
+            for path, subfolders, files in os.walk(start):
+                folder = Path(path)
+                found = folder.stat()
+                if (found.st_dev, found.st_ino) in seen:
+                    subfolders.clear()
+                    continue
+                seen.add((found.st_dev, found.st_ino))
+                subfolders[:] = [subfolder for subfolder in subfolders if not subfolder.startswith(".")]
+                # os.walk doesn't enter links by itself.
+                links += [folder / subfolder for subfolder in subfolders if (folder / subfolder).is_symlink()]
+                if name in files:
+                    yield folder
+        waiting = links
+
+
 def digest(path: Path) -> str | None:
     """16 hexadecimal digits: a hash of a file's contents; None if the file can't be read."""
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        return hashlib.blake2b(read(path), digest_size=8).hexdigest()
     except OSError:
         return None

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cifar_resnet.errors import BusyError, RunError
+from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run import locks
-from cifar_resnet.run.files import FULL_DISK, digest, write_text
+from cifar_resnet.run.config import typed
+from cifar_resnet.run.files import FULL_DISK, digest, folders_with, overwrite, read_text, write_text
+from cifar_resnet.run.identity import config_hash, flatten, identity
+from cifar_resnet.run.parsing import parse_config, parse_record
 
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
 PARENT_GONE = "the sweep that started it is gone"  # reason of an interrupted run whose parent process is gone
-# The C loader is ten times as fast, but not every build of PyYAML has it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# A config has 1 kB, a record with the names of 1,000 classes 20 kB.
+_MOST_CONFIG, _MOST_RECORD = 2**16, 2**22
 
 
 class State(str, Enum):
@@ -46,6 +47,9 @@ class State(str, Enum):
     def is_open(self) -> bool:
         """Whether the run isn't over: it is waiting or training, or the same command continues it."""
         return self in (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
+
+
+_STATES = frozenset(State)
 
 
 def now() -> str:
@@ -143,7 +147,7 @@ class RunDir:
             RunError: config.yaml is missing or unreadable.
         """
         try:
-            config = _parse_config(self.config.read_text(encoding="utf-8"))
+            config = parse_config(read_text(self.config, _MOST_CONFIG))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run folder: expected a config.yaml in it") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -152,6 +156,52 @@ class RunDir:
             raise RunError(f"{self.config} contains no configuration: expected keys and values")
         return config
 
+    def checked_config(self) -> dict[str, Any]:
+        """The resolved config, after the checks that training makes, if run.json records its hash or none.
+
+        Raises:
+            RunError: config.yaml is missing, unreadable or invalid, or it was changed after the run began.
+        """
+        try:
+            config = typed(self.read_config())
+        except ConfigError as error:
+            raise RunError(f"{self.config} is not the config of a run: {error}") from error
+        recorded, own = self._recorded_hash(), config_hash(config)
+        if recorded not in (None, own):
+            raise RunError(
+                f"{self.config} was changed after the run began: its hash is {own}, but run.json has {recorded}; "
+                "restore it, or delete the folder"
+            )
+        return config
+
+    def _recorded_hash(self) -> str | None:
+        try:
+            return self.read_status().get("hash")
+        except RunError:
+            return None  # a damaged run.json is replaced, so only config.yaml counts
+
+    def check_belongs_to(self, config: Mapping[str, Any]) -> None:
+        """Raises RunError if the folder contains a run with another identity than this config, or can't be read."""
+        wanted = config_hash(config)
+        if self.config.exists():
+            own = self.checked_config()
+            if config_hash(own) != wanted:
+                theirs, ours = (flatten(identity(one)) for one in (own, config))
+                differing = [key for key in ours if theirs.get(key) != ours[key]]
+                keys = ", ".join(f"{key} is {theirs.get(key)} there and {ours[key]} here" for key in differing[:3])
+                raise RunError(f"{self.path} contains another run ({keys}); choose another folder, or delete this one")
+        elif self._recorded_hash() not in (None, wanted):
+            raise RunError(f"{self.path} contains another run, without its config.yaml; delete the folder")
+
+    def claim(self, config: Mapping[str, Any]) -> None:
+        """Writes the config, unless the folder belongs to another run; only call it while holding the lock.
+
+        Raises:
+            RunError: as `check_belongs_to`.
+        """
+        self.check_belongs_to(config)
+        self.write_config(config)
+
     def read_status(self) -> dict[str, Any]:
         """The contents of run.json; `{"state": "pending"}` if the run hasn't started.
 
@@ -159,12 +209,12 @@ class RunDir:
             RunError: run.json is unreadable.
         """
         try:
-            status = json.loads(self.status.read_text(encoding="utf-8"))
+            status = parse_record(read_text(self.status, _MOST_RECORD))
         except FileNotFoundError:
             return {"state": State.PENDING.value}
         except (OSError, ValueError) as error:
             raise RunError(f"{self.status} can't be read: {error}") from error
-        if not isinstance(status, dict) or status.get("state") not in set(State):
+        if status.get("state") not in _STATES:
             raise RunError(f"{self.status} contains no state: expected one of {', '.join(State)}")
         return status
 
@@ -182,9 +232,7 @@ class RunDir:
             if error.errno not in FULL_DISK or not self.status.exists():
                 raise
             # Even on a full disk, record why a run failed, by overwriting its old run.json in place.
-            with self.status.open("r+b") as file:
-                file.write(text.encode())
-                file.truncate()
+            overwrite(self.status, text)
         return status
 
     def recorded_state(self) -> State:
@@ -220,9 +268,17 @@ class RunDir:
         `interrupted`, because the same command trains its end again.
 
         Args:
-            config: if it enables diagnostics, a finished run without any is `interrupted`, too, provided that they can
-                be added from its checkpoint.
+            config: the config of the run that is expected in this folder. If it enables diagnostics, a finished run
+                without any is `interrupted`, too, provided that they can be added from its checkpoint.
+
+        Raises:
+            RunError: the folder can't be taken for a run in any state: its config.yaml is unreadable, invalid, not the
+                one that the run began with, or that of another run than `config`.
         """
+        if config is not None:
+            self.check_belongs_to(config)
+        elif self.config.exists():
+            self.checked_config()
         try:
             status, state = self.read_status(), self.recorded_state()
         except RunError as error:
@@ -259,7 +315,7 @@ class RunDir:
 
 
 def find_runs(paths: list[Path]) -> list[RunDir]:
-    """Every run folder under the paths, without duplicates, in the order of their names.
+    """Every run folder under the paths, without duplicates, in the order of their names; links are followed.
 
     Raises:
         RunError: a path isn't a folder, or there is no run under any of them.
@@ -268,36 +324,9 @@ def find_runs(paths: list[Path]) -> list[RunDir]:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
-        for config in sorted(path.rglob("config.yaml")):
-            # Hydra's own folder .hydra, which contains a config.yaml, is not a run; nor is any other hidden folder.
-            if not any(part.startswith(".") for part in config.relative_to(path).parts):
-                found.setdefault(config.parent.resolve(), RunDir(config.parent))
+        for folder in sorted(folders_with("config.yaml", path)):
+            found.setdefault(folder.resolve(), RunDir(folder))
     if not found:
         named = ", ".join(str(path) for path in paths)
         raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
     return list(found.values())
-
-
-def _parse_config(text: str) -> Any:
-    """Parses the YAML of a config, one part at a time if it is a mapping: parts that runs share are parsed once.
-
-    Raises:
-        yaml.YAMLError: the text is not valid YAML.
-    """
-    parts: dict[Any, Any] = {}
-    for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE):
-        try:
-            parsed = _parse_part(part)
-        except yaml.YAMLError:
-            parsed = ()
-        if not isinstance(parsed, dict):
-            # For example, the part refers to an anchor in another part.
-            return yaml.load(text, Loader=_LOADER)
-        # Copied, so that changing one config doesn't change the others.
-        parts |= {key: dict(value) if isinstance(value, dict) else value for key, value in parsed.items()}
-    return parts or None
-
-
-@lru_cache(maxsize=1024)
-def _parse_part(text: str) -> Any:
-    return yaml.load(text, Loader=_LOADER) if text else {}

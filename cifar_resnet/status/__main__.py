@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
-from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_table, read_row
 from cifar_resnet.terminal import make_console, never_fail
@@ -20,13 +20,14 @@ from cifar_resnet.terminal import make_console, never_fail
 
 def read(paths: list[Path]) -> list[Row]:
     """One row per run folder under the paths."""
-    return [read_row(run, _depth(run)) for run in find_runs(paths)]
+    return [_read_one(run) for run in find_runs(paths)]
 
 
-def _depth(run: RunDir) -> int | None:
-    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
-        return int(run.read_config()["depth"])
-    return None
+def _read_one(run: RunDir) -> Row:
+    try:
+        return read_row(run, int(run.checked_config()["depth"]))
+    except RunError as error:
+        return Row(run, State.FAILED, reason=str(error))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.run.files import read_end
 from cifar_resnet.run.folder import RunDir, State
 
 # Which rows to keep first when the terminal is too small for all of them.
@@ -255,6 +256,6 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
 def last_lines(run: RunDir, count: int = 3) -> list[str]:
     """The last lines of the run's log."""
     try:
-        return run.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-count:]
+        return read_end(run.log).decode(errors="replace").rstrip().splitlines()[-count:]
     except OSError:
         return []

@@ -48,6 +48,7 @@ class SweepCallback(Callback):
         machine.check_single_run()
         checked = checks.check_run(config)
         by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
+        checks.check_identities(by_run.items())
         machine.check_runs([checked], by_run)
         same_images.check(list(by_run.items()))
         if checked.runtime.dry_run:
@@ -63,6 +64,7 @@ class SweepCallback(Callback):
         selected = selection.choose(config)
         checked = [checks.check_run(composed) for composed in selected.composed]
         runs = [(compose.run_dir(one), values) for one, values in zip(selected.composed, checked, strict=True)]
+        checks.check_identities(runs)
         by_run = dict(runs)
         machine.check_runs(checked, by_run)
         same_images.check(runs)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import count_gpus, require_tensorboard
-from cifar_resnet.errors import ConfigError
+from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.config import Config, from_container
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import config_hash, flatten, identity
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.resolvers import plain_config
 
@@ -62,7 +65,10 @@ def _check_origin(config: Config) -> None:
         raise ConfigError(
             f"init_from={origin.path}: expected the folder of a finished run (with config.yaml and final.pt)"
         )
-    theirs = origin.read_config()
+    try:
+        theirs = origin.checked_config()
+    except RunError as error:
+        raise ConfigError(f"init_from={origin.path}: {error}") from error
     ours = {"depth": config.depth, **{key: getattr(config.model, key) for key in _SHAPE}}
     for key, value in ours.items():
         before = later_keys.AS_BEFORE.get(f"model.{key}")
@@ -71,6 +77,22 @@ def _check_origin(config: Config) -> None:
             raise ConfigError(
                 f"init_from={origin.path}: its {key} is {their_value}, this run's {value}; expected the same network"
             )
+
+
+def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
+    """Raises ConfigError or RunError if a folder is that of another run, of this sweep or from before."""
+    known: dict[Path, dict[str, Any]] = {}
+    for run, checked in runs:
+        config = dataclasses.asdict(checked)
+        other = known.setdefault(run.path.resolve(), config)
+        if config_hash(other) != config_hash(config):
+            theirs, ours = (flatten(identity(one)) for one in (other, config))
+            key = next(key for key in ours if ours[key] != theirs[key])
+            raise ConfigError(
+                f"different runs ({key}={theirs[key]} and {key}={ours[key]}) would share the folder {run.path}; "
+                "leave out hydra.sweep.subdir, or let it contain ${run_dir:}"
+            )
+        run.check_belongs_to(config)
 
 
 def check_out(out: str) -> None:

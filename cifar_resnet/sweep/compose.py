@@ -8,8 +8,10 @@ from pathlib import Path
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError
 
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.folder import RunDir
 
 
@@ -31,5 +33,16 @@ def compose_all(config: DictConfig) -> list[DictConfig]:
 
 
 def run_dir(config: DictConfig) -> RunDir:
-    """The folder of a composed run of a sweep."""
-    return RunDir(Path(os.path.abspath(config.hydra.sweep.dir)) / config.hydra.sweep.subdir)
+    """The folder of a composed run of a sweep.
+
+    Raises:
+        ConfigError: the folder depends on more than the run, such as its position in the sweep.
+    """
+    try:
+        return RunDir(Path(os.path.abspath(config.hydra.sweep.dir)) / config.hydra.sweep.subdir)
+    except InterpolationToMissingValueError as error:
+        subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]
+        raise ConfigError(
+            f"hydra.sweep.subdir={subdir}: expected a folder that depends only on the run, such as the default; "
+            "a run's position changes with the sweep"
+        ) from error

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from cifar_resnet.errors import ExitCode, RunError
+from cifar_resnet.run.files import open_to_append
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.assignment import Assignment, describe_ending
 from cifar_resnet.terminal import never_fail
@@ -209,7 +210,7 @@ class Control:
 
     def run_worker(self, command: list[str], log: Path, **options: Any) -> int:
         """Starts the worker with its output in the log and waits for its exit code."""
-        with log.open("ab") as output:
+        with open_to_append(log) as output:
             # In a session of its own, so that Ctrl-C reaches it through this process and not from the terminal.
             worker = subprocess.Popen(
                 [*command, "--quiet"],

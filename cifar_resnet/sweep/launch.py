@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cifar_resnet.devices import visible_gpus
-from cifar_resnet.errors import BusyError, ExitCode
+from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, State, now
 from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, Assignment, lacks_only_diagnostics
@@ -49,7 +49,10 @@ def objective(run: RunDir) -> float | None:
     None if the run is not finished, has failed, or has no validation split. A run that diverged has `WORST_ERROR`, so
     that a search avoids its values.
     """
-    state = run.verified_state()
+    try:
+        state = run.verified_state()
+    except RunError:
+        return None  # the folder can't be used, which `train` has reported
     if state is State.DIVERGED:
         return WORST_ERROR
     error = run.read_status()["outcome"].get("val_error") if state is State.FINISHED else None
@@ -68,10 +71,19 @@ def train(assignment: Assignment, control: Control | SingleRun, patience: float 
         The worker's exit code; 0 if none was started.
 
     Raises:
-        RunError: the run folder of a single run can't be written to.
+        RunError: the run folder of a single run can't be written to, or contains another run.
     """
     if not control.join():
         return ExitCode.FINISHED
+    try:
+        return _train(assignment, control, patience)
+    except BusyError:
+        return _skip_busy(assignment, control)
+    except RunError as error:
+        return control.fail(assignment, str(error))
+
+
+def _train(assignment: Assignment, control: Control | SingleRun, patience: float) -> int:
     try:
         skipped = _skip(assignment, control, patience)
         if skipped is not None:
@@ -150,7 +162,8 @@ def _run_worker(assignment: Assignment, control: Control | SingleRun, slot: slot
         control.report(assignment, f"finished before; {ADDING_DIAGNOSTICS}")
     else:
         control.report(assignment, f"{state} before; continuing")
-    run.write_config(config)
+    with run.lock():
+        run.claim(config)
     return control.run_worker(
         worker_command(run),
         run.log,

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs, labels
 from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, lacks_only_diagnostics, reason_to_skip
+from cifar_resnet.sweep.resolvers import plain_config
 
 
 def print_standing(
@@ -27,7 +28,7 @@ def print_standing(
     if not composed:
         return
     runs = list(composed)
-    states = {run.path: run.verified_state({"diagnostics": config.diagnostics}) for run, config in composed.items()}
+    states = {run.path: run.verified_state(plain_config(config)) for run, config in composed.items()}
     only_diagnostics = {run.path for run in runs if lacks_only_diagnostics(run, states[run.path])}
     waiting = 0
     for run, name in zip(runs, labels(runs), strict=True):

@@ -9,17 +9,20 @@ import logging
 import os
 import pickle
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.files import read, write_atomically
 from cifar_resnet.run.folder import RunDir
 
 FORMAT = 2
 _CHECKSUM = 32
+_MOST_BYTES = 2**32  # of weights or a checkpoint; those of 1,202 layers have 78 MB and 233 MB
 
 log = logging.getLogger("cifar_resnet")
 
@@ -53,6 +56,53 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
+class Weights:
+    """The weights in a file of unknown origin, of which nothing is loaded until their shapes have been checked."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file.
+
+        Raises:
+            OSError: it can't be read or is too large.
+            One of UNREADABLE: it doesn't contain tensors by name.
+        """
+        self._content = read(path, _MOST_BYTES)
+        claimed = _load(self._content, torch.device("meta"))
+        if not isinstance(claimed, Mapping) or not all(isinstance(one, torch.Tensor) for one in claimed.values()):
+            raise ValueError("expected tensors by name")
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in claimed.items()}
+        """Name → shape that the file claims; no tensor has been allocated for it."""
+
+    def load(self, network: torch.nn.Module, device: torch.device) -> dict[str, torch.Tensor]:
+        """The weights on a device, if they have the names and shapes of this network's.
+
+        Raises:
+            ValueError: they have not.
+        """
+        expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        for name in {**expected, **self.shapes}:
+            if self.shapes.get(name) != expected.get(name):
+                raise ValueError(f"{name} has the shape {self.shapes.get(name)}; expected {expected.get(name)}")
+        weights: dict[str, torch.Tensor] = _load(self._content, device)
+        return weights
+
+
+UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, pickle.UnpicklingError)
+"""What a damaged or strange file of torch.save raises."""
+
+
+def _load(content: bytes, device: torch.device) -> Any:
+    """What torch.save wrote; raises one of UNREADABLE if the content isn't that, or would become larger."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("it is compressed")
+    if sum(entry.file_size for entry in entries) > len(content):
+        raise ValueError("its parts overlap")
+    # weights_only allows only tensors and plain values, so a file from elsewhere can't run code.
+    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+
+
 def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
     """The state that `save` wrote last, with its tensors on `device`; None if there is no checkpoint yet.
 
@@ -79,16 +129,18 @@ def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
-    content = path.read_bytes()
+    try:
+        content = read(path, _MOST_BYTES)
+    except OSError as error:
+        raise RunError(f"{path} can't be read: {error}") from error
     if hashlib.sha256(content[:-_CHECKSUM]).digest() != content[-_CHECKSUM:]:
         raise RunError(f"{path} is damaged: its checksum doesn't match its content")
     try:
         with warnings.catch_warnings():
             # torch may warn about a file that isn't ours; the one-line error below is enough.
             warnings.simplefilter("ignore")
-            # weights_only allows only tensors and plain values, so a file from elsewhere can't run code.
-            state = torch.load(io.BytesIO(content[:-_CHECKSUM]), map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            state = _load(content[:-_CHECKSUM], device)
+    except UNREADABLE as error:
         raise RunError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise RunError(f"{path} is not a checkpoint of this program's format {FORMAT}")

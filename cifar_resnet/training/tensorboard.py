@@ -18,6 +18,8 @@ def write(folder: Path, history: Sequence[Row]) -> None:
         OSError: the folder can't be written.
     """
     # Always written completely, like metrics.csv, so that a run that was killed and continued has each epoch once.
+    if folder.is_symlink():
+        folder.unlink()  # what it leads to isn't the run's
     shutil.rmtree(folder, ignore_errors=True)
     # Imported here because it takes seconds and is optional.
     writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder))

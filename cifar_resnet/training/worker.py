@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -26,7 +26,7 @@ from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run import config as schema
 from cifar_resnet.run.config import Config
-from cifar_resnet.run.files import FULL_DISK, digest
+from cifar_resnet.run.files import FULL_DISK, digest, open_to_append
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.terminal import never_fail
@@ -167,13 +167,14 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
         RunError: that run has no final weights, or they belong to another network.
     """
     try:
-        training.network.load_state_dict(torch.load(source.final, map_location=training.device, weights_only=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        weights = checkpoint.Weights(source.final)
+        training.network.load_state_dict(weights.load(training.network, training.device))
+    except (OSError, *checkpoint.UNREADABLE) as error:
         raise RunError(
             f"init_from={source.path}: its final.pt can't be loaded ({str(error).splitlines()[0]}); expected a "
             "finished run of the same model, depth, shortcut, width and number of classes"
         ) from error
-    return {"folder": str(source.path.resolve()), "hash": config_hash(source.read_config())}
+    return {"folder": str(source.path.resolve()), "hash": config_hash(source.checked_config())}
 
 
 def in_words(error: Exception) -> str:
@@ -210,14 +211,16 @@ def _recorded(run: RunDir) -> Iterator[None]:
 def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     """Trains the run of a folder under its lock and records how it ended; returns the process's exit code."""
     stop = StopRequest(parent)
-    config = schema.from_container(run.read_config())
+    run.checked_config()  # before the lock, which makes a folder where there is none
     begin = time.monotonic()
     with run.lock(timeout=2):
-        if run.verified_state(run.read_config()) is State.FINISHED:
+        values = run.checked_config()
+        config = schema.from_container(values)
+        if run.verified_state(values) is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED
         run.remove_leftovers()
-        handler = logging.FileHandler(run.log, encoding="utf-8")
+        handler = _log_to(run.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
         run.update_status(
@@ -228,7 +231,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             pid=os.getpid(),
             host=socket.gethostname(),
             job=os.environ.get(JOB_VARIABLE),
-            hash=config_hash(run.read_config()),
+            hash=config_hash(values),
         )
         with _recorded(run):
             state = train(run, config, quiet, stop)
@@ -238,6 +241,13 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             return ExitCode.INTERRUPTED
         log.info(_closing_line(run, time.monotonic() - begin))
         return ExitCode.FINISHED
+
+
+def _log_to(path: Path) -> logging.Handler:
+    try:
+        return logging.StreamHandler(io.TextIOWrapper(open_to_append(path), encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} can't be written to: {error.strerror}") from error
 
 
 def _started(run: RunDir) -> str:

@@ -7,6 +7,7 @@ import functools
 
 import pytest
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.datasets.cifar10 import CLASSES
 from cifar_resnet.report import claims
 from cifar_resnet.report.runs import load
@@ -29,9 +30,11 @@ CONFIG = {
         "iterations": None,
         "batch_size": 128,
         "lr": 0.1,
+        "peak": 0.25,
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 0.0001,
+        "label_smoothing": 0.0,
         "milestones": [1],
         "gamma": 0.1,
         "warmup": "auto",
@@ -47,7 +50,18 @@ CONFIG = {
         "holdout": 0,
         "augment": False,
     },
+    "runtime": {
+        "device": "auto",
+        "threads": 1,
+        "progress": True,
+        "compile": False,
+        "deterministic": False,
+        "checkpoint_seconds": 60.0,
+        "retry_failed": True,
+        "dry_run": False,
+    },
 }
+"""What the first version wrote: it has no key of `later_keys`."""
 SIZES = {"digits": (1437, 360), "cifar10": (50_000, 10_000)}
 CIFAR10_FOLDER = {
     "fingerprint": "images-in-a-folder",
@@ -88,6 +102,8 @@ def write_run(
         group, _, last = key.rpartition("__")
         (config[group] if group else config)[last] = value
     kind = config["data"]["kind"]
+    if DATASETS[kind].needs_root:
+        config["data"]["root"] = config["data"]["root"] or "images"
     train_images, test_images = SIZES.get(kind, (100, 100))
     run = RunDir(folder / name)
     run.write_config(config)

@@ -456,12 +456,6 @@ def test_models_have_marks_of_their_own():
     assert len({style.model_mark(model) for model in ARCHITECTURES}) == len(ARCHITECTURES)
 
 
-def test_a_model_without_an_entry_is_gray(make_run, epochs):
-    make_run("a", [50.0, 6.0], model="wide")
-    (axes,) = curves.draw(epochs(), "test_error", "{}").axes
-    assert (axes.get_title(), axes.lines[0].get_color()) == ("wide", style.NEUTRAL[1])
-
-
 def test_an_axis_of_nothing_but_zeros_stays_plain():
     figure, ((axes,),) = style.figure_of(1, 1)
     assert style.scale([axes], pd.Series([0.0, 0.0])) == ""

@@ -19,6 +19,7 @@ from cifar_resnet.status.table import (
     read_row,
     total_left,
 )
+from tests.conftest import TINY, compose_run
 
 
 def run_of(name):
@@ -243,7 +244,7 @@ def test_a_run_without_a_log_has_no_last_lines(tmp_path):
 def two_runs(tmp_path):
     for depth, state in ((20, State.FINISHED), (56, State.QUEUED)):
         run = RunDir(tmp_path / f"d/resnet-{depth}/seed0-1a")
-        run.write_config({"depth": depth})
+        run.write_config(compose_run(*TINY, f"depth={depth}"))
         run.update_status(state=state, progress={**PROGRESS, "step": 100} if state is State.FINISHED else {})
     return tmp_path
 
@@ -255,10 +256,10 @@ def test_status_counts_the_runs_and_estimates_the_time_left_from_their_depth(two
     assert last.strip() == "2 runs: 1 queued, 1 finished, about 7:00 min left"
 
 
-def test_a_run_without_a_valid_depth_is_still_shown(two_runs, capsys):
+def test_a_run_without_a_valid_config_is_shown_as_failed(two_runs, capsys):
     (two_runs / "d/resnet-56/seed0-1a/config.yaml").write_text("depth: deep\n")
     assert status.main([str(two_runs)]) == 0
-    assert "2 runs: 1 queued, 1 finished" in capsys.readouterr().out
+    assert "2 runs: 1 failed, 1 finished" in capsys.readouterr().out
 
 
 def test_status_refreshes_until_ctrl_c(two_runs, monkeypatch):

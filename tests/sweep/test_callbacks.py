@@ -42,8 +42,8 @@ def runs(tmp_path):
 
 
 @pytest.mark.parametrize("retry_failed", [True, False])
-def test_a_sweep_reports_what_it_will_do_with_each_run(runs, capsys, retry_failed):
-    config = OmegaConf.create({"diagnostics": {"enabled": True}})
+def test_a_sweep_reports_what_it_will_do_with_each_run(runs, composed, capsys, retry_failed):
+    config = OmegaConf.create(composed(*TINY, "diagnostics.enabled=true"))
     attached = {runs["queued"].path: "in job 1_0 (pending); waiting for it"}
     with runs["running"].lock():
         print_standing(dict.fromkeys(runs.values(), config), 2, retry_failed, attached)

@@ -151,14 +151,14 @@ def test_a_setting_that_submitit_rejects_is_reported_in_one_line(arrays, assignm
 
 
 @pytest.fixture
-def launcher(tmp_path):
+def launcher(tmp_path, composed):
     """The launcher of a sweep as Hydra sets it up; a run's overrides are the name of its folder, then config keys."""
 
     def load_sweep_config(config, overrides):
         hydra = {"sweep": {"dir": str(tmp_path), "subdir": overrides[0]}}
         return OmegaConf.merge(config, {"hydra": hydra}, OmegaConf.from_dotlist(overrides[1:]))
 
-    config = {"runtime": {"runs_per_job": 2, "retry_failed": False}, "diagnostics": {"enabled": False}}
+    config = composed(*TINY, "runtime.runs_per_job=2", "runtime.retry_failed=false")
     context = SimpleNamespace(config_loader=SimpleNamespace(load_sweep_config=load_sweep_config))
     return SimpleNamespace(hydra_context=context, config=OmegaConf.create(config), params=SETTINGS)
 
@@ -204,7 +204,7 @@ def test_new_runs_are_submitted_and_all_runs_that_have_not_ended_are_waited_for(
 
 def test_a_submitted_run_keeps_its_config(launcher, submitted):
     submit.submit_and_wait(launcher, [["a", "optim.lr=0.5"]], 0)
-    assert submitted.assignments[0].config["optim"] == {"lr": 0.5}
+    assert submitted.assignments[0].config["optim"]["lr"] == 0.5
     assert "hydra" not in submitted.assignments[0].config
 
 

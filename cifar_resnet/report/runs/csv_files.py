@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.run.files import read_text
 
 
 def read_lines(path: Path) -> str:
@@ -20,7 +21,7 @@ def read_lines(path: Path) -> str:
         RunError: the file can't be read as text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:

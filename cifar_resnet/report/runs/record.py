@@ -39,10 +39,9 @@ def read_record(run: RunDir) -> Record:
     """Reads the folder.
 
     Raises:
-        RunError: a file can't be read.
-        KeyError, TypeError, AttributeError, ValueError: config.yaml is not that of a run.
+        RunError: a file can't be read, or config.yaml is invalid or was changed after the run began.
     """
-    config, status = run.read_config(), run.read_status()
+    config, status = run.checked_config(), run.read_status()
     return Record(
         str(run.path),
         config,

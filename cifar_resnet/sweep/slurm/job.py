@@ -17,7 +17,7 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.errors import BusyError, RunError
+from cifar_resnet.errors import RunError
 from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
@@ -60,17 +60,24 @@ class Job:
         with ThreadPoolExecutor(at_a_time, initializer=_block, initargs=(_BEFORE_TIME_LIMIT,)) as pool:
             list(pool.map(train_one, assignments))
         runs = [assignment.run for assignment in assignments]
-        unfinished = [run for run in runs if run.verified_state().is_open]
+        unfinished = [run for run in runs if _state(run).is_open]
         was_stopped = control.is_stopping()
         control.end()
         # After scancel, a requeue or a preemption the job ends in any case, and Slurm decides whether it is requeued.
         if was_stopped and unfinished and callable(requeue) and squeue.job_state(job) == "RUNNING":
             _requeue(unfinished, requeue)
-        return [run.verified_state().value for run in runs]
+        return [_state(run).value for run in runs]
 
     def checkpoint(self, assignments: Sequence[Assignment]) -> DelayedSubmission:
         """What the requeued job does: the same again, since the run folders hold the progress."""
         return DelayedSubmission(self, assignments)
+
+
+def _state(run: RunDir) -> State:
+    try:
+        return run.verified_state()
+    except RunError:
+        return State.FAILED  # `train` has reported why the folder can't be used
 
 
 def mark_queued(assignment: Assignment, job: str) -> None:
@@ -78,9 +85,10 @@ def mark_queued(assignment: Assignment, job: str) -> None:
     if _is_recorded(assignment, job):
         return
     run = assignment.run
-    with contextlib.suppress(BusyError), run.lock(timeout=_WAIT_SECONDS):
+    # Of a folder that holds another run, `train` reports it.
+    with contextlib.suppress(RunError), run.lock(timeout=_WAIT_SECONDS):
         if not _is_recorded(assignment, job):
-            run.write_config(assignment.config)
+            run.claim(assignment.config)
             run.update_status(state=State.QUEUED, job=job, reason=None)
 
 
