@@ -5,10 +5,12 @@ To add a data set, write a reader in `training/data/`, add an entry here, and a 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cifar_resnet.datasets import archives, cifar10, folders
 from cifar_resnet.datasets.sizes import Sizes
@@ -52,6 +54,11 @@ class DataSet:
     sized_by_config: bool = False
 
 
+def _from_arrays(name: str) -> Callable[[Path], Any]:
+    """A function of the module `arrays`, which is imported when it is called, because numpy takes long."""
+    return lambda root: getattr(importlib.import_module("cifar_resnet.datasets.arrays"), name)(root)
+
+
 DATASETS: dict[str, DataSet] = {
     "cifar10": DataSet(
         title="CIFAR-10",
@@ -82,6 +89,17 @@ DATASETS: dict[str, DataSet] = {
         read_sizes=folders.read_sizes,
         check_root=folders.list_classes,
         identify=folders.identify,
+        named_by_root=True,
+    ),
+    "arrays": DataSet(
+        title="arrays",
+        description="Images read from NumPy arrays.",
+        reader="arrays:read",
+        sizes=None,
+        needs_root=True,
+        read_sizes=_from_arrays("read_sizes"),
+        check_root=_from_arrays("open_arrays"),
+        identify=_from_arrays("identify"),
         named_by_root=True,
     ),
     "digits": DataSet(

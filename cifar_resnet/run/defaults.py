@@ -42,8 +42,8 @@ def scaled_milestones(length: int | None, reference_length: int, milestones: Seq
 
 
 def folder_name(path: str | None) -> str:
-    """The last part of a path as a label for data: letters, digits, `.`, `_` and `-`, 40 characters at most."""
-    name = Path(path or "").expanduser().resolve().name
+    """The last part of a path, without .npz, as a label: letters, digits, `.`, `_` and `-`, 40 characters at most."""
+    name = Path(path or "").expanduser().resolve().name.removesuffix(".npz")
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:40] or "images"
 
 

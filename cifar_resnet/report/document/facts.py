@@ -147,9 +147,10 @@ class Facts:
             sentence = DATASETS["cifar10"].description
             if self.kind == "cifar10":
                 return sentence
+            title = DATASETS[self.kind].title if self.kind in DATASETS else self.kind
             return (
-                f"{sentence[:-1]}, read from a folder of image files and recognized by their classes, their number, "
-                "and the training images' mean and standard deviation."
+                f"{sentence[:-1]}, read from {title} and recognized by their classes, their number, and the training "
+                "images' mean and standard deviation."
             )
         if self.kind not in DATASETS:
             return f"Images of the kind {self.kind}, which this version of the project doesn't have."

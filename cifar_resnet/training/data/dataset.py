@@ -78,8 +78,7 @@ def _is_cifar10(config: DataConfig, source: Source) -> bool:
     if config.kind == "cifar10":
         return config.image_size in (None, cifar10.SIZE)
     return (
-        config.kind == "image_folder"
-        and source.train.images.shape[1:] == (cifar10.SIZE, cifar10.SIZE, 3)
+        source.train.images.shape[1:] == (cifar10.SIZE, cifar10.SIZE, 3)
         and cifar10.has_layout(source.classes, len(source.train.labels), len(source.test.labels))
         and cifar10.has_statistics(*source.statistics_of_train())
     )
