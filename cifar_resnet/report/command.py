@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,17 +50,29 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="build the report again whenever runs progress, until Ctrl-C; a page open in a browser follows",
     )
+    parser.add_argument(
+        "--smallest",
+        default="0.1",
+        metavar="POINTS",
+        help="smallest difference between errors worth naming, in percentage points (default: 0.1)",
+    )
+    parser.add_argument("--author", default="", metavar="NAME", help="name under the report's title, with today's date")
     parser.add_argument("--version", action="version", version=f"cifar-resnet {__version__}")
     options = parser.parse_args(arguments)
     out = options.out or options.paths[0] / "report"
     try:
-        formats = _formats(options.format)
+        formats, smallest = _formats(options.format), _points(options.smallest)
+        author = " ".join(options.author.split())
+
+        def build(stamp: str = "") -> list[Path]:
+            return aggregate(options.paths, out, options.where, formats, stamp, smallest, author)
+
         if options.watch:
             from cifar_resnet.report import watch
 
-            watch.watch(options.paths, lambda stamp: aggregate(options.paths, out, options.where, formats, stamp))
+            watch.watch(options.paths, build)
         else:
-            aggregate(options.paths, out, options.where, formats)
+            build()
     except CifarResnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USER
@@ -75,12 +89,24 @@ def _formats(text: str) -> list[str]:
     return wanted
 
 
+def _points(text: str) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        points = math.nan
+    if not 0 <= points <= 100:
+        raise ConfigError(f"--smallest {text}: expected a difference from 0 to 100 percentage points, such as 0.1")
+    return points
+
+
 def aggregate(
     paths: Sequence[Path],
     out: Path,
     where: Sequence[str] = (),
     formats: Sequence[str] = FORMATS,
     stamp: str = "",
+    smallest: float = 0.1,
+    author: str = "",
 ) -> list[Path]:
     """Reads all run folders under `paths`, writes the report into `out` and prints the main table.
 
@@ -92,6 +118,8 @@ def aggregate(
         where: filters, `KEY=VALUE`.
         formats: of FORMATS.
         stamp: if not empty, the pages load a later report when there is one (see `watch`).
+        smallest: the smallest difference between errors worth naming, in percentage points.
+        author: name under the title; empty for a report without author and date.
 
     Returns:
         The folder of each report.
@@ -106,10 +134,11 @@ def aggregate(
 
     with _progress() as step:
         runs = load.load(paths, where, lambda done, count: step("reading runs", done, count))
+        runs = replace(runs, smallest=smallest)
         folders = {data: out / data if len(runs.datasets) > 1 else out for data in runs.datasets}
         try:
             for data, folder in folders.items():
-                _write_report(runs.of(data), data, folder, formats, step, stamp)
+                _write_report(runs.of(data), data, folder, formats, step, stamp, author)
             if len(folders) > 1:
                 overview.write_index(runs, folders, out, formats)
         except OSError as error:
@@ -120,7 +149,9 @@ def aggregate(
     return list(folders.values())
 
 
-def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step: Step, stamp: str) -> None:
+def _write_report(
+    runs: Runs, data: str, out: Path, formats: Sequence[str], step: Step, stamp: str, author: str
+) -> None:
     step(f"{data}: tables", 0, 0)
     made = write_tables(runs, data, out, formats)
     documents = [name for name in formats if name != "csv"]
@@ -131,7 +162,7 @@ def _write_report(runs: Runs, data: str, out: Path, formats: Sequence[str], step
     step(f"{data}: figures", 0, 0)
     drawn = figures.draw_all(runs, data, out, "html" in documents)
     step(f"{data}: report", 0, 0)
-    document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents, stamp)
+    document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents, stamp, author)
 
 
 def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> list[Table]:

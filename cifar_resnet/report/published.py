@@ -26,6 +26,32 @@ _AKAMASTER = "README of akamaster/pytorch_resnet_cifar10"
 _HYSTS = "README of hysts/pytorch_image_classification"
 
 
+REFERENCES = {
+    "He 2015": "K. He, X. Zhang, S. Ren, J. Sun (2015). *Deep Residual Learning for Image Recognition.* arXiv "
+    "1512.03385.",
+    "He 2015b": "K. He, X. Zhang, S. Ren, J. Sun (2015b). *Delving Deep into Rectifiers: Surpassing Human-Level "
+    "Performance on ImageNet Classification.* arXiv 1502.01852.",
+    "He 2016": "K. He, X. Zhang, S. Ren, J. Sun (2016). *Identity Mappings in Deep Residual Networks.* arXiv "
+    "1603.05027.",
+    "Krizhevsky": "A. Krizhevsky (2009). *Learning Multiple Layers of Features from Tiny Images.* Technical report, "
+    "University of Toronto.",
+    "Welch": "B. L. Welch (1947). *The generalization of “Student's” problem when several different population "
+    "variances are involved.* Biometrika 34.",
+    "Holm": "S. Holm (1979). *A simple sequentially rejective multiple test procedure.* Scandinavian Journal of "
+    "Statistics 6.",
+    "Agresti and Caffo": "A. Agresti, B. Caffo (2000). *Simple and effective confidence intervals for proportions and "
+    "differences of proportions result from adding two successes and two failures.* The American Statistician 54.",
+    "Agresti and Min": "A. Agresti, Y. Min (2005). *Simple improved confidence intervals for comparing matched "
+    "proportions.* Statistics in Medicine 24.",
+    "Dodge": "J. Dodge, S. Gururangan, D. Card, R. Schwartz, N. A. Smith (2019). *Show Your Work: Improved Reporting "
+    "of Experimental Results.* EMNLP.",
+    "akamaster": "Y. Idelbayev. *Proper ResNet Implementation for CIFAR10/CIFAR100 in PyTorch.* "
+    "github.com/akamaster/pytorch\\_resnet\\_cifar10.",
+    "hysts": "hysts. *PyTorch Image Classification.* github.com/hysts/pytorch\\_image\\_classification.",
+}
+"""Short name → what the report may cite, in Markdown, in the order of the list."""
+
+
 @dataclass(frozen=True)
 class Published:
     """A published test error.

@@ -6,11 +6,12 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.report.runs.factors import as_override
-from cifar_resnet.run.defaults import folder_name, overridden, recipe
+from cifar_resnet.run.defaults import REPO_ROOT, folder_name, overridden, recipe
 from cifar_resnet.run.identity import flatten
 
 _OUT = "outputs"
@@ -52,19 +53,26 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
     return " ".join([_command(values | lists), *extra])
 
 
+def relative(path: str) -> str:
+    """A folder as it is written on the command line: relative to the project if it lies inside."""
+    inside = Path(path)
+    return str(inside.relative_to(REPO_ROOT)) if inside.is_absolute() and inside.is_relative_to(REPO_ROOT) else path
+
+
 def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     """Key → value for everything that a run's command line must contain."""
     data = config["data"]
     chosen: dict[str, Any] = {"model": config["model"]["name"], "depth": config["depth"], "seed": config["seed"]}
     chosen |= {"data": data["kind"]}
     known = DATASETS.get(data["kind"])
-    if data.get("root") != (known.usual_root if known else None):
-        chosen["data.root"] = data.get("root")
+    root = relative(data["root"]) if data.get("root") else None
+    if root != (known.usual_root if known else None):
+        chosen["data.root"] = root
     if data["name"] != (folder_name(data.get("root")) if known and known.named_by_root else data["kind"]):
         chosen["data.name"] = data["name"]
     chosen["optim"] = recipe(flatten(config))
-    if config.get("out", _OUT) != _OUT:
-        chosen["out"] = config["out"]
+    if relative(config.get("out", _OUT)) != _OUT:
+        chosen["out"] = relative(config["out"])
     return chosen | overridden(config)
 
 

@@ -89,6 +89,22 @@ def test_a_long_ablation_is_cut_on_the_screen_and_whole_in_the_files(make_run, t
     assert len(pd.read_csv(tmp_path / "r/tables/test-error.csv")) == 33
 
 
+@pytest.mark.parametrize(("options", "verdict"), [([], "better"), (["--smallest", "2.5"], "inconclusive")])
+def test_the_smallest_difference_worth_naming_is_an_option(make_run, tmp_path, options, verdict):
+    for seed in range(4):
+        make_run(f"a{seed}", [9.0 + seed / 3.6], [5.0], seed=seed)
+        make_run(f"b{seed}", [7.0 + seed / 3.6], [5.0], depth=56, seed=seed)
+    assert command.main([str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv", *options]) == 0
+    assert pd.read_csv(tmp_path / "r/tables/comparison.csv")["verdict"].tolist()[0] == verdict
+
+
+def test_the_author_is_an_option(make_run, tmp_path):
+    make_run("a", [9.0])
+    out = ["--out", str(tmp_path / "r"), "--format", "md"]
+    assert command.main([str(tmp_path / "runs"), *out, "--author", "Ada  Lovelace"]) == 0
+    assert (tmp_path / "r/report.md").read_text().splitlines()[2].startswith("Ada Lovelace, ")
+
+
 def test_without_a_finished_run_the_terminal_reports_it(make_run, tmp_path, capsys):
     make_run("a", [6.0], state="failed")
     assert command.main([str(tmp_path / "runs"), "--format", "csv"]) == 0
@@ -103,6 +119,9 @@ def test_without_a_finished_run_the_terminal_reports_it(make_run, tmp_path, caps
         (["runs", "--format", "pdf"], "--format pdf: pdf is not a format; expected one or more of md,html,tex,csv"),
         (["runs", "--where", "optim.rl=1"], "did you mean optim.lr?"),
         (["runs", "--out", "runs/a/config.yaml/r"], "can't be written"),
+        (["runs", "--smallest", "much"], "--smallest much: expected a difference from 0 to 100 percentage points"),
+        (["runs", "--smallest", "-1"], "--smallest -1: expected a difference from 0 to 100 percentage points"),
+        (["runs", "--smallest", "nan"], "--smallest nan: expected a difference from 0 to 100 percentage points"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(make_run, tmp_path, monkeypatch, arguments, message):

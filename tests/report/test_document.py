@@ -1,5 +1,6 @@
 """The report states what the runs show, and is well-formed in every format."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import RunError
 from cifar_resnet.report import claims, document, escaping, figures, tables
 from cifar_resnet.report.document import latex, page
+from cifar_resnet.report.document import text as words
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
 from cifar_resnet.report.runs import load
@@ -100,11 +102,10 @@ def sections(markdown):
 def test_the_report_has_the_labs_parts_in_order(nine_report):
     assert sections((nine_report / "report.md").read_text()) == [
         "Introduction",
-        "Experimental setup",
-        "Results",
-        "Comparison",
+        "Experiment setup",
+        "Result",
         "Discussion",
-        "Threats to validity",
+        "References",
         "How to reproduce",
     ]
 
@@ -394,3 +395,51 @@ def test_a_table_is_one_click_away_as_csv_and_folds_what_it_should(nine_report):
     shown, folded = text[text.index(">key</") :].split("<details>")[:2]
     assert "<td>depth</td>" in shown and "<td>optim.momentum</td>" not in shown
     assert "<td>optim.momentum</td>" in folded.split("</details>")[0]
+
+
+def test_an_author_stands_below_the_title_with_the_date_and_only_then(make_run, tmp_path, monkeypatch):
+    make_run("a", [50.0, 6.0])
+    monkeypatch.setattr(words, "today", lambda: "26 November 2026")
+    runs = load.load([tmp_path])
+    judged = claims.judge(runs, "digits")
+    of = {author: words.Text(runs, "digits", [], judged, [], author).markdown for author in ("", "Ada *Lovelace*")}
+    assert of["Ada *Lovelace*"].splitlines()[2] == r"Ada \*Lovelace\*, 26 November 2026"
+    assert of[""].splitlines()[2] == "## Introduction"
+
+
+def test_the_date_is_in_words():
+    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+ \d{4}", words.today())
+
+
+def test_the_rule_is_stated_with_the_smallest_difference(make_run, tmp_path):
+    make_run("a", [50.0, 6.0])
+    make_run("b", [50.0, 6.0], seed=1)
+    runs = dataclasses.replace(load.load([tmp_path]), smallest=0.25)
+    markdown = words.Text(runs, "digits", [], claims.judge(runs, "digits"), []).markdown
+    assert "at least 0.25 percentage points" in markdown and "5 % is the chance of any false" in markdown
+    assert "Agresti" not in markdown and "**One seed.**" not in markdown
+
+
+def test_the_summary_and_each_verdict_mark_one_seed(nine_report):
+    written = (nine_report / "report.md").read_text()
+    summary, _, _ = written.partition("## Experiment setup")
+    assert "beats the plain one. **Inconclusive at 20 and 56 layers; holds at 110 layers (one seed).**" in summary
+    verdicts = re.findall(r"\*\*((?:Holds|Does not hold|No, they)[^*]*)\*\*", written)
+    assert verdicts and all("(one seed)" in verdict for verdict in verdicts)
+    assert re.search(r"Test errors without and with shortcuts: \d", summary)
+
+
+def test_what_is_cited_is_listed(nine_report):
+    written = (nine_report / "report.md").read_text()
+    cited, _, listed = written.partition("## References")
+    assert "arXiv 1512.03385" in listed and "arXiv 1603.05027" in listed
+    for name, year in (("Welch", 1947), ("Holm", 1979), ("Agresti", 2000), ("Min", 2005)):
+        assert f"{name}" in cited and f"({year})" in listed
+    assert "Krizhevsky" not in listed and "Dodge" not in listed
+
+
+def test_runs_that_did_not_finish_are_a_threat(make_run, report):
+    make_run("a", [50.0, 6.0])
+    assert "Runs that didn't finish" not in report()
+    make_run("b", [50.0], seed=1, state="diverged")
+    assert "**Runs that didn't finish.** Not all runs have finished: resnet-20: 1 of 2 (1 diverged)." in report()

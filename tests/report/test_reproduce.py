@@ -7,6 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cifar_resnet.report import reproduce
+from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.identity import config_hash
 
 
@@ -58,3 +59,10 @@ def test_a_default_run_has_a_short_command(composed):
 def test_a_command_varies_what_it_is_asked_to(composed):
     line = reproduce.command(composed("data=digits"), ["diagnostics.enabled=true"], model=["plain"], seed=[0, 1])
     assert line == "python train.py -m model=plain depth=20 seed=0,1 data=digits diagnostics.enabled=true"
+
+
+def test_folders_in_the_project_are_relative_to_it(composed):
+    config = composed("depth=20", f"out={REPO_ROOT}/outputs/mine", f"data.root={REPO_ROOT}/data")
+    assert reproduce.commands([config]) == ["python train.py model=resnet depth=20 out=outputs/mine"]
+    assert reproduce.relative("/elsewhere/outputs") == "/elsewhere/outputs"
+    assert reproduce.relative("outputs") == "outputs"

@@ -23,16 +23,17 @@ def write(
     out: Path,
     formats: Collection[str] = ("md", "html", "tex"),
     stamp: str = "",
+    author: str = "",
 ) -> list[str]:
     """Writes report.md, report.html and report.tex into `out`, according to `formats`; returns the names of the files.
 
     report.md and report.tex refer to the PNG files in `out`/figures; report.html is self-contained, and with a `stamp`
-    it loads a later report.
+    it loads a later report. With an `author`, the name and today's date are below the title.
 
     Raises:
         OSError: `out` can't be written to.
     """
-    text = Text(runs, data, tables, claims, drawn)
+    text = Text(runs, data, tables, claims, drawn, author)
     renders: dict[str, Callable[[], str]] = {
         "md": lambda: text.markdown,
         "html": lambda: page.render(text, stamp),

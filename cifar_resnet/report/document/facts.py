@@ -81,6 +81,11 @@ class Facts:
         counts = self.finished.groupby(["model", "depth", "setting"], observed=True)["seed"].nunique()
         return (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
 
+    @property
+    def seed_draws_images(self) -> bool:
+        """Whether the seed of some run also draws the images that it is trained on."""
+        return bool(self.finished["seed_draws_images"].any())
+
     def every(self, key: str) -> list[Any]:
         """The distinct values of a key of the finished runs' configs; none if no run has the key."""
         values = [flat[key] for flat in self._flat if key in flat]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -15,8 +16,10 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import HOLDS, JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
+from cifar_resnet.report.document.findings import Findings
 from cifar_resnet.report.document.formulas import FORMULAS
 from cifar_resnet.report.figures import SECTIONS, Drawn
+from cifar_resnet.report.intervals import LEVEL
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
 
@@ -31,9 +34,17 @@ class Text:
     """
 
     def __init__(
-        self, runs: Runs, data: str, tables: Sequence[Table], claims: Sequence[JudgedClaim], drawn: Sequence[Drawn]
+        self,
+        runs: Runs,
+        data: str,
+        tables: Sequence[Table],
+        claims: Sequence[JudgedClaim],
+        drawn: Sequence[Drawn],
+        author: str = "",
     ) -> None:
         self.facts = Facts(runs, data, list(claims))
+        self.findings = Findings(runs, data)
+        self.author = author
         self.figures = sorted(drawn, key=lambda figure: SECTIONS.index(figure.section))
         self.tables: list[Table] = []
         self._made = {table.name: table for table in tables}
@@ -77,6 +88,11 @@ class Text:
         commits = [str(commit) for commit in self.facts.measured("commit")]
         return {
             "facts": self.facts,
+            "findings": self.findings,
+            "byline": f"{escaping.markdown(self.author)}, {today()}" if self.author else "",
+            "level": LEVEL,
+            "smallest": self.facts.runs.smallest,
+            "references": self._references(),
             "fail": _fail,
             "HOLDS": HOLDS,
             "number": wording.number,
@@ -92,13 +108,23 @@ class Text:
             "ref": lambda name: f"Figure {self._number(name)}",
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
-            "folders": wording.join(dict.fromkeys(config.get("out", "outputs") for config in configs)).replace(
-                " and ", " "
-            ),
+            "folders": " ".join(dict.fromkeys(reproduce.relative(config.get("out", "outputs")) for config in configs)),
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
             "dirty": any("+" in commit for commit in commits),
             "prints": [str(fingerprint) for fingerprint in self.facts.measured("fingerprint")],
         }
+
+    def _references(self) -> list[str]:
+        """What this report cites."""
+        unused = {
+            "Krizhevsky": not self.facts.all_cifar10,
+            "Agresti and Caffo": self.facts.seeds[0] != 1,
+            "Agresti and Min": self.facts.seeds[0] != 1,
+            "Dodge": "search" not in self._made,
+            "akamaster": "published" not in self._made,
+            "hysts": "published" not in self._made,
+        }
+        return [text for key, text in published.REFERENCES.items() if not unused.get(key)]
 
     def _drawn_in(self, section: str) -> list[str]:
         return [figure.name for figure in self.figures if figure.section == section]
@@ -124,6 +150,12 @@ class Text:
         head = f"**Table {len(self.tables)}.** {escaping.markdown(table.title)}."
         note = f"\n*{escaping.markdown(table.note)}*\n" if table.note else ""
         return f"{head}\n\n{table.to_markdown()}{note}"
+
+
+def today() -> str:
+    """Today's date, as in 26 November 2026."""
+    day = date.today()
+    return f"{day.day} {day:%B %Y}"
 
 
 def code(text: object) -> str:

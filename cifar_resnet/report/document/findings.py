@@ -1,0 +1,188 @@
+"""What the runs of one data set show, in sentences with numbers, for the summary and the beginnings of sections."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.report import published
+from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
+from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.groups import Group, fewest, near_chance
+from cifar_resnet.report.tables.beside import is_comparable
+from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
+from cifar_resnet.report.tables.table import MISSING, with_std
+from cifar_resnet.report.wording import count, join
+
+_MOST = 3
+_KINDS = {"train_error": "training error", "test_error": "test error"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences in plain text; each property has at most four."""
+
+    runs: Runs
+    data: str
+
+    @cached_property
+    def _main(self) -> list[Group]:
+        """The networks of the main setting of which a run has finished."""
+        setting = self.runs.main_settings[self.data]
+        return [group for group in self.runs.groups[self.data].values() if group.setting == setting]
+
+    @property
+    def results(self) -> list[str]:
+        """The lowest error, what depth does to each model, and the networks that came to nothing."""
+        found = [self._lowest(), *self._by_depth(), self.lost, self._unlearned()]
+        return [sentence for sentence in found if sentence]
+
+    def _lowest(self) -> str:
+        groups = [group for group in self.runs.groups[self.data].values() if group.values("test_error")]
+        if not groups:
+            return ""
+        best = min(groups, key=lambda group: _mean(group, "test_error"))
+        mean, std = mean_and_std(list(best.values("test_error").values()))
+        setting = f", {best.setting}" if best.setting else ""
+        seeds = count(len(best.values("test_error")), "seed")
+        sentence = f"{best.name} has the lowest final test error: {_std(best, mean, std)} % ({seeds}{setting})"
+        paper = published.published(best.model, best.depth, "paper")
+        if paper and is_comparable(best):
+            sentence += f". {paper[0].source.partition(' (')[0]} report {paper[0].text} % for this network"
+        return sentence + "."
+
+    def _by_depth(self) -> list[str]:
+        """For each model, its errors at the shallowest and the deepest depth."""
+        depths: dict[str, list[Group]] = defaultdict(list)
+        for group in self._main:
+            depths[group.model].append(group)
+        sentences = []
+        for model, groups in depths.items():
+            if len(groups) > 1:
+                first, last = groups[0], groups[-1]
+                known = ARCHITECTURES.get(model)
+                parts = [
+                    f"the {words} of the {known.title if known else model} network {_change(first, last, measure)} %"
+                    if words == "training error"
+                    else f"its {words} {_change(first, last, measure)} %"
+                    for measure, words in _KINDS.items()
+                ]
+                sentences.append(f"From {first.depth} to {last.depth} layers, {' and '.join(parts)}.")
+        return sentences[:_MOST]
+
+    @cached_property
+    def lost(self) -> str:
+        """Which networks lack runs, in a sentence; empty if all that started have finished."""
+        lost = [
+            f"{group.name}{f' ({group.setting})' if group.setting else ''}: {group.finished} of {group.started} "
+            f"({group.lost})"
+            for group in self.runs.networks[self.data].values()
+            if group.lost
+        ]
+        more = f", and {count(len(lost) - _MOST, 'other network')}" if len(lost) > _MOST else ""
+        return f"Not all runs have finished: {', '.join(lost[:_MOST])}{more}." if lost else ""
+
+    def _unlearned(self) -> str:
+        dead = [group for group in self._main if any(near_chance(row) for row in group.rows)]
+        shown = [f"{group.name} ({_mean(group, 'train_error'):.{_digits(group, 'train_error')}f} %)" for group in dead]
+        return f"Learned nothing, with a training error near chance: {join(shown)}." if dead else ""
+
+    @property
+    def comparison(self) -> list[str]:
+        """The clearest differences between models at equal depth, and how many comparisons came out how."""
+        made = [each for each in comparisons(self.runs, self.data) if each.one is not None]
+        at_depth = [
+            each
+            for each in made
+            if each.measure == "test_error"
+            and each.first.depth == each.second.depth
+            and each.first.setting == self.runs.main_settings[self.data]
+            and self._verdict(each) != OPEN
+        ]
+        at_depth.sort(key=lambda each: -abs(each.one.mean) if each.one else 0)
+        sentences = [self._sentence(each) for each in at_depth[:_MOST]]
+        if made:
+            sentences.append(self._tally(made))
+        return sentences
+
+    def _verdict(self, each: Comparison) -> str:
+        return each.one.verdict(self.runs.smallest) if each.one else OPEN
+
+    def _words(self, each: Comparison) -> str:
+        return each.one.words(self.runs.smallest) if each.one else OPEN
+
+    def _sentence(self, each: Comparison) -> str:
+        """A comparison whose verdict isn't open."""
+        shown = f"final test error {_shown(each.second, each)} % compared with {_shown(each.first, each)} %"
+        marked = f" {MARK}" if each.one and each.one.one_seed else ""
+        if self._verdict(each) == SAME:
+            pair = f"{each.first.name} and {each.second.name}"
+            return f"At {each.first.depth} layers, there is no difference worth naming between {pair}{marked}: {shown}."
+        verdict = self._verdict(each)
+        return f"At {each.first.depth} layers, {each.second.name} is {verdict} than {each.first.name}{marked}: {shown}."
+
+    def _tally(self, made: list[Comparison]) -> str:
+        verdicts = Counter(self._verdict(each) for each in made)
+        words = {
+            BETTER: "the second network is better",
+            WORSE: "it is worse",
+            SAME: "there is no difference worth naming",
+            OPEN: "the result is inconclusive",
+        }
+        parts = [f"in {verdicts[verdict]} {words[verdict]}" for verdict in words if verdicts[verdict]]
+        single = sum(each.one.one_seed for each in made if each.one)
+        marked = f" ({single} of them rest on one seed)" if single else ""
+        return f"Of {count(len(made), 'comparison')} of models and depths{marked}, {join(parts)}."
+
+    @cached_property
+    def ablation(self) -> list[str]:
+        """For each network with several settings, the one with the lowest error compared with the default."""
+        by_default: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
+        for each in ablations(self.runs, self.data):
+            if each.one is not None:
+                by_default[each.first.name, each.first.setting].append(each)
+        return [self._best(found) for found in by_default.values()][: _MOST + 1]
+
+    def _best(self, found: list[Comparison]) -> str:
+        best = min(found, key=lambda each: each.one.second if each.one else 0)
+        default, words = best.first, MEASURES[best.measure].words
+        if best.one is None or best.one.mean >= 0:
+            return (
+                f"{default.name}: none of {count(len(found), 'other setting')} has a lower {words} than the default "
+                f"({_setting(default, best.second)}, {_shown(default, best)} %)."
+            )
+        return (
+            f"{default.name}: of {count(len(found) + 1, 'setting')}, {_setting(best.second, default)} has the lowest "
+            f"{words}, {_shown(best.second, best)} % compared with {_shown(default, best)} % for the default "
+            f"({_setting(default, best.second)}): {self._words(best)}."
+        )
+
+
+def _setting(group: Group, other: Group) -> str:
+    shown = changed(group, other)
+    return group.setting if shown == MISSING else shown
+
+
+def _mean(group: Group, measure: str) -> float:
+    return mean_and_std(list(group.values(measure).values()))[0]
+
+
+def _digits(group: Group, measure: str) -> int:
+    return decimals(group.smallest(MEASURES[measure].split))
+
+
+def _std(group: Group, mean: float, std: float) -> str:
+    return with_std(mean, std, _digits(group, "test_error"))
+
+
+def _shown(group: Group, each: Comparison) -> str:
+    return f"{_mean(group, each.measure):.{decimals(each.images)}f}"
+
+
+def _change(first: Group, last: Group, measure: str) -> str:
+    digits = decimals(fewest(first, last, column=MEASURES[measure].split))
+    a, b = (f"{_mean(group, measure):.{digits}f}" for group in (first, last))
+    verb = "rises" if float(b) > float(a) else "falls" if float(b) < float(a) else "stays"
+    return f"stays at {a}" if verb == "stays" else f"{verb} from {a} to {b}"
