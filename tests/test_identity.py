@@ -1,10 +1,12 @@
 """Which keys of a config are part of a run's identity, and which of them its folder's name shows."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.config import FIELDS
 from cifar_resnet.run.identity import MAX_NAME, config_hash, flatten, run_name
+from cifar_resnet.sweep.resolvers import plain_config
 
 ELSEWHERE = {"out", "data.root", "data.cache", "optim.name"}
 
@@ -75,3 +77,15 @@ def test_a_number_that_json_does_not_have_has_no_hash(composed):
     config = composed("data=digits")
     with pytest.raises(ValueError, match="JSON"):
         config_hash(with_value(config, "optim.lr", float("nan")))
+
+
+@pytest.mark.parametrize(("lr", "shown"), [(1e30, "lr=1e30-"), (1e-05, "lr=1e-05-"), (0.1, "lr=0.1-")])
+def test_large_and_small_numbers_differ_in_names(composed, lr, shown):
+    assert shown in run_name(composed("data=digits"), {"optim.lr": lr})
+
+
+def test_a_swept_number_with_a_rounding_error_is_the_number_without_it():
+    values = {"lr": 0.05 + 0.1, "gamma": 0.1 + 0.2, "peak": 0.1234567890123456, "milestones": [0.7 + 0.1], "depth": 20}
+    assert plain_config(OmegaConf.create({"optim": values})) == {
+        "optim": {"lr": 0.15, "gamma": 0.3, "peak": 0.1234567890123456, "milestones": [0.8], "depth": 20}
+    }

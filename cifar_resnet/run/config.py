@@ -269,16 +269,31 @@ def describe(error: OmegaConfBaseException) -> str:
     return unknown_key(key) if isinstance(error, ConfigKeyError | ConfigAttributeError) else f"{key}: {first_line}"
 
 
+def full_keys(name: str) -> list[str]:
+    """The keys whose last part is `name`.
+
+    >>> full_keys("lr"), full_keys("name"), full_keys("rate")
+    (['optim.lr'], ['model.name', 'optim.name', 'data.name'], [])
+    """
+    return [key for key in FIELDS if key.rpartition(".")[2] == name]
+
+
 def unknown_key(key: str) -> str:
     """An unknown key as one line: its likeliest correction and the keys of its group."""
     import difflib
 
-    close = difflib.get_close_matches(key, FIELDS, n=1)
-    group = key.rpartition(".")[0]
+    group, _, name = key.rpartition(".")
     prefix = f"{group}." if group else ""
-    siblings = dict.fromkeys(name[len(prefix) :].partition(".")[0] for name in FIELDS if name.startswith(prefix))
-    hint = f"did you mean {close[0]}? " if close else ""
-    where = f"in {group}" if group else "at the top level"
+    siblings = dict.fromkeys(one[len(prefix) :].partition(".")[0] for one in FIELDS if one.startswith(prefix))
+    close = full_keys(name)
+    if not close and siblings:
+        # Compared without the group, which is the same for all and would make any two keys similar.
+        close = [prefix + one for one in difflib.get_close_matches(name, siblings, n=1, cutoff=0.5)]
+    elif not close:
+        close = difflib.get_close_matches(key, FIELDS, n=1)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    about = ", whose optimizer is SGD," if group == "optim" else ""
+    where = f"in {group}{about}" if group else "at the top level"
     listing = f"accepted {where} are {', '.join(siblings)}" if siblings else "`python train.py --help` lists all keys"
     return f"unknown key {key}: {hint}{listing}"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -50,6 +51,11 @@ class State(str, Enum):
 
 
 _STATES = frozenset(State)
+
+
+def stopped_by(number: int) -> str:
+    """The reason of a run that was interrupted by a signal."""
+    return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
 
 
 def now() -> str:

@@ -61,6 +61,15 @@ def run_name(config: Mapping[str, Any], overridden: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(_short(item) for item in value)
+    return "-".join(as_text(item) for item in value) if isinstance(value, list) else as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """A number, truth value or text as people write it in YAML; an exponent has no plus, which names can't contain.
+
+    >>> as_text(True), as_text(None), as_text(0.1), as_text(1e30), as_text(1e-5)
+    ('true', 'null', '0.1', '1e30', '1e-05')
+    """
+    if isinstance(value, float):
+        return str(value).replace("e+", "e")
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -36,6 +36,10 @@ _STYLES = {
 }
 # The greatest width of all columns except the run's name, including the gaps.
 _OTHER_COLUMNS = 60
+# Whose reasons are shown in a terminal, where only some fit, and where there is space for all.
+_FAILED = (State.FAILED, State.DIVERGED)
+_WITH_REASON = (*_FAILED, State.INTERRUPTED, State.QUEUED)
+_MOST_REASONS = 3
 _HEADINGS = ("run", "state", "epoch", "train loss", "err %", "images/s", "left")
 _SHORT_HEADINGS = {"train loss": "loss", "images/s": "img/s"}
 
@@ -128,7 +132,16 @@ def _parts(name: str) -> tuple[str, list[str], str]:
 
 def count_runs(number: int) -> str:
     """The number with its noun: 1 run, 2 runs."""
-    return f"{number} run" if number == 1 else f"{number} runs"
+    return count(number, "run")
+
+
+def count(number: int, noun: str) -> str:
+    """A number with a regular noun.
+
+    >>> count(1, "trial"), count(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float | None) -> str:
@@ -180,7 +193,7 @@ def _split(rows: Sequence[Row]) -> str:
 
 
 def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int | None = None) -> RenderableType:
-    """The table of runs, followed by one line that summarizes the whole sweep.
+    """The table of runs, followed by the reasons of runs that failed, and one line that summarizes the whole sweep.
 
     Args:
         rows: the runs, in order.
@@ -190,7 +203,12 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     """
     names = labels([row.run for row in rows])
     order = list(range(len(rows)))
-    most = len(rows) if height is None else max(3, height - 4)
+    reasons = [
+        Text(f"{name}: {row.reason}", no_wrap=height is not None, overflow="ellipsis")
+        for row, name in zip(rows, names, strict=True)
+        if row.reason and row.state in (_WITH_REASON if height is None else _FAILED)
+    ][: None if height is None else _MOST_REASONS]
+    most = len(rows) if height is None else max(3, height - 4 - len(reasons))
     if len(rows) > most:
         order = sorted(sorted(order, key=lambda index: _BY_URGENCY.index(rows[index].state))[:most])
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
@@ -227,7 +245,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     left_over = total_left(rows, at_a_time)
     if left_over:
         parts.append(f"about {duration(left_over)} left")
-    return Group(table, Text(f"{count_runs(len(rows))}: " + ", ".join(parts), style="bold"))
+    return Group(table, *reasons, Text(f"{count_runs(len(rows))}: " + ", ".join(parts), style="bold"))
 
 
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
@@ -247,7 +265,7 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
         reason = row.reason or reasons.get(str(row.run.path)) or ""
         error = "" if row.error is None else f"{row.error:.2f}"
         table.add_row(name, row.standing, error, duration(row.seconds) if row.step else "", Text(reason))
-        if row.state in (State.FAILED, State.DIVERGED):
+        if row.state in _FAILED:
             lines.append(Text(f"\n{name}: {reason}\n  {row.run.log}", style="bold"))
             lines += [Text(f"    {line}", style="dim") for line in last_lines(row.run)]
     return Group(table, *lines)

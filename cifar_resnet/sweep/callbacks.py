@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -53,7 +54,7 @@ class SweepCallback(Callback):
         same_images.check(list(by_run.items()))
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
-        checks.check_out(config.out)
+        checks.check_out(config.out, str(config.hydra.run.dir))
         checks.check_folders(by_run)
 
     @user_errors()
@@ -71,8 +72,8 @@ class SweepCallback(Callback):
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()
             _dry_run(by_run, machine.runs_at_a_time)
-        for out in {composed.out for composed in selected.composed}:
-            checks.check_out(out)
+        for out, sweep_dir in {(one.out, one.hydra.sweep.dir) for one in selected.composed}:
+            checks.check_out(out, sweep_dir)
         checks.check_folders(by_run)
         selected.print_standing(machine)
         if machine.trains_here:
@@ -93,7 +94,7 @@ class SweepCallback(Callback):
             return
         wait_for_others(self._sweep.control)
         is_complete = self._sweep.end()
-        print(f"tables and figures: python aggregate.py {config.out}")
+        print(f"tables and figures: python aggregate.py {shlex.join(self._sweep.selected.folders)}")
         if not is_complete:
             sys.exit(ExitCode.FAILED)
 

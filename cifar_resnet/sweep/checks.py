@@ -34,6 +34,7 @@ def check_run(config: DictConfig) -> Config:
     try:
         checked = from_container(plain_config(config))
         _check_paths(checked)
+        _check_recipe(config, checked.optim.name)
         if checked.init_from is not None:
             _check_origin(checked)
     except ConfigError as error:
@@ -56,6 +57,16 @@ def _check_paths(config: Config) -> None:
             raise ConfigError(
                 f"{key}: the name of {shown} is not valid UTF-8; rename it, or use another folder"
             ) from error
+
+
+def _check_recipe(config: DictConfig, name: str) -> None:
+    """Raises ConfigError if the recipe's name isn't that of the file that it was composed from."""
+    chosen = config.hydra.runtime.choices.get("optim") if "hydra" in config else None
+    if chosen is not None and chosen != name:
+        raise ConfigError(
+            f"optim.name={name}: this only names the recipe, whose values are those of optim={chosen}; choose another "
+            f"recipe with optim={name}"
+        )
 
 
 def _check_origin(config: Config) -> None:
@@ -95,13 +106,19 @@ def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
         run.check_belongs_to(config)
 
 
-def check_out(out: str) -> None:
-    """Creates the folder for run folders; raises ConfigError if it can't be created or written to."""
+def check_out(out: str, folder: str) -> None:
+    """Creates the folder for run folders; raises ConfigError if it can't be created or written to.
+
+    Args:
+        out: the key `out`, below which run folders are, unless Hydra's own keys place them elsewhere.
+        folder: the folder that is needed: of one run or of the whole sweep.
+    """
+    key, needed = ("out", Path(out)) if Path(out) in (Path(folder), *Path(folder).parents) else ("folder", Path(folder))
     try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
+        needed.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=needed).close()
     except OSError as error:
-        raise ConfigError(f"out={out}: expected a folder that can be written to ({error.strerror})") from error
+        raise ConfigError(f"{key}={needed}: expected a folder that can be written to ({error.strerror})") from error
 
 
 def check_folders(configs: Mapping[RunDir, Config]) -> None:

@@ -22,7 +22,7 @@ import psutil
 
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.files import open_to_append
-from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.folder import RunDir, stopped_by
 from cifar_resnet.sweep.assignment import Assignment, describe_ending
 from cifar_resnet.terminal import never_fail
 
@@ -50,6 +50,9 @@ class SingleRun:
     def is_stopping(self) -> bool:
         """Whether the run is to stop; Ctrl-C reaches its worker directly."""
         return False
+
+    def why_stopping(self) -> None:
+        """Why the run is to stop, which its worker knows itself."""
 
     def note(self, run: RunDir, **fields: Any) -> None:
         """Nobody reads notes about a single run."""
@@ -142,7 +145,10 @@ class Control:
 
         def receive(number: int, frame: FrameType | None) -> None:
             again = self.is_stopping()
-            (self.folder / ("now" if again else "stop")).touch()
+            if again:
+                (self.folder / "now").touch()
+            else:
+                self.stop(stopped_by(number))
             # A live table shows the message itself, and a line in between would break it.
             if not again and not self.live:
                 with contextlib.suppress(OSError):
@@ -151,10 +157,17 @@ class Control:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, receive)
 
-    def stop(self) -> None:
-        """Asks the runs to write their checkpoints and end; harmless when the sweep is over."""
+    def stop(self, reason: str = "") -> None:
+        """Asks the runs to write their checkpoints and end, for this reason; harmless when the sweep is over."""
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / "stop").touch()
+            (self.folder / "stop").write_text(reason, encoding="utf-8")
+
+    def why_stopping(self) -> str | None:
+        """Why the runs are to end; None if they aren't, or if each knows that itself."""
+        try:
+            return (self.folder / "stop").read_text(encoding="utf-8") or None
+        except FileNotFoundError:
+            return None
 
     def is_stopping(self) -> bool:
         """Whether the runs are to write their checkpoints and end."""

@@ -175,20 +175,25 @@ def _run_worker(assignment: Assignment, control: Control | SingleRun, slot: slot
 def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
     """Records the state of a run whose worker could not, because it was killed or died early.
 
+    Also records why the sweep stopped a run; its worker knows only that it was told to end.
+
     Returns:
         The run's exit code. It is 0 for a worker that was killed after it had written its results.
     """
     ended = run.verified_state()
     if ended is State.FINISHED:
         return ExitCode.FINISHED
-    is_recorded = not ended.is_open or ended is State.RUNNING
-    if is_recorded or code in (ExitCode.INTERRUPTED, ExitCode.FINISHED):
+    why = control.why_stopping()
+    is_recorded = not ended.is_open or ended is State.RUNNING or (code == ExitCode.INTERRUPTED and why is None)
+    if is_recorded or code == ExitCode.FINISHED:
         return code
     state, reason = State.FAILED, f"ended with exit code {code}"
-    if code < 0:
+    if code == ExitCode.INTERRUPTED:
+        state, reason = State.INTERRUPTED, str(why)
+    elif code < 0:
         reason = f"killed by signal {-code} ({signal.Signals(-code).name})"
         if -code in (signal.SIGTERM, signal.SIGINT) or control.is_stopping():
-            state = State.INTERRUPTED
+            state, reason = State.INTERRUPTED, why or reason
         elif -code == signal.SIGKILL:
             reason = "killed by signal 9: out of memory?"
     try:

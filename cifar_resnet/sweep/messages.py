@@ -17,7 +17,8 @@ from cifar_resnet.run.config import FIELDS, describe, unknown_key
 from cifar_resnet.status.live import LiveTable
 
 _GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; the message names no group
-_FLAGS = "Only one of --"  # for `-m --cfg job`
+_FLAGS = ("Only one of --", "The --resolve flag")  # for `-m --cfg job` and `--resolve`
+_RERUN = "_get_rerun_conf"  # Hydra's function for --experimental-rerun
 
 
 @contextmanager
@@ -41,13 +42,22 @@ def is_user_error(error: BaseException) -> bool:
     """Whether the error is a user's mistake and not a bug; for some mistakes Hydra raises a plain ValueError."""
     if isinstance(error, (CifarResnetError, HydraException, OmegaConfBaseException)):
         return True
-    return type(error) is ValueError and str(error).startswith((_GROUP_OVERRIDE, _FLAGS))
+    if _is_of_rerun(error):
+        return True
+    return type(error) is ValueError and str(error).startswith((_GROUP_OVERRIDE, *_FLAGS))
+
+
+def _is_of_rerun(error: BaseException) -> bool:
+    """Whether Hydra can't read the file of --experimental-rerun; pickle raises almost anything for a wrong file."""
+    return any(frame.name == _RERUN for frame in traceback.extract_tb(error.__traceback__))
 
 
 def one_line(error: BaseException) -> str:
     """What was wrong, what was expected, and what to do, in one line."""
     if isinstance(error, CifarResnetError):
         return str(error)
+    if _is_of_rerun(error):
+        return f"--experimental-rerun: {' '.join(str(error).split())}; expected a config.pickle that Hydra wrote"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={option}: expected one of {', '.join(sorted(error.options))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,8 @@ def register() -> None:
     # Hydra 1.4 warns about an argument that 1.3 needs, and about its own way of creating callbacks and plugins.
     warnings.filterwarnings("ignore", r"The version_base parameter is deprecated")
     warnings.filterwarnings("ignore", r"hydra\.utils\.instantiate\(\) resolved")
+    # Errors in its file are one line, without a warning before it.
+    warnings.filterwarnings("ignore", r"Experimental rerun CLI option")
     ConfigStore.instance().store(name="schema", node=Config)
     resolvers: dict[str, Callable[..., Any]] = {
         "repo_root": lambda: str(REPO_ROOT),
@@ -40,7 +43,24 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     masked = OmegaConf.masked_copy(config, names)
     resolved = OmegaConf.to_container(masked, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    return {str(key): _without_noise(value) for key, value in resolved.items()}
+
+
+def _without_noise(value: Any) -> Any:
+    """The value with rounding errors removed from its numbers.
+
+    >>> _without_noise({"lr": 0.05 + 0.1, "peak": 0.1234567890123456})
+    {'lr': 0.15, 'peak': 0.1234567890123456}
+    """
+    if isinstance(value, dict):
+        return {key: _without_noise(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_noise(item) for item in value]
+    if isinstance(value, float):
+        # In a sweep over range(0.05,0.2,0.05), Hydra's third value is 0.15000000000000002, a setting apart from 0.15.
+        rounded = float(f"{value:.12g}")
+        return rounded if math.isclose(value, rounded, rel_tol=1e-14) else value
+    return value
 
 
 def _run_dir(root: DictConfig) -> str:

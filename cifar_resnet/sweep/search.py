@@ -27,6 +27,7 @@ from omegaconf import DictConfig
 from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.run import locks
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.status.table import count
 from cifar_resnet.sweep import checks, compose, same_images
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import WORST_ERROR
@@ -102,7 +103,7 @@ def run_search(impl: Any) -> None:
         done, again = _retry(study, impl.n_trials)
         to_go = max(0, impl.n_trials - done)
         retried = f"{again} to retry, " if again else ""
-        print(f"search: {done} of {impl.n_trials} trials done, {retried}{to_go - again} new", flush=True)
+        print(f"search: {done} of {count(impl.n_trials, 'trial')} done, {retried}{to_go - again} new", flush=True)
         settings = config.hydra.sweeper
         # With the same seed, the sampler would draw its first values again.
         impl.sampler = TPESampler(seed=settings.seed + len(study.trials), n_startup_trials=settings.n_startup_trials)
@@ -127,11 +128,12 @@ def summarize(config: DictConfig) -> bool:
     done = len(_completed(study))
     best = study.best_trial if done else None
     if best is None or best.value >= WORST_ERROR:
-        print(f"search: none of the {n_trials} trials has finished so far")
+        print(f"search: of {count(n_trials, 'trial')}, none has finished so far")
         return False
     fixed, space = _overrides(config)
     overrides = _rounded([f"{name}={value}" for name, value in best.params.items()], space)
-    so_far = f"{done} trials" if done >= n_trials else f"{done} of {n_trials} trials"
+    trials = count(n_trials, "trial")
+    so_far = count(done, "trial") if done >= n_trials else f"{done} of {trials}"
     print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}")
     print(f"  {compose.run_dir(_compose(config, fixed, overrides)).path}")
     return done >= n_trials

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.status.table import count_runs
 from cifar_resnet.sweep import compose, search
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.machines import SlurmCluster, ThisMachine
@@ -23,6 +24,11 @@ class ListedRuns:
         self.size = len(self.composed)
         # Combinations that differ only in, say, runtime.threads are the same run.
         self._by_run = {compose.run_dir(composed): composed for composed in self.composed}
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders below which the runs are."""
+        return list(dict.fromkeys(str(composed.hydra.sweep.dir) for composed in self.composed))
 
     @property
     def has_runs(self) -> bool:
@@ -55,10 +61,11 @@ class SearchedRuns:
         self._config = config
         self.composed = [search.compose_base(config)]
         self.size = int(config.hydra.sweeper.n_trials)
+        self.folders = [str(config.hydra.sweep.dir)]
 
     def print_before_dry_run(self) -> None:
         """Prints that the dry run shows one run of many."""
-        print(f"the search trains {self.size} runs like this one:")
+        print(f"the search trains {count_runs(self.size)} like this one:")
 
     def print_standing(self, machine: ThisMachine | SlurmCluster) -> None:
         """No run is known yet."""

@@ -27,7 +27,7 @@ from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode
 from cifar_resnet.run import config as schema
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.files import FULL_DISK, digest, open_to_append
-from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now
+from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now, stopped_by
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.terminal import never_fail
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
@@ -50,7 +50,7 @@ class StopRequest:
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.reason = f"stopped by {signal.Signals(number).name}"
+        self.reason = stopped_by(number)
         # A second Ctrl-C stops immediately. Slurm may send SIGTERM several times, so it always stops gracefully.
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)

@@ -221,6 +221,7 @@ def test_runs_must_match_all_filters(make_run, tmp_path):
     ("filter", "error", "expected"),
     [
         ("optim.rl=0.1", ConfigError, "did you mean optim.lr?"),
+        ("name=resnet", ConfigError, "did you mean model.name or optim.name or data.name?"),
         ("model", ConfigError, "expected key=value"),
         ("=3", ConfigError, "expected key=value"),
         ("depth=[", ConfigError, "can't be read"),
@@ -231,3 +232,10 @@ def test_a_wrong_filter_is_reported(make_run, tmp_path, filter, error, expected)
     make_run("a", [6.0])
     with pytest.raises(error, match=expected.replace("?", r"\?")):
         load.load([tmp_path], [filter])
+
+
+@pytest.mark.parametrize("key", ["lr", "optim.lr"])
+def test_a_filter_may_call_a_key_as_tables_and_folders_do(make_run, tmp_path, key):
+    make_run("a", [6.0], optim__lr=0.1)
+    make_run("b", [7.0], optim__lr=0.05)
+    assert len(load.load([tmp_path], [f"{key}=0.05"]).finished) == 1

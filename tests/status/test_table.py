@@ -147,6 +147,22 @@ def test_a_run_without_progress_has_empty_cells():
     assert cells(line) == ["resnet-20", "seed0", "pending", "–"]
 
 
+@pytest.mark.parametrize("height", [None, 20])
+@pytest.mark.parametrize("state", State)
+def test_the_reason_of_a_run_that_needs_attention_follows_the_table(state, height):
+    rows = [Row(run_of("d/resnet-20/seed0-1a"), state, reason="no space [left]"), row(State.FAILED, 1)]
+    lines = printed(make_table(rows, 200, height))
+    wanted = {State.FAILED, State.DIVERGED} | ({State.INTERRUPTED, State.QUEUED} if height is None else set())
+    assert lines[3:-1] == (["resnet-20 seed0: no space [left]"] if state in wanted else [])
+
+
+def test_a_short_terminal_shows_some_reasons_each_in_one_line():
+    rows = [Row(run_of(f"d/resnet-20/seed{seed}-1a"), State.FAILED, reason="x" * 300) for seed in range(9)]
+    lines = printed(make_table(rows, 100, 12), 100)
+    assert len(lines) <= 12
+    assert [line[:23] for line in lines if "xxx" in line] == [f"resnet-20 seed{seed}: xxxxxx" for seed in range(3)]
+
+
 @pytest.mark.parametrize(
     ("held_out", "heading"),
     [([False], "test err %"), ([True], "val err %"), ([True, False], " err %"), ([], "test err %")],

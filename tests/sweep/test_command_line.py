@@ -45,6 +45,14 @@ def test_the_same_command_skips_both(swept, train_py, launcher):
     assert "2 finished before, 0 to train" in done.stdout
 
 
+def test_a_sweep_placed_by_hydra_names_its_folder_and_writes_nowhere_else(swept, train_py, tmp_path):
+    shutil.copytree(swept / "outputs", tmp_path / "my place")
+    done = train_py(*SWEEP, "hydra/launcher=basic", "hydra.sweep.dir=my place")
+    assert done.stdout.endswith("tables and figures: python aggregate.py 'my place'\n"), done.stdout + done.stderr
+    assert "2 finished before, 0 to train" in done.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept, train_py, tmp_path):
     shutil.copytree(swept / "outputs", tmp_path / "outputs")
     plain, resnet = find_runs([tmp_path / "outputs"])

@@ -53,6 +53,7 @@ def test_one_signal_stops_the_sweep_and_a_second_one_stops_it_at_once(control, h
     assert (control.is_stopping(), control.is_stopping_now()) == (False, False)
     os.kill(os.getpid(), number)
     assert (control.is_stopping(), control.is_stopping_now()) == (True, False)
+    assert control.why_stopping() == {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by SIGTERM"}[number]
     # A live table shows the message itself, and a line in between would break it.
     assert capfd.readouterr().err == ("" if control.live else f"\n{STOPPING}\n")
     os.kill(os.getpid(), number)

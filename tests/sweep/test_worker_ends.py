@@ -125,6 +125,26 @@ def test_a_run_killed_by_a_stopped_sweep_is_interrupted_and_not_failed(run, valu
     assert run.verified_state() is State.INTERRUPTED
 
 
+@pytest.mark.parametrize("code", [ExitCode.INTERRUPTED, -signal.SIGTERM])
+def test_a_run_that_its_sweep_stopped_has_the_sweeps_reason(run, values, started, sweep, capsys, code):
+    def stop(run):
+        sweep.stop("stopped by Ctrl-C")
+        state = State.INTERRUPTED if code == ExitCode.INTERRUPTED else State.RUNNING
+        run.update_status(state=state, reason="stopped by SIGTERM")
+
+    started.work, started.code = stop, code
+    assert launch.train(Assignment(run, values), sweep) == code
+    assert run.read_status()["reason"] == "stopped by Ctrl-C"
+    assert "interrupted: stopped by Ctrl-C" in capsys.readouterr().out
+
+
+def test_a_run_stopped_by_someone_else_keeps_its_own_reason(run, values, started, sweep):
+    started.work = lambda run: run.update_status(state=State.INTERRUPTED, reason="stopped by SIGTERM")
+    started.code = ExitCode.INTERRUPTED
+    launch.train(Assignment(run, values), sweep)
+    assert run.read_status()["reason"] == "stopped by SIGTERM"
+
+
 def test_a_run_that_another_process_has_started_since_keeps_its_state(run, values, started, sweep, monkeypatch):
     def busy(self, timeout=0):
         raise BusyError

@@ -19,7 +19,7 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State
+from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, stopped_by
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.training import describe, worker
 from cifar_resnet.training.data import load
@@ -71,7 +71,7 @@ def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder, monkeypa
             signalled(patch, number, 12)
             assert work(stopped).returncode == ExitCode.INTERRUPTED
         status = stopped.read_status()
-        assert (status["state"], status["reason"]) == ("interrupted", f"stopped by {number.name}")
+        assert (status["state"], status["reason"]) == ("interrupted", stopped_by(number))
         assert len(metrics(stopped)) == epochs
     assert "continues at step" in finish(stopped)
     finish(whole)

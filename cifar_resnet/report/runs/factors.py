@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cifar_resnet.run.defaults import RECIPE, overridden, with_defaults
-from cifar_resnet.run.identity import identity
+from cifar_resnet.run.identity import as_text, identity
 
 # Keys that every table shows anyway.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
@@ -22,7 +22,7 @@ def as_override(value: Any) -> str:
     """
     if isinstance(value, list):
         return f"[{','.join(as_override(item) for item in value)}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return as_text(value)
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:

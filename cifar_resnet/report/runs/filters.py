@@ -9,7 +9,7 @@ import yaml
 
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.report.runs.factors import as_override, sort_key
-from cifar_resnet.run.config import FIELDS, unknown_key
+from cifar_resnet.run.config import FIELDS, full_keys, unknown_key
 from cifar_resnet.run.defaults import with_defaults
 
 # Keys that the command line of train.py calls by the name of their group.
@@ -31,7 +31,7 @@ class Where:
             key, equals, value = text.partition("=")
             if not (key and equals):
                 raise ConfigError(f"--where {text}: expected key=value, such as --where model=resnet")
-            self._values.setdefault(_SHORT.get(key, key), []).extend(_parse(text, value))
+            self._values.setdefault(_full(key), []).extend(_parse(text, value))
 
     def filter(self, items: Sequence[_Item], config: Callable[[_Item], Mapping[str, Any]]) -> list[_Item]:
         """The items whose configs match.
@@ -57,6 +57,12 @@ class Where:
                 )
             left = fitting
         return [item for item, _ in left]
+
+
+def _full(key: str) -> str:
+    """The full key of one that is given as tables and folders call it, such as lr."""
+    keys = [] if key in FIELDS else full_keys(key)
+    return _SHORT.get(key, keys[0] if len(keys) == 1 else key)
 
 
 def _parse(text: str, value: str) -> list[Any]:
