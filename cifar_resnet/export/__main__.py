@@ -1,0 +1,102 @@
+"""Copies runs to an experiment tracker: `python -m cifar_resnet.export outputs/ --to mlflow`.
+
+Run again, it adds what is new: runs, epochs, states and files. Nothing is copied twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode, RunError
+from cifar_resnet.export.record import Record, read
+from cifar_resnet.run.folder import find_runs
+from cifar_resnet.terminal import never_fail
+
+TRACKERS = {"mlflow": "cifar_resnet.export.to_mlflow", "wandb": "cifar_resnet.export.to_wandb"}
+"""Name of a tracker, of its package and of its extra → the module whose `Tracker` writes to it."""
+
+_PAUSE_SECONDS = 30.0
+
+
+class Tracker(Protocol):
+    """A project of a tracker that runs are copied to."""
+
+    def add(self, record: Record) -> str:
+        """Adds what is new of a run; returns what was done: new, updated or unchanged."""
+
+    def add_report(self, folder: Path) -> str:
+        """Adds the report in `folder`, if it is there and has changed; returns what was done."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry of the program; returns the exit code."""
+    never_fail()
+    parser = argparse.ArgumentParser(
+        prog="python -m cifar_resnet.export",
+        description="Copies the run folders under the given folders to an experiment tracker. Run again, it adds what "
+        "is new: runs, epochs, states and files.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder with run folders under it")
+    parser.add_argument("--to", choices=TRACKERS, required=True, help="the tracker; set up by its own variables")
+    parser.add_argument("--project", default="cifar-resnet", help="MLflow's experiment or W&B's project (%(default)s)")
+    parser.add_argument(
+        "--watch", type=float, nargs="?", const=30.0, metavar="SECONDS", help="repeat until Ctrl-C (30 s)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        find_runs(options.paths)
+        tracker = _open(options.to, options.project)
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                failed = export(options.paths, tracker)
+                if not options.watch:
+                    return ExitCode.FAILED if failed else ExitCode.FINISHED
+                time.sleep(_PAUSE_SECONDS)
+    except CifarResnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ExitCode.USER
+    return ExitCode.FINISHED
+
+
+def _open(name: str, project: str) -> Tracker:
+    if importlib.util.find_spec(name) is None:
+        raise ConfigError(
+            f"--to {name}: {name} is not installed; expected the extra, `pip install -e '.[{name}]'` in the project's "
+            "folder"
+        )
+    tracker: Tracker = importlib.import_module(TRACKERS[name]).Tracker(project)
+    return tracker
+
+
+def export(paths: list[Path], tracker: Tracker) -> int:
+    """Copies all runs and reports under `paths`; returns how many runs couldn't be read."""
+    done: Counter[str] = Counter()
+    runs = find_runs(paths)
+    for number, run in enumerate(runs, start=1):
+        try:
+            record = read(run)
+            outcome = "not started" if record is None else tracker.add(record)
+        except RunError as error:
+            outcome = "unreadable"
+            print(f"left out: {error}", file=sys.stderr)
+        done[outcome] += 1
+        if outcome in ("new", "updated"):
+            print(f"[{number}/{len(runs)}] {run.path}: {outcome}")
+    for path in paths:
+        outcome = tracker.add_report(path / "report")
+        if outcome in ("new", "updated"):
+            print(f"{path / 'report'}: {outcome}")
+    print(f"{len(runs)} runs: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.items())))
+    return done["unreadable"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
