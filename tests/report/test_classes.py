@@ -10,6 +10,7 @@ import pytest
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import tables
 from cifar_resnet.report.figures import classes, mistakes, style
+from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
 
 # Of 4 cats 1 is taken for a dog, of 2 dogs both for ships, of 4 ships none.
@@ -38,9 +39,9 @@ def test_errors_by_class_are_those_worked_by_hand_the_hardest_first(make_run, ma
 
 def test_confusions_are_summed_over_seeds(make_run, make_predictions, runs):
     for seed, pairs in enumerate((ONE, OTHER)):
-        make_predictions(make_run(f"r{seed}", [30.0], seed=seed), pairs)
+        make_predictions(make_run(f"r{seed}", [30.0], seed=seed), pairs * 2)
     (one,) = runs().confusions["digits"]
-    assert one.counts.tolist() == [[5, 2, 1], [0, 1, 3], [0, 0, 8]]
+    assert one.counts.tolist() == [[10, 4, 2], [0, 2, 6], [0, 0, 16]]
     assert one.shares[1].tolist() == [0.0, 25.0, 75.0]
     figure = classes.draw_confusion([one])
     (image,) = figure.axes[0].images
@@ -70,16 +71,46 @@ def test_an_ablation_shows_its_main_setting(make_run, make_predictions, runs):
 
 def test_of_many_networks_nine_are_shown(make_run, make_predictions, runs):
     for model, depth in itertools.product(ARCHITECTURES, (20, 32, 44, 56, 110)):
-        make_predictions(make_run(f"{model}{depth}", [30.0], model=model, depth=depth), ONE)
+        make_predictions(make_run(f"{model}{depth}", [30.0], model=model, depth=depth), ONE * 5)
     found = runs().confusions["digits"]
     assert [(one.model, one.depth) for one in found] == list(itertools.product(ARCHITECTURES, (20, 44, 110)))[:9]
     figure = classes.draw_confusion(found)
     assert sum(bool(axes.images) for axes in figure.axes) == 9
 
 
+@pytest.mark.parametrize(
+    ("pairs", "shown"),
+    [
+        ([(0, 0)] * 95 + [(0, 1)] * 5 + [(1, 1)] * 100, True),
+        # One mistake in a hundred, and a mistake of few images.
+        ([(0, 0)] * 990 + [(0, 1)] * 10 + [(1, 1)] * 100, False),
+        ([(0, 0)] * 30 + [(0, 1)] * 2 + [(1, 1)] * 32, False),
+        # Everything is taken for one class.
+        ([(0, 0)] * 100 + [(1, 0)] * 100, False),
+    ],
+)
+def test_a_matrix_is_shown_only_where_it_has_a_pattern(pairs, shown, make_run, make_predictions, runs, tmp_path):
+    make_predictions(make_run("a", [30.0]), pairs, ("cat", "dog"))
+    found = runs().confusions["digits"]
+    assert (classes.draw_confusion(found) is not None) == shown
+    words = Subject(load.load([tmp_path / "runs"]), "digits").largest_confusions
+    assert words == ("Most frequent on average: cat taken for dog (5 %)." if shown else "")
+
+
+def test_each_matrix_has_its_own_scale_and_hidden_networks_are_named(make_run, make_predictions, runs, tmp_path):
+    for depth, wrong in ((20, 10), (56, 30), (110, 100)):
+        pairs = [(0, 0)] * (100 - wrong) + [(0, 1)] * wrong + [(1, 1)] * (100 - wrong) + [(1, 0)] * wrong
+        make_predictions(make_run(f"r{depth}", [30.0], depth=depth), pairs, ("cat", "dog"))
+    figure = classes.draw_confusion(runs().confusions["digits"])
+    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0.0, 10.0), (0.0, 30.0)]
+    assert [axes.get_title().partition("\n")[2] for axes in figure.axes] == ["(darkest: 10 %)", "(darkest: 30 %)"]
+    words = Subject(load.load([tmp_path / "runs"]), "digits").largest_confusions
+    assert words.endswith("Without a pattern, and not shown: resnet-110.")
+
+
 def test_a_hundred_classes_have_no_numbers_and_the_table_has_the_hardest(make_run, make_predictions, runs):
     names = [f"class {number}" for number in range(100)]
-    pairs = [(number, number if number % 7 else 0) for number in range(100)]
+    pairs = [(number, number if number % 7 else 0) for number in range(100)] * 5
     make_predictions(make_run("a", [30.0]), pairs, names)
     table = tables.class_errors(runs(), "digits")
     assert len(table.frame) == 20

@@ -12,10 +12,11 @@ from PIL import Image
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import figures
-from cifar_resnet.report.figures import FIGURES, SECTIONS, curves, diagnostics, paper, style, summary
+from cifar_resnet.report.figures import FIGURES, SECTIONS, curves, diagnostics, paper, style, summary, unfinished
 from cifar_resnet.report.figures.subject import Subject, published_beside
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
+from cifar_resnet.run.folder import State
 from tests.report.conftest import CIFAR10_FOLDER
 
 
@@ -173,7 +174,31 @@ def test_error_against_depth_has_means_seeds_and_published_values(make_run, tmp_
     assert mean.get_ydata().tolist() == [8.5, 8.5]
     assert seeds.get_ydata().tolist() == [8.0, 9.0, 8.0, 9.0]
     assert [mark.get_ydata()[0] for mark in hollow] == [8.75, 6.61]
-    assert {mark.get_markerfacecolor() for mark in hollow} == {"none"}
+    assert {mark.get_marker() for mark in hollow} == {"*"}
+    # Side by side: the published value, the mean, the seeds.
+    assert hollow[0].get_xdata()[0] < mean.get_xdata()[0] < seeds.get_xdata()[0]
+
+
+def test_an_entry_of_a_legend_has_the_mark_that_it_explains(make_run, tmp_path):
+    for depth, seed in itertools.product((20, 110), (0, 1)):
+        make_run(f"{depth}-{seed}", [50.0, 8.0 + seed], depth=depth, seed=seed, data__kind="cifar10", data__name="c")
+    finished = load.load([tmp_path / "runs"]).of("c").finished
+    figure = summary.draw_error_against_depth(finished, published_beside(finished))
+    entries = {handle.get_label(): handle for handle in figure.legends[0].legend_handles}
+    for line in figure.axes[0].lines:
+        entry = entries[line.get_label().split(style.SEPARATOR)[-1]]
+        assert (entry.get_marker(), entry.get_markersize()) == (line.get_marker(), line.get_markersize())
+
+
+def test_a_network_at_chance_breaks_the_axis_of_depths(make_run, finished):
+    for model, depth, error in (("plain", 20, 9.0), ("plain", 110, 90.0), ("resnet", 20, 8.5), ("resnet", 110, 6.5)):
+        make_run(f"{model}{depth}", [50.0, error], model=model, depth=depth)
+    figure = summary.draw_error_against_depth(finished())
+    above, below = figure.axes
+    assert above.get_ylim()[0] < 90 < above.get_ylim()[1]
+    assert below.get_ylim()[0] < 6.5 and 9 < below.get_ylim()[1] < 15
+    assert (above.get_yscale(), below.get_yscale()) == ("linear", "linear")
+    assert below.get_ylabel() == "final test error (%, axis broken)"
 
 
 @pytest.mark.parametrize(("deviation", "beside"), [(0.2470, [8.75]), (0.2458, [])])
@@ -189,12 +214,25 @@ def test_published_values_stand_beside_no_other_data(make_run, finished):
     assert published_beside(finished()) == []
 
 
-def test_error_against_time_has_each_run_in_a_fitting_unit(make_run, finished):
+def test_error_against_time_has_each_network_in_a_fitting_unit(make_run, finished):
     make_run("a", [6.0], status={"seconds": 600.0})
-    make_run("b", [7.0], seed=1, status={"seconds": 1200.0})
+    make_run("b", [7.0], seed=1, status={"seconds": 900.0})
+    make_run("c", [5.0], depth=56, status={"seconds": 1200.0})
     (axes,) = summary.draw_error_against_time(finished()).axes
     assert axes.get_xlabel() == "training and evaluation time (minutes)"
-    assert sorted(axes.lines[0].get_xydata().tolist()) == [[10.0, 6.0], [20.0, 7.0]]
+    line, bar, *_ = axes.lines
+    assert line.get_xydata().tolist() == [[10.0, 6.5], [20.0, 5.0]]
+    assert bar.get_xydata().tolist() == [[10.0, 6.0], [10.0, 7.0]]
+
+
+def test_settings_that_take_as_long_are_not_piled_up_at_one_time(make_run, tmp_path):
+    for lr, seconds in ((0.1, 60.0), (0.05, 61.0)):
+        make_run(f"r{lr}", [6.0], optim__lr=lr, status={"seconds": seconds})
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    assert list(subject.timed_runs["setting"]) == ["lr=0.1"]
+    make_run("slow", [6.0], optim__lr=0.2, status={"seconds": 90.0})
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    assert len(subject.timed_runs) == 3
 
 
 def test_settings_are_rows_with_the_best_at_the_top(make_run, finished):
@@ -279,6 +317,23 @@ def test_gradients_are_drawn_by_layer_at_both_ends_of_training(make_run, make_la
         assert axes.get_ylabel() == "norm\n(log scale)"
 
 
+def test_the_two_convolutions_of_a_block_are_lines_of_their_own(make_run, make_layers, tmp_path):
+    run = make_run("a", [50.0, 6.0])
+    make_layers(run, [0.5] * 5, [1.0, 2.0, 3.0, 4.0, 5.0])
+    text = run.diagnostics.read_text()
+    for layer, name in enumerate(("conv1", "b.0.conv1", "b.0.conv2", "b.1.conv1", "b.1.conv2"), 1):
+        text = text.replace(f"stage1.{layer}", name)
+    run.diagnostics.write_text(text)
+    figure = diagnostics.draw_by_layer(load.load([tmp_path / "runs"]).diagnostics, "output_grad_norm", "norm{}")
+    lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
+    assert lines == {
+        "resnet · 20 layers": [[1.0, 1.0]],
+        "resnet · 20 layers · first convolution of a block": [[2.0, 2.0], [4.0, 4.0]],
+        "resnet · 20 layers · second convolution of a block": [[3.0, 3.0], [5.0, 5.0]],
+    }
+    assert legend_of(figure) == ["20 layers", "first convolution of a block", "second convolution of a block"]
+
+
 def test_responses_are_drawn_in_order_and_sorted(make_run, make_layers, tmp_path):
     make_layers(make_run("a", [50.0, 6.0]), [0.25, 0.5, 0.125], [1.0, 1.0, 1.0])
     in_order, by_size = diagnostics.draw_responses(load.load([tmp_path / "runs"]).diagnostics).axes
@@ -289,8 +344,16 @@ def test_responses_are_drawn_in_order_and_sorted(make_run, make_layers, tmp_path
 def test_figures_without_data_are_not_drawn(make_run, drawn):
     make_run("a", [50.0, 6.0])
     names, folder = drawn()
-    assert {"training_loss", "test_error", "training_and_test_error", "learning_rate"} <= set(names)
-    assert not {"degradation", "error_against_depth", "settings", "confusion", "responses", "left_out"} & set(names)
+    assert {"training_loss", "test_error", "training_and_test_error"} <= set(names)
+    assert not {
+        "learning_rate",
+        "degradation",
+        "error_against_depth",
+        "settings",
+        "confusion",
+        "responses",
+        "left_out",
+    } & set(names)
     assert {path.stem for path in folder.iterdir()} == set(names)
 
 
@@ -322,6 +385,37 @@ def test_unfinished_runs_have_their_own_figure(make_run, drawn):
     make_run("b", [50.0, 6.0], model="plain")
     names, _ = drawn()
     assert names[0] == "left_out" and "training_loss" in names
+
+
+def test_each_unfinished_run_is_a_line_with_a_mark_of_its_state_at_its_end(make_run, epochs):
+    make_run("a", [90.0, 80.0, 70.0], [91.0, 81.0, 71.0], state="diverged")
+    make_run("b", [60.0], [61.0], state="failed", seed=1)
+    figure = unfinished.draw_unfinished(epochs())
+    first, second = figure.axes[0].lines
+    assert first.get_xydata().tolist() == [[1.0, 91.0], [2.0, 81.0], [3.0, 71.0]]
+    assert second.get_xydata().tolist() == [[1.0, 61.0]]
+    assert (first.get_markevery(), second.get_markevery()) == ([2], [0])
+    assert first.get_marker() != second.get_marker()
+    entries = {handle.get_label(): handle.get_marker() for handle in figure.legends[0].legend_handles}
+    assert (entries["diverged"], entries["failed"]) == (first.get_marker(), second.get_marker())
+    assert first.get_label() == "resnet · 20 layers · seed 0 · diverged"
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.FINISHED])
+def test_every_state_of_an_unfinished_run_has_a_mark(state, make_run, epochs):
+    make_run("a", [90.0, 80.0], state=state.value)
+    frame = epochs().assign(state=state.value)
+    assert state.value in legend_of(unfinished.draw_unfinished(frame))
+
+
+def test_of_many_unfinished_runs_the_furthest_are_drawn_and_the_caption_says_so(make_run, tmp_path):
+    for seed in range(unfinished.MOST + 1):
+        make_run(f"r{seed}", [90.0] * (1 if seed == 3 else 2), state="failed", seed=seed)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    (axes,) = unfinished.draw_unfinished(subject.unfinished_epochs).axes
+    assert len(axes.lines) == unfinished.MOST
+    assert not any("seed 3 " in line.get_label() for line in axes.lines)
+    assert subject.unfinished_runs == "the 30 furthest of each model's runs that haven't finished"
 
 
 def test_what_has_no_epoch_yet_is_not_drawn(make_run, drawn):
@@ -358,6 +452,7 @@ def test_files_have_200_dots_per_inch_and_are_reproducible(make_run, drawn):
 
 
 def test_small_numbers_keep_their_digits_in_svg(make_run, drawn):
+    make_run("b", [50.0, 6.0, 5.0], depth=56)
     run = make_run("a", [50.0, 6.0, 5.0])
     run.metrics.write_text(run.metrics.read_text().replace("2,2,0.1", "2,2,0.01").replace("3,3,0.1", "3,3,0.0005"))
     run.update_status(metrics_digest=digest(run.metrics))

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from cifar_resnet.report.figures import fonts, style
 from cifar_resnet.report.runs.confusion import Confusion
@@ -17,17 +16,55 @@ from cifar_resnet.report.runs.confusion import Confusion
 # The most classes for which there is room for numbers in the cells, and for names at the sides.
 _MOST_NUMBERS, _MOST_NAMES = 10, 20
 _LONGEST_NAME = 11
+# A network that makes no mistake as often as this, in percent of a class's images, shows nothing but noise.
+_LEAST_SHARE = 2.0
+# The fewest images in a matrix's largest cell.
+_LEAST_IMAGES = 5
+# Mistakes as frequent as this share of what guessing makes are those of a network that learned nothing.
+_GUESSING = 0.9
 _COLORS = colormaps["Blues"].with_extremes(bad="#d0d0d0")
+
+
+def worth_showing(found: Sequence[Confusion]) -> list[Confusion]:
+    """The networks that learned something and make some mistakes often, so that their matrices show a pattern."""
+    return [one for one in found if _has_pattern(one)]
+
+
+def _has_pattern(one: Confusion) -> bool:
+    counts, shares = one.counts.copy(), _mistakes(one)
+    guessing = 100.0 * (1 - 1 / len(counts))
+    wrong = 100.0 * (1 - float(np.trace(counts)) / float(counts.sum()))
+    np.fill_diagonal(counts, 0)
+    largest = float(np.nanmax(shares, initial=0.0))
+    return wrong < _GUESSING * guessing and largest >= _LEAST_SHARE and int(counts.max()) >= _LEAST_IMAGES
+
+
+def name_largest(found: Sequence[Confusion], most: int = 3) -> str:
+    """The most frequent mistakes in words, with the mean share over the networks.
+
+    >>> one = Confusion("resnet", 20, ["cat", "dog"], [np.array([[90, 10], [4, 96]])])
+    >>> name_largest([one])
+    'cat taken for dog (10 %), dog taken for cat (4 %)'
+    """
+    shares = np.mean([np.nan_to_num(_mistakes(one)) for one in found], axis=0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:most]
+    cells = [np.unravel_index(place, shares.shape) for place in order if shares.flat[place] > 0]
+    classes = found[0].classes
+    return ", ".join(
+        f"{classes[row]} taken for {classes[column]} ({shares[row, column]:.0f} %)" for row, column in cells
+    )
 
 
 def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
     """One matrix per network, with the images' classes as rows and the predictions as columns.
 
-    The diagonal (correct predictions) is gray, so that colors show only the mistakes.
+    The diagonal (correct predictions) is gray, so that colors show only the mistakes. The darkest cell of each matrix
+    is its largest, which the title gives.
 
     Returns:
-        None if no run has predictions.
+        None if no network has a matrix `worth_showing`.
     """
+    found = worth_showing(found)
     if not found:
         return None
     models = list(dict.fromkeys(one.model for one in found))
@@ -38,28 +75,23 @@ def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
         # One column per model, as in the other figures.
         grid = [[(model, depth) for model in models] for depth in depths]
     shares = {(one.model, one.depth): _mistakes(one) for one in found}
-    highest = max(1.0, max(float(np.nanmax(matrix, initial=0.0)) for matrix in shares.values()))
     rows, columns = len(grid), len(grid[0])
     side = 2.1 if columns > 1 else 2.9
-    figure = Figure(figsize=(side * columns + 1.3, (side + 0.2) * rows + 0.75), dpi=style.DPI)
+    figure = Figure(figsize=(side * columns + 0.7, (side + 0.35) * rows + 0.75), dpi=style.DPI)
     figure.set_layout_engine("constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
-    image = None
     for row, keys in zip(panels, grid, strict=True):
         for axes, key in zip(row, keys, strict=True):
             if key not in shares:
                 axes.set_axis_off()
                 continue
-            image = _matrix(axes, shares[key], highest, columns)
-            axes.set_title(f"{key[0]}, {key[1]} layers")
+            highest = float(np.nanmax(shares[key]))
+            _matrix(axes, shares[key], highest, columns)
+            axes.set_title(f"{key[0]}, {key[1]} layers\n(darkest: {highest:.0f} %)")
             # The outermost panels that exist, since a grid may have gaps.
             first = next(other for other in keys if other in shares) == key
             last = [line[keys.index(key)] for line in grid if line[keys.index(key)] in shares][-1] == key
             _names(axes, found[0].classes, first, last)
-    assert image is not None
-    figure.colorbar(
-        image, ax=panels, shrink=min(1.0, 0.9 / rows + 0.1), aspect=30, label="share of the class's images (%)"
-    )
     return figure
 
 
@@ -69,16 +101,18 @@ def _mistakes(one: Confusion) -> np.ndarray[Any, Any]:
     return shares
 
 
-def _matrix(axes: Axes, shares: np.ndarray[Any, Any], highest: float, columns: int) -> AxesImage:
+def _matrix(axes: Axes, shares: np.ndarray[Any, Any], highest: float, columns: int) -> None:
     axes.grid(False)
-    image = axes.imshow(shares, cmap=_COLORS, vmin=0.0, vmax=highest, interpolation="nearest")
+    axes.imshow(shares, cmap=_COLORS, vmin=0.0, vmax=highest, interpolation="nearest")
     if len(shares) <= _MOST_NUMBERS:
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.5:
                 shade = "white" if share > 0.6 * highest else "black"
                 size = 6.5 if columns == 1 else 5.5
-                axes.text(column, row, str(int(share + 0.5)), ha="center", va="center", color=shade, fontsize=size)
-    return image
+                number = axes.text(column, row, str(int(share + 0.5)), color=shade, fontsize=size)
+                number.set(ha="center", va="center")
+                # It lies inside the panel, whatever the layout.
+                number.set_in_layout(False)
 
 
 def _names(axes: Axes, classes: Sequence[str], first: bool, last: bool) -> None:

@@ -89,12 +89,18 @@ def draw_rest(axes: Axes, points: pd.DataFrame, label: str, x: str = "epoch") ->
     axes.fill_between(band.index, low, high, color=style.REST_COLOR, alpha=0.45, linewidth=0, label=label)
 
 
-def draw_learning_rate(epochs: pd.DataFrame) -> Figure:
-    """The learning rate at the end of each epoch: one line per distinct schedule, labeled with its runs."""
+def draw_learning_rate(epochs: pd.DataFrame) -> Figure | None:
+    """The learning rate at the end of each epoch: one line per distinct schedule, labeled with its runs.
+
+    Returns:
+        None if all runs have the same schedule, which the text describes.
+    """
     schedules: dict[tuple[float, ...], list[tuple[str, int, str]]] = {}
     for _, run in epochs.drop_duplicates([*GROUP, "epoch"]).groupby(GROUP, sort=False, observed=True):
         own = (str(run["model"].iloc[0]), int(run["depth"].iloc[0]), str(run["setting"].iloc[0]))
         schedules.setdefault(tuple(run["lr"]), []).append(own)
+    if len(schedules) < 2:
+        return None
     figure, ((axes,),) = style.figure_of(1, 1)
     suffix = style.scale([axes], epochs["lr"]).removeprefix(", ")
     label = f"learning rate ({suffix})" if suffix else "learning rate"

@@ -6,6 +6,7 @@ Layers are the 3×3 convolutions, numbered from 1 at the input.
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import pandas as pd
 from matplotlib.artist import Artist
@@ -16,9 +17,14 @@ from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.curves import draw_line
 from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
+PLACES = {"1": "first convolution of a block", "2": "second convolution of a block"}
+"""The end of a layer's name → its place in the block."""
+
 
 def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure | None:
-    """A column against the layer: one panel per model, one line per depth; initialization above, after training below.
+    """A column against the layer: one panel per model, one line per depth and place in the block.
+
+    Initialization is above, after training below.
 
     Args:
         diagnostics: one row per run, epoch and layer, of one data set and setting.
@@ -31,7 +37,7 @@ def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure 
     measured = _at_both_ends(diagnostics, column)
     if measured.empty:
         return None
-    means = over_seeds(measured, column, ["moment", "layer"])
+    means = over_seeds(_with_places(measured), column, ["moment", "place", "layer"])
     models = [str(model) for model in measured["model"].unique()]
     depths = sorted(int(depth) for depth in measured["depth"].unique())
     moments = [moment for moment in ("at initialization", "after training") if (means["moment"] == moment).any()]
@@ -58,8 +64,9 @@ def draw_responses(diagnostics: pd.DataFrame) -> Figure | None:
     measured = measured[measured["moment"] == "after training"]
     if measured.empty:
         return None
-    in_order = over_seeds(measured, "response_std", ["layer"])
+    in_order = over_seeds(_with_places(measured), "response_std", ["place", "layer"])
     largest_first = in_order.sort_values("mean", ascending=False, kind="stable")
+    largest_first["place"] = ""
     largest_first["layer"] = largest_first.groupby(GROUP, sort=False, observed=True).cumcount() + 1
     models = [str(model) for model in measured["model"].unique()]
     depths = sorted(int(depth) for depth in measured["depth"].unique())
@@ -95,7 +102,7 @@ def draw_initialization(measured: pd.DataFrame) -> Figure:
         (("output_grad_norm", "norm of the outputs'\ngradient"), ("response_std", "std of responses")),
         strict=True,
     ):
-        means = over_seeds(measured, column, ["layer"])
+        means = over_seeds(_with_places(measured.dropna(subset=[column])), column, ["place", "layer"])
         suffix = style.scale(row, pd.concat([means["low"], means["high"]]))
         row[0].set_ylabel(label + _on_its_own_line(suffix))
         for axes, (model, setting) in zip(row, pairs, strict=True):
@@ -108,13 +115,31 @@ def draw_initialization(measured: pd.DataFrame) -> Figure:
     return figure
 
 
+def _with_places(measured: pd.DataFrame) -> pd.DataFrame:
+    """Adds the layer's place in its block; empty for a network's first convolution, and where only one was measured.
+
+    The two convolutions of a block often differ by more than neighboring blocks, so that one line through both would
+    go up and down with every layer.
+    """
+    ends = measured["name"].astype(str).str.extract(r"\.conv([12])$", expand=False)
+    return measured.assign(place=ends.map(PLACES).fillna("") if ends.nunique() == len(PLACES) else "")
+
+
 def _draw_depths(axes: Axes, points: pd.DataFrame, model: str, depths: list[int]) -> None:
-    """One line per depth of one model against the layer."""
+    """One line per depth and place in the block against the layer."""
     for index, (depth, drawn) in enumerate(zip(depths, style.line_styles(model, len(depths)), strict=True)):
-        line = points[points["depth"] == depth]
-        if len(line):
-            draw_line(axes, line, index, "layer", label=style.name(model, f"{depth} layers"), **drawn)
+        for place in ("", *PLACES.values()):
+            line = points[(points["depth"] == depth) & (points["place"] == place)]
+            if len(line):
+                label = style.name(model, f"{depth} layers", place)
+                # The first convolution of a network is a point.
+                size = {"markersize": 3} if len(line) == 1 else {}
+                draw_line(axes, line, index, "layer", label=label, **drawn | _dashes(place) | size)
     style.integer_ticks(axes)
+
+
+def _dashes(place: str) -> dict[str, Any]:
+    return {"dashes": (1.0, 1.0)} if place == PLACES["2"] else {}
 
 
 def _on_its_own_line(suffix: str) -> str:
@@ -139,6 +164,8 @@ def _handles(measured: pd.DataFrame, models: list[str], depths: list[int]) -> li
         style.line_handle(f"{depth} layers", **drawn)
         for depth, drawn in zip(depths, style.line_styles(model, len(depths)), strict=True)
     ]
+    if (_with_places(measured)["place"] != "").any():
+        handles += [style.line_handle(place, color=style.NEUTRAL[1], **_dashes(place)) for place in PLACES.values()]
     if band := band_label(measured):
         handles.append(style.band_handle(band))
     return handles

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import classes, curves, diagnostics, headline, paper, summary
+from cifar_resnet.report.figures import classes, curves, diagnostics, headline, paper, summary, unfinished
 from cifar_resnet.report.figures.subject import Subject
 
 SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
@@ -41,9 +41,9 @@ FIGURES = (
     FigureSpec(
         "left_out",
         "left-out",
-        "Training error per epoch of the runs that haven't finished. These runs appear in no other figure, and only in "
-        "the tables that list runs.",
-        lambda of: curves.draw(of.unfinished_epochs, "train_error", "training error\n(%{})"),
+        "Training error per epoch of {of.unfinished_runs}, one line per run, with a mark where it ended. These runs "
+        "appear in no other figure, and only in the tables that list runs.",
+        lambda of: unfinished.draw_unfinished(of.unfinished_epochs),
         of_finished=False,
     ),
     FigureSpec(
@@ -108,14 +108,15 @@ FIGURES = (
     FigureSpec(
         "error_against_time",
         "comparison",
-        "Final test error against the time of training and evaluation, one mark per run{of.measured_on}",
-        lambda of: summary.draw_error_against_time(of.finished),
+        "Final test error against the time of training and evaluation, one mark per network: the mean over its seeds, "
+        "with a bar from the lowest to the highest error{of.measured_on}",
+        lambda of: summary.draw_error_against_time(of.timed_runs),
     ),
     FigureSpec(
         "confusion",
         "classes",
-        "Confusion matrices of the final networks: percentage of each class's test images, over all seeds. The "
-        "diagonal (correct predictions) is gray.{of.in_setting}",
+        "Confusion matrices of the final networks: percentage of each class's test images, over all seeds. Each matrix "
+        "has its own color scale; the diagonal (correct predictions) is gray. {of.largest_confusions}{of.in_setting}",
         lambda of: classes.draw_confusion(of.confusions),
     ),
     FigureSpec(

@@ -8,14 +8,18 @@ from functools import cached_property
 import pandas as pd
 
 from cifar_resnet.report import published
-from cifar_resnet.report.figures import paper, summary
+from cifar_resnet.report.figures import classes, paper, summary, unfinished
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.runs.groups import compared
 from cifar_resnet.report.tables.table import MISSING, with_std
+from cifar_resnet.report.wording import join
 from cifar_resnet.run.folder import State
+
+# Settings are shown against the time if one takes this many times as long as another.
+_LONGER = 1.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Subject:
     def main_runs(self) -> pd.DataFrame:
         """The finished runs of the main setting."""
         return self.finished[self.finished["setting"] == self._main]
+
+    @cached_property
+    def timed_runs(self) -> pd.DataFrame:
+        """The finished runs that a figure of times shows: those of the main setting if the others took as long."""
+        times = self.finished.groupby(["model", "depth", "setting"])["seconds"].mean().groupby(["model", "depth"])
+        return self.finished if (times.max() > _LONGER * times.min()).any() else self.main_runs
 
     @cached_property
     def main_epochs(self) -> pd.DataFrame:
@@ -122,14 +132,33 @@ class Subject:
         return f" Setting: {self._main}." if self.is_ablation and self._main else ""
 
     @property
+    def unfinished_runs(self) -> str:
+        """Which of the runs that haven't finished are shown."""
+        most = unfinished.MOST
+        counts = self.unfinished_epochs.groupby("model", observed=True)["folder"].nunique()
+        some = f"the {most} furthest of each model's" if (counts > most).any() else "the"
+        return f"{some} runs that haven't finished"
+
+    @property
+    def largest_confusions(self) -> str:
+        """A sentence on the most frequent mistakes, and one on the networks without a matrix; empty where none is."""
+        shown = classes.worth_showing(self.confusions)
+        if not shown:
+            return ""
+        names = [f"{one.model}-{one.depth}" for one in shown]
+        hidden = [name for one in self.confusions if (name := f"{one.model}-{one.depth}") not in names]
+        left_out = f" Without a pattern, and not shown: {join(hidden)}." if hidden else ""
+        return f"Most frequent on average: {classes.name_largest(shown)}.{left_out}"
+
+    @property
     def watched(self) -> str:
         """The error that was measured every epoch beside the training error."""
         return paper.SIDES[paper.watched(self.main_epochs)]
 
     @property
     def published_marks(self) -> str:
-        """The end of a sentence: what hollow marks stand for, where there are any."""
-        return "; hollow marks are the values published by He et al. (2015, 2016)." if self.published else "."
+        """The end of a sentence: what stars stand for, where there are any."""
+        return "; stars are the values published by He et al. (2015, 2016)." if self.published else "."
 
     @property
     def ranked_settings(self) -> str:
@@ -142,7 +171,8 @@ class Subject:
     def measured_on(self) -> str:
         """The end of a sentence: the devices that trained the runs, where they are known."""
         devices = ", ".join(sorted({str(device) for device in self.finished["device"].dropna()}))
-        return f"; measured on {devices}." if devices else "."
+        shown = self.in_setting if len(self.timed_runs) < len(self.finished) else ""
+        return (f"; measured on {devices}." if devices else ".") + shown
 
 
 def published_beside(runs: pd.DataFrame) -> list[Published]:

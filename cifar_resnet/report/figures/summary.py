@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator
 
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.curves import rank
+from cifar_resnet.report.figures.headline import cut
 from cifar_resnet.report.figures.layout import DEFAULT_SETTING, Layout
 from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
@@ -24,10 +28,14 @@ from cifar_resnet.report.wording import time_unit
 
 # The most settings in a figure: the best ones.
 MAX_SETTINGS = 30
+# In inches: marks that are side by side need more room than a column has.
+_WIDTH = 4.6
 
 
 def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] = ()) -> Figure | None:
-    """Final test error against depth: a line of means per model, a point per seed, published values as hollow marks.
+    """Final test error against depth: a line of means per model, a dot per seed, stars for published values.
+
+    Where a network's error is far above the others', such as at chance, the axis is broken.
 
     Args:
         runs: one row per finished run, of one data set and setting.
@@ -40,101 +48,117 @@ def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] 
     if len(depths) < 2:
         return None
     means = over_seeds(runs, "test_error")
-    figure, ((axes,),) = style.figure_of(1, 1)
-    everything = pd.concat([runs["test_error"], pd.Series([item.error for item in published], dtype=float)])
-    suffix = style.scale([axes], everything)
+    beside = [item for item in published if item.depth in depths]
+    everything = pd.concat([runs["test_error"].dropna(), pd.Series([item.error for item in beside], dtype=float)])
+    figure, panels, suffix = _broken(means["mean"], everything)
+    figure.set_figwidth(_WIDTH)
     models = [str(model) for model in runs["model"].unique()]
+    step = 0.03 * (depths[-1] - depths[0])
     handles: list[Artist] = []
-    for model, shift in zip(models, _dodge(models, depths), strict=True):
-        look: dict[str, Any] = {"color": style.color(model), "marker": style.model_mark(model), "markersize": 4.5}
+    for index, model in enumerate(models):
+        # Models are side by side, so that their marks at the same depth don't overlap.
+        shift = (index - (len(models) - 1) / 2) * step
+        look: dict[str, Any] = {"color": style.color(model), "marker": style.model_mark(model), "markersize": 5}
         mean = means[means["model"].astype(str) == model].sort_values("depth")
-        axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), label=model, **look)
+        own = runs[runs["model"].astype(str) == model]
+        for axes in panels:
+            axes.plot(mean["depth"] + shift, style.on_axis(mean["mean"], axes), label=model, **look)
+            if (mean["n"] > 1).any():
+                seeds = {**_DOT, "color": style.shades(model, 3)[2], "label": style.name(model, "one seed")}
+                axes.plot(own["depth"] + shift + 0.4 * step, style.on_axis(own["test_error"], axes), **seeds)
+            for item in beside:
+                if item.model == model:
+                    star = {**_STAR, "color": style.color(model), "label": style.name(model, "published")}
+                    axes.plot(item.depth + shift - 0.4 * step, item.error, **star)
         handles.append(style.line_handle(model, **look))
-        if (mean["n"] > 1).any():
-            own = runs[runs["model"].astype(str) == model]
-            _seed_points(axes, own["depth"] + shift, style.on_axis(own["test_error"], axes), model)
-        beside = [item for item in published if item.model == model and item.depth in depths]
-        for item in beside:
-            axes.plot(
-                item.depth + shift, item.error, **_hollow(model), linestyle="none", label=style.name(model, "published")
-            )
     if (means["n"] > 1).any():
-        handles.append(
-            style.line_handle("one seed", color=style.NEUTRAL[1], marker="_", markersize=6, linestyle="none")
-        )
-    if published:
-        handles.append(
-            style.line_handle("published", **{**_hollow(models[0]), "color": style.NEUTRAL[1]}, linestyle="none")
-        )
-    axes.set(xlabel="depth (layers)", ylabel=f"final test error (%{suffix})")
-    style.depth_ticks(axes, depths)
+        handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], **_DOT))
+    if beside:
+        handles.append(style.line_handle("published", color=style.NEUTRAL[1], **_STAR))
+    panels[-1].set(xlabel="depth (layers)", ylabel=f"final test error (%{suffix})")
+    style.depth_ticks(panels[-1], depths)
     style.legend(figure, handles)
     return figure
 
 
-def _dodge(models: Sequence[str], depths: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Small shifts along the axis, so that the markers of models at the same depth don't overlap."""
-    step = 0.015 * (depths[-1] - depths[0])
-    return (np.arange(len(models)) - (len(models) - 1) / 2) * step
+_DOT: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "none", "zorder": 3}
+_STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 8,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.9,
+    "linestyle": "none",
+    "zorder": 4,
+}
 
 
-def _seed_points(axes: Axes, x: pd.Series[float], y: pd.Series[float], model: str) -> None:
-    # A dash instead of the model's marker, so that seeds can be seen on both sides of the mean's marker.
-    axes.plot(
-        x,
-        y,
-        linestyle="none",
-        marker="_",
-        markersize=6,
-        color=style.shades(model, 3)[2],
-        label=style.name(model, "one seed"),
-        zorder=3,
-    )
-
-
-def _hollow(model: str) -> dict[str, Any]:
-    return {
-        "color": style.color(model),
-        "marker": style.model_mark(model),
+def _broken(means: pd.Series[float], everything: pd.Series[float]) -> tuple[Figure, list[Axes], str]:
+    """A figure with one panel, or with two for an axis that is broken; its panels and what its label says of scale."""
+    limit = cut(means)
+    if limit is None:
+        figure, ((axes,),) = style.figure_of(1, 1)
+        return figure, [axes], style.scale([axes], everything)
+    figure, ((above,), (below,)) = style.figure_of(2, 1, sharey=False, height=1.3)
+    grid = GridSpec(2, 1, figure=figure, height_ratios=[1, 3])
+    for row, axes in enumerate((above, below)):
+        axes.set_subplotspec(grid[row])
+    above.sharex(below)
+    for axes, values in ((above, everything[everything > limit]), (below, everything[everything <= limit])):
+        margin = max(0.12 * float(values.max() - values.min()), 0.02 * float(values.max()))
+        axes.set_ylim(max(0.0, float(values.min()) - margin), float(values.max()) + margin)
+    above.spines["bottom"].set_visible(False)
+    below.spines["top"].set_visible(False)
+    above.tick_params(bottom=False, labelbottom=False)
+    above.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    cut_marks: dict[str, Any] = {
+        "marker": [(-1, -0.6), (1, 0.6)],
         "markersize": 8,
-        "markerfacecolor": "none",
-        "markeredgewidth": 1.0,
+        "linestyle": "none",
+        "color": "#666666",
     }
+    for axes, edge in ((above, 0), (below, 1)):
+        axes.plot([0, 1], [edge, edge], transform=axes.transAxes, clip_on=False, label="_break", **cut_marks)
+    return figure, [above, below], ", axis broken"
 
 
 def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
-    """Final test error against training time: one marker per run, by model, larger and darker with depth.
+    """Final test error against training time: one mark per network, the mean over its seeds, larger with depth.
 
-    In an ablation, the color shows the setting.
+    Networks of a model are joined by a line from shallow to deep; in an ablation, the color shows the setting.
 
     Returns:
-        None if fewer than two runs have a time.
+        None if fewer than two networks have a time.
     """
     runs = runs.dropna(subset=["seconds", "test_error"])
     runs = runs[runs["seconds"] > 0]
-    if len(runs) < 2:
+    networks = over_seeds(runs, "test_error")
+    if len(networks) < 2:
         return None
     unit = time_unit(float(runs["seconds"].max()))
-    figure, ((axes,),) = style.figure_of(1, 1)
-    times = runs["seconds"] / unit.seconds
-    y_suffix, x_suffix = style.scale([axes], runs["test_error"]), style.scale([axes], times, "x")
+    # Other work on the machine can only slow a run down, so the fastest run shows what training takes.
+    fastest = runs.groupby(GROUP, observed=True)["seconds"].min().rename("seconds")
+    networks = networks.join(fastest, on=GROUP).sort_values("depth", kind="stable")
+    errors = pd.concat([networks["low"], networks["high"]])
+    figure, panels, y_suffix = _broken(networks["mean"], errors)
+    times = networks["seconds"] / unit.seconds
+    x_suffix = style.scale(panels, times, "x")
     depths = sorted(int(depth) for depth in runs["depth"].unique())
-    sizes = dict(zip(depths, np.linspace(3.5, 6.5, len(depths)) if len(depths) > 1 else [5.0], strict=True))
+    sizes = dict(zip(depths, np.linspace(3.5, 7.0, len(depths)) if len(depths) > 1 else [5.0], strict=True))
     layout = Layout(runs, rank(over_seeds(runs, "test_error")))
-    for _, own in runs.groupby(GROUP, sort=False, observed=True):
-        model, depth, setting = str(own["model"].iloc[0]), int(own["depth"].iloc[0]), str(own["setting"].iloc[0])
-        colors = dict(zip(layout.named, layout.colors(model), strict=True))
-        axes.plot(
-            times[own.index],
-            style.on_axis(own["test_error"], axes),
-            linestyle="none",
-            marker=style.model_mark(model),
-            markersize=sizes[depth],
-            color=colors.get(setting if layout.is_ablation else depth, style.REST_COLOR),
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=style.name(model, f"{depth} layers", layout.label(setting) if layout.is_ablation else ""),
-        )
+    for axes, (model, setting) in product(panels, networks[["model", "setting"]].drop_duplicates().to_numpy()):
+        own = networks[(networks["model"] == model) & (networks["setting"] == setting)]
+        colors = dict(zip(layout.named, layout.colors(None), strict=True))
+        shade = colors.get(setting, style.REST_COLOR) if layout.is_ablation else style.color(str(model))
+        where = (layout.label(setting),) if layout.is_ablation else ()
+        x, y = times[own.index], style.on_axis(own["mean"], axes)
+        axes.plot(x, y, color=shade, linewidth=0.8, label=style.name(model, *where))
+        for place, row in own.iterrows():
+            look = {"color": shade, "label": style.name(model, f"{row['depth']} layers", *where)}
+            if row["n"] > 1:
+                ends = style.on_axis(pd.Series([row["low"], row["high"]]), axes)
+                axes.plot([times[place]] * 2, ends, linewidth=0.8, **look)
+            mark = {"marker": style.model_mark(str(model)), "markersize": sizes[row["depth"]], "linestyle": "none"}
+            axes.plot([times[place]], [y[place]], markeredgecolor="white", markeredgewidth=0.4, **mark, **look)
     # With a single model, its marker is used for the settings.
     single = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
     handles: list[Artist] = [
@@ -142,7 +166,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             model,
             color=style.NEUTRAL[1] if layout.is_ablation else style.color(model),
             marker=style.model_mark(model),
-            linestyle="none",
+            linewidth=0.8,
         )
         for model in ([] if single else layout.models)
     ]
@@ -150,11 +174,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
         few = depths if len(depths) <= 5 else [depths[0], depths[len(depths) // 2], depths[-1]]
         handles += [
             style.line_handle(
-                f"{depth} layers",
-                color=style.shades(None, len(depths))[depths.index(depth)],
-                marker="p",
-                markersize=sizes[depth],
-                linestyle="none",
+                f"{depth} layers", color=style.NEUTRAL[1], marker="p", markersize=sizes[depth], linestyle="none"
             )
             for depth in few
         ]
@@ -166,7 +186,9 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
         ]
         if others := len(layout.settings) - len(layout.named):
             handles.append(style.line_handle(f"the other {others} settings", color=style.REST_COLOR, **marks))
-    axes.set(xlabel=f"training and evaluation time ({unit.name}{x_suffix})", ylabel=f"final test error (%{y_suffix})")
+    panels[-1].set(
+        xlabel=f"training and evaluation time ({unit.name}{x_suffix})", ylabel=f"final test error (%{y_suffix})"
+    )
     style.legend(figure, handles, columns=3)
     return figure
 
