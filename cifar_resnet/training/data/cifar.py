@@ -84,7 +84,7 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 def _download(kind: Any, root: Path, name: str) -> Any:
     """Downloads the archive once; other processes wait and then use the same files."""
-    damaged = None
+    damaged, was_there = None, (root / kind.filename).exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f".{name}.lock"):
@@ -96,6 +96,11 @@ def _download(kind: Any, root: Path, name: str) -> Any:
             raise DataError(
                 f"{name} is in data.root={root}, but damaged: {damaged}; delete that, and copy {kind.filename} there "
                 f"again or let it be downloaded from {kind.url} (which failed now: {reason})"
+            ) from error
+        if was_there:
+            raise DataError(
+                f"{kind.filename} can't be unpacked in data.root={root} ({reason}); unpack it there, or copy it to a "
+                "folder that you can write to"
             ) from error
         raise DataError(
             f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "

@@ -78,9 +78,11 @@ def _check(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> N
         raise ValueError(
             f"{name} images are {images.dtype} {images.shape}: expected uint8 (N, H, W, C) with 1 or 3 channels"
         )
+    if not images.size:
+        raise ValueError(f"{name} images are {images.shape}: expected at least one image")
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{name} labels are {labels.dtype} {labels.shape}: expected integers ({len(images)},)")
-    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+    if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(
             f"{name} labels go from {labels.min()} to {labels.max()}: expected 0 to {classes - 1}, one per class"
         )

@@ -154,3 +154,12 @@ def test_the_unpacked_folder_itself_is_refused_with_the_right_one(tmp_path, kind
     with pytest.raises(DataError, match=rf"data\.root={tmp_path}$") as error:
         DATASETS[kind].check_root(root)
     assert (f"rename it to {dataset.base_folder}" in str(error.value)) == rename
+
+
+def test_an_archive_that_cannot_be_unpacked_is_not_called_missing(served, tmp_path, monkeypatch):
+    kind, handler, _ = served
+    (tmp_path / CLASSES[kind].filename).write_bytes(handler.content)
+    monkeypatch.setattr(CLASSES[kind], "base_folder", "absent")
+    (tmp_path / f".{kind}.lock").mkdir()  # as in a folder of another user, the lock can't be opened
+    with pytest.raises(DataError, match=rf"tar\.gz can't be unpacked in data\.root={tmp_path} \(.*\); unpack it there"):
+        load(config(kind, root=str(tmp_path)), seed=0)

@@ -146,6 +146,7 @@ IMAGES, LABELS = np.zeros((4, 2, 2, 3), np.uint8), np.array([0, 1, 0, 1])
         (IMAGES.transpose(0, 3, 1, 2), LABELS, r"uint8 \(4, 3, 2, 2\): expected uint8 \(N, H, W, C\)"),
         (IMAGES.astype(np.float32), LABELS, "float32"),
         (IMAGES[0], LABELS, "expected uint8"),
+        (IMAGES[:0], LABELS[:0], r"\(0, 2, 2, 3\): expected at least one image"),
         (IMAGES, LABELS[:3], r"expected integers \(4,\)"),
         (IMAGES, LABELS.astype(np.float64), "labels are float64"),
         (IMAGES, LABELS + 1, "from 1 to 2: expected 0 to 1"),
