@@ -1,10 +1,13 @@
 """The cores and GPUs that a sweep distributes, with a fake driver for counting the GPUs."""
 
 import ctypes
+import importlib
+import types
 
 import pytest
 
 from cifar_resnet import devices
+from cifar_resnet.errors import ConfigError
 
 
 class Driver:
@@ -18,6 +21,14 @@ class Driver:
 
     def cuDeviceGetCount(self, reference):
         reference._obj.value = len(self.uuids)
+        return 0
+
+    def cuDeviceGetAttribute(self, reference, attribute, number):
+        reference._obj.value = {75: 7, 76: 5}[attribute]
+        return 0
+
+    def cuDriverGetVersion(self, reference):
+        reference._obj.value = 12040
         return 0
 
     def cuDeviceGetUuid_v2(self, reference, number):
@@ -64,7 +75,7 @@ def test_a_gpu_is_known_by_its_uuid_whatever_number_it_has_here(machine):
 
 def test_a_gpu_without_uuid_is_known_by_its_name(machine):
     machine(1, "3", fault="uuid")
-    assert devices.visible_gpus() == [devices.Gpu("3", "3")]
+    assert devices.visible_gpus() == [devices.Gpu("3", "3", capability=(7, 5))]
 
 
 def test_no_gpu_is_seen_by_a_build_without_cuda_nor_where_the_driver_fails(machine):
@@ -99,3 +110,57 @@ def test_a_sweep_runs_as_many_at_a_time_as_the_gpus_take_or_else_cores(
 def test_cores_respect_the_limit_that_joblib_respects(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert devices.count_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "gpus", "fault"),
+    [
+        ("cuda: Optional[str] = '13.0'", 1, "its driver supports CUDA 12, and this torch needs CUDA 13"),
+        ("cuda = '12.8'", 1, None),  # any driver of the same major version will do
+        ("cuda: Optional[str] = None", 1, None),
+        ("cuda = '13.0'", 0, None),
+    ],
+)
+def test_a_driver_too_old_for_torch_is_found_without_importing_it(machine, monkeypatch, tmp_path, version, gpus, fault):
+    machine(gpus)
+    (tmp_path / "version.py").write_text(f"__version__ = '2.13.0'\n{version}\n")
+    found = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: found)
+    assert devices.driver_fault() == fault
+
+
+def test_the_installed_torch_is_asked_for_its_cuda():
+    version = importlib.import_module("torch").version.cuda
+    assert devices._cuda_of_torch() == (None if version is None else int(version.partition(".")[0]))
+
+
+@pytest.mark.parametrize(
+    ("precision", "kernels", "capability", "refusal"),
+    [
+        (
+            "bf16",
+            "auto",
+            (7, 5),
+            "precision=bf16: it needs a GPU of compute capability 8.0 or higher, and this one has 7.5",
+        ),
+        ("tf32", "auto", (7, 0), "expected one of fp32, fp16$"),
+        (
+            "fp16",
+            "auto",
+            None,
+            "precision=fp16: it needs a GPU, and this run would .*; expected one of fp32, tf32, bf16$",
+        ),
+        ("fp32", "graph", None, "runtime.kernels=graph: it needs a GPU"),
+    ],
+)
+def test_what_a_device_cannot_compute_is_refused_in_one_line(precision, kernels, capability, refusal):
+    with pytest.raises(ConfigError, match=refusal):
+        devices.check_support(precision, kernels, capability)
+
+
+@pytest.mark.parametrize(
+    ("precision", "kernels", "capability"),
+    [("bf16", "auto", (8, 0)), ("fp16", "graph", (7, 0)), ("bf16", "fused", None), ("tf32", "eager", None)],
+)
+def test_what_a_device_can_compute_is_not_refused(precision, kernels, capability):
+    devices.check_support(precision, kernels, capability)

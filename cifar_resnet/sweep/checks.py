@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from cifar_resnet.datasets import DATASETS
-from cifar_resnet.devices import count_gpus, require_tensorboard
+from cifar_resnet.devices import check_support, driver_fault, require_tensorboard, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.config import Config, from_container
@@ -133,9 +133,17 @@ def check_folders(configs: Mapping[RunDir, Config]) -> None:
 
 
 def check_device(config: Config) -> None:
-    """Raises ConfigError if the run needs a GPU and there is none."""
-    if config.runtime.device == "cuda" and count_gpus() == 0:
+    """Raises ConfigError if the run needs a GPU and there is none, or if it can't be computed on the device."""
+    device = config.runtime.device
+    gpus = [] if device == "cpu" else visible_gpus()
+    if device == "cuda" and not gpus:
         raise ConfigError("runtime.device=cuda: no GPU was found on this machine; expected one, or runtime.device=cpu")
+    fault = driver_fault() if gpus else None
+    if fault is not None:
+        raise unusable(device, fault)
+    capabilities: list[tuple[int, int] | None] = [gpu.capability for gpu in gpus]
+    for capability in capabilities or [None]:
+        check_support(config.precision, config.runtime.kernels, capability)
 
 
 def check_extras(config: Config) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cifar_resnet.devices import visible_gpus
+from cifar_resnet.devices import count_slots, visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
@@ -28,7 +28,7 @@ _BYTES_PER_PARAMETER = 4 * 5
 
 
 def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
-    """Prints one row per run: folder, state, parameters, GFLOP per image, and the time estimated from one step.
+    """Prints one row per run: folder, state, parameters, GFLOP per image, and the time estimated from a few steps.
 
     Args:
         configs: the runs in order.
@@ -60,7 +60,26 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     total = max(sum(seconds) / at_a_time, max(seconds))
     counted = f"{count_runs(len(configs))}, {at_a_time} at a time"
     print(f"{counted}: about {duration(total)} in total, {disk / 1e6:,.0f} MB of disk space; nothing was trained")
-    print("(times are estimated from one step per run; GFLOP count forward and backward pass, a multiply-add as two)")
+    print("(times are estimated from 20 steps per run; GFLOP count forward and backward pass, a multiply-add as two)")
+    fastest = min(zip(costs, configs.values(), strict=True), key=lambda pair: float(pair[0]["step_seconds"]))[1]
+    _recommend_precision(fastest, at_a_time)
+
+
+def _recommend_precision(config: Config, at_a_time: int) -> None:
+    """On a CPU, prints whether fp32 or bf16 is faster for this run: that depends on the CPU, and little on the network.
+
+    Intel CPUs with AVX512_BF16 but without AMX, for example, may be slower in bf16.
+    """
+    compared = ("fp32", "bf16")
+    if config.precision not in compared or count_slots(config.runtime.device, runs_per_gpu=1):
+        return
+    costs = _measure([dataclasses.replace(config, precision=precision) for precision in compared], at_a_time)
+    seconds = {precision: cost["step_seconds"] for precision, cost in zip(compared, costs, strict=True)}
+    fast, slow = sorted(compared, key=lambda precision: float(seconds[precision]))
+    print(
+        f"on this CPU, a step of {config.model.name}-{config.depth} takes {1000 * seconds[fast]:.0f} ms in {fast} and "
+        f"{1000 * seconds[slow]:.0f} ms in {slow}: use precision={fast}"
+    )
 
 
 def _measure(configs: Sequence[Config], at_a_time: int) -> list[dict[str, Any]]:

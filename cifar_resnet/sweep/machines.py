@@ -39,8 +39,11 @@ class ThisMachine:
 
     def check_runs(self, configs: Sequence[Config], by_run: Mapping[RunDir, Config]) -> None:
         """Raises a CifarResnetError if this machine lacks something that the runs need."""
-        for config in configs[:1]:
+        # One check per kind of run: a sweep may have many runs, and the driver is slow to answer.
+        kinds = {(one.runtime.device, one.runtime.kernels, one.precision): one for one in configs}
+        for config in kinds.values():
             checks.check_device(config)
+        for config in configs[:1]:
             checks.check_extras(config)
         checks.check_images(by_run)
         if count_slots(self._runtime.device, self._runtime.runs_per_gpu):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_resnet.devices import count_cores
+from cifar_resnet.devices import check_support, count_cores, driver_fault, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.config import Config
 from cifar_resnet.training.models import Network
@@ -22,9 +22,11 @@ def choose_device(device: str) -> torch.device:
     """The device that `runtime.device` selects.
 
     Raises:
-        ConfigError: a GPU is requested but torch finds none.
+        ConfigError: a GPU is requested but torch finds none, or there is one that torch can't use.
     """
     available = torch.cuda.is_available()
+    if device != "cpu" and not available and torch.version.cuda is not None and visible_gpus():
+        raise unusable(device, driver_fault() or "torch.cuda.is_available() is false")
     if device == "cuda" and not available:
         raise ConfigError("runtime.device=cuda: torch finds no GPU here; expected one, or runtime.device=cpu")
     return torch.device("cuda" if device != "cpu" and available else "cpu")
@@ -34,9 +36,11 @@ def set_up(config: Config) -> tuple[torch.device, int]:
     """Sets torch's global switches according to the config; returns the device and the number of CPU threads.
 
     Raises:
-        ConfigError: a GPU is requested but torch finds none.
+        ConfigError: the device, the precision or the kernels are impossible here.
     """
     device, runtime = choose_device(config.runtime.device), config.runtime
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    check_support(config.precision, runtime.kernels, capability)
     threads = runtime.threads or count_cores()
     torch.set_num_threads(threads)
     # By default, cuDNN rounds to TF32, so fp32 would not be true fp32.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run.config import Config
 from cifar_resnet.training import kernel_choice, random_state
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
@@ -70,6 +71,11 @@ class Training:
             weight_decay=optim.weight_decay,
             fused=True,
         )
+        # Scales the loss in fp16, where small gradients would become zero; otherwise does nothing.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=PRECISIONS[config.precision].scaled)
+        if self.scaler.is_enabled():
+            self.scaler.scale(torch.zeros((), device=device))  # makes its tensors, before any graph is captured
+            self._create_momenta()
         steps_per_epoch = count_steps(len(self.train.labels), optim.batch_size)
         self.schedule = Schedule.of(optim, steps_per_epoch)
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
@@ -172,8 +178,9 @@ class Training:
             logits = self.forward(normalise(images, self.mean, self.std))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         wrong = self.sums.add(logits, labels, loss)
         self.warmup.observe(100.0 * wrong / len(labels))
 
@@ -205,14 +212,23 @@ class Training:
 
     def _changing(self) -> list[Tensor]:
         """All tensors that a step changes and that outlast it."""
-        for parameter in self.network.parameters():
-            # SGD creates these at its first step, which must not happen during a capture.
-            if self.config.optim.momentum > 0:
-                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+        self._create_momenta()
         buffers = [buffer for name, buffer in self.network.named_buffers() if not name.endswith("num_batches_tracked")]
         momenta = [value for state in self.optimizer.state.values() for value in state.values() if value is not None]
         parameters = [parameter.detach() for parameter in self.network.parameters()]
-        return [*parameters, *buffers, *momenta, self.sums.loss, self.sums.wrong, self.warmup.error, self._inputs.lr]
+        scaling = [self.scaler._scale, self.scaler._growth_tracker] if self.scaler.is_enabled() else []
+        changing = [*parameters, *buffers, *momenta, *scaling, self.sums.loss, self.sums.wrong, self.warmup.error]
+        return [*(tensor for tensor in changing if tensor is not None), self._inputs.lr]
+
+    def _create_momenta(self) -> None:
+        """Creates the momenta at zero, which gives the same first step as none.
+
+        SGD creates them at its first step. That must not happen while a graph is captured, nor in a step that the
+        scaler skips, which would leave them uninitialized.
+        """
+        for parameter in self.network.parameters():
+            if self.config.optim.momentum > 0:
+                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def _end_epoch(self, lr: float) -> None:
         self._count_seconds()
@@ -299,6 +315,7 @@ class Training:
             "diagnostics": self.diagnostics,
             "random": random_state.capture(self.device),
             "kernels": self.kernels,
+            "scaler": self.scaler.state_dict(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -316,6 +333,8 @@ class Training:
             self.step, self.history = int(state["step"]), list(state["history"])
             # Older checkpoints, from before networks had random layers, have no such state.
             random_state.restore(self.device, state.get("random", {}))
+            if self.scaler.is_enabled():
+                self.scaler.load_state_dict(state["scaler"])
             self.begun_with = kernel_choice.begun_with(state, self.device)
             # If the checkpoint has none, keep those at initialization, which were just measured.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import time
 from typing import Any
 
 import torch
@@ -24,36 +25,42 @@ from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
 from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps
 
+STEPS = 20
+"""Steps whose mean time is taken."""
+_WARMUP_STEPS = 2
+
 
 def measure(config: Config) -> dict[str, Any]:
     """Parameters, GFLOP per image for forward and backward (a multiply-add is two), seconds per step and test image."""
     sizes, (device, _) = count(config.data), set_up(config)
-    optim = dataclasses.replace(config.optim, epochs=2, iterations=None, milestones=[])
+    optim = dataclasses.replace(config.optim, epochs=1, iterations=None, milestones=[])
     training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)
-    # The first epoch, of one step, absorbs the one-time costs.
-    for _ in range(2):
-        training.train_epoch(lambda: False)
-    row = training.history[-1]
+    # The first steps and the first evaluation absorb the one-time costs.
+    training.train_epoch(lambda: training.step == _WARMUP_STEPS)
+    training.train_epoch(lambda: False)
+    step_seconds = training.history[-1]["train_seconds"] / STEPS
+    begin = time.perf_counter()
+    training.evaluate(training.splits["test"])
+    seconds_per_image = (time.perf_counter() - begin) / len(training.splits["test"].labels)
     schedule = Schedule.of(config.optim, count_steps(sizes.train, config.optim.batch_size))
     return {
         "parameters": count_parameters(training.network),
         "gflop": count_gflop(config, sizes),
-        "step_seconds": row["train_seconds"],
+        "step_seconds": step_seconds,
         "steps": schedule.total_steps,
-        "seconds": schedule.total_steps * row["train_seconds"]
-        + schedule.epochs * sizes.watched * row["test_seconds"] / len(training.splits["test"].labels),
+        "seconds": schedule.total_steps * step_seconds + schedule.epochs * sizes.watched * seconds_per_image,
     }
 
 
 def _random_images(config: Config, sizes: Workload, device: torch.device) -> Dataset:
-    """One batch to train on and one to evaluate."""
+    """The batches to train on, and one to evaluate."""
 
     def make(images: int) -> Split:
         shape = (images, sizes.height, sizes.width, sizes.channels)
         return Split(torch.randint(256, shape, dtype=torch.uint8), torch.randint(sizes.classes, (images,)))
 
     mean, std = (0.5,) * sizes.channels, (0.25,) * sizes.channels
-    train = make(min(config.optim.batch_size, sizes.train))
+    train = make((_WARMUP_STEPS + STEPS) * min(config.optim.batch_size, sizes.train))
     test = make(EVALUATION_BATCH[device.type])
     return Dataset(train, None, test, tuple(map(str, range(sizes.classes))), mean, std, "")
 

@@ -12,15 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cifar_resnet.precisions import PRECISIONS
+
 
 @contextlib.contextmanager
 def autocast(precision: str, device: torch.device) -> Iterator[None]:
-    """Forward passes inside it compute in `precision`; everything but bf16 leaves them as they are."""
-    half = precision == "bf16"
-    emulated = half and device.type == "cpu" and not multiplies_bf16()
+    """Forward passes inside it compute in `precision`; fp32 and tf32 leave them as they are."""
+    name = PRECISIONS[precision].autocast
+    dtype: torch.dtype = getattr(torch, name or "bfloat16")
+    emulated = name == "bfloat16" and device.type == "cpu" and not multiplies_bf16()
     # Each weight is used once per pass, so caching cast weights has no benefit; a graph must not use such a cache.
     with (
-        torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False),
+        torch.autocast(device.type, dtype, enabled=name is not None, cache_enabled=False),
         _EmulatedConvolutions() if emulated else contextlib.nullcontext(),
     ):
         yield

@@ -63,7 +63,7 @@ class StopRequest:
 
 
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
-    """Trains until the run finishes or is stopped; checkpoints every `runtime.checkpoint_seconds` and every epoch."""
+    """Trains until the run finishes or is stopped; checkpoints every `runtime.checkpoint_seconds` and at the end."""
     if config.runtime.tensorboard:
         require_tensorboard()
     device, threads = set_up(config)
@@ -84,24 +84,32 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
         run.update_status(progress=describe_progress(training))
         saved = time.monotonic()
 
+    def is_due() -> bool:
+        return time.monotonic() - saved >= config.runtime.checkpoint_seconds
+
     with Bar(f"{config.model.name}-{config.depth}", training, show_bar) as bar:
 
         def after_step() -> bool:
             bar.step()
             if stop.wanted():
                 return True
-            if time.monotonic() - saved >= config.runtime.checkpoint_seconds:
+            if is_due():
                 save()
             return False
 
         while not training.finished:
             completed = training.train_epoch(after_step)
-            save()
+            stopped = not completed or stop.wanted()
+            # Not after each epoch: on a GPU, one may take a second.
+            if stopped or training.finished or is_due():
+                save()
+            else:
+                run.update_status(progress=describe_progress(training))
             if not completed:
                 return State.INTERRUPTED
             _write_tables(run, training)
             log.debug(epoch_line(training.history[-1], training.schedule.epochs))
-            if stop.wanted() and not training.finished:
+            if stopped and not training.finished:
                 return State.INTERRUPTED
     checkpoint.save_weights(run.final, final_weights(training.network))
     predictions.write(run.predictions, training.predict(training.splits["test"]))

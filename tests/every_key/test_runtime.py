@@ -27,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("restored_torch")
 @pytest.fixture
 def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(launch, "visible_gpus", lambda: [Gpu("0", "aa"), Gpu("1", "bb")])
 
 

@@ -143,7 +143,8 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"precision": "bf16"}, "**Lower precision.**"),
+        ({"precision": "bf16"}, "runs were computed in bfloat16, which has a significand of 8"),
+        ({"precision": "fp16"}, "runs were computed in float16, which has a significand of 11"),
         ({"data__augment": True}, "flipped horizontally with a probability of one half"),
         ({"model__shortcut": "B"}, "option B"),
         ({"data__kind": "cifar10"}, "CIFAR-10: color images"),

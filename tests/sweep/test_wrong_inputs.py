@@ -71,6 +71,8 @@ VALUES = [
     (["runtime.threads=0"], "an integer of 1 or more"),
     (["runtime.checkpoint_seconds=-1"], "0 or more"),
     (["runtime.dry_run=perhaps"], "true or false"),
+    (["runtime.kernels=graph", "runtime.device=cpu"], "expected auto, fused or eager"),
+    (["precision=fp16", "runtime.device=cpu"], "expected one of fp32, tf32, bf16"),
     (["out=''"], "expected a folder"),
     (["out=/proc/nowhere"], "expected a folder that can be written to"),
     (["init_from=nowhere"], "expected the folder of a finished run"),
@@ -229,7 +231,7 @@ def interrupted(outputs, tmp_path) -> RunDir:
     shutil.copytree(outputs, tmp_path / "outputs")
     (run,) = find_runs([tmp_path / "outputs"])
     run.update_status(state="interrupted")
-    run.previous_checkpoint.unlink()
+    run.previous_checkpoint.unlink(missing_ok=True)
     return run
 
 

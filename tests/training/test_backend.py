@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.config import from_container
 from cifar_resnet.training import backend
@@ -44,9 +45,26 @@ def test_the_device_is_a_gpu_where_there_is_one_and_it_is_wanted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [backend.choose_device(name).type for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(backend, "visible_gpus", list)
     assert [backend.choose_device(name).type for name in ("auto", "cpu")] == ["cpu", "cpu"]
     with pytest.raises(ConfigError, match="torch finds no GPU"):
         backend.choose_device("cuda")
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_gpu_that_torch_cannot_use_is_not_replaced_by_the_cpu(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(backend, "visible_gpus", lambda: [Gpu("0", "aa")])
+    with pytest.raises(ConfigError, match=f"runtime.device={device}: torch can't use this machine's GPU"):
+        backend.choose_device(device)
+    assert backend.choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize("overrides", [["runtime.kernels=graph"], ["precision=fp16"]])
+def test_what_needs_a_gpu_is_refused_on_a_cpu(composed, overrides):
+    with pytest.raises(ConfigError, match="it needs a GPU"):
+        set_up(composed, *overrides, "runtime.device=cpu")
 
 
 def test_for_a_gpu_each_block_is_compiled_and_shares_the_networks_weights(monkeypatch):

@@ -85,7 +85,7 @@ def test_a_run_whose_images_have_changed_is_refused(make_folder):
     finish(run)
     state = checkpoint.load(run, CPU)
     for path in (run.status, run.final, run.previous_checkpoint):
-        path.unlink()
+        path.unlink(missing_ok=True)
     checkpoint.save(run, {**state, "fingerprint": "0123456789abcdef"})
     refused = work(run)
     assert refused.returncode == ExitCode.USER
@@ -119,3 +119,11 @@ def test_a_checkpoint_is_written_each_time_so_many_seconds_have_passed_since_the
     monkeypatch.setattr(checkpoint, "save", lambda run, state: steps.append(state["step"]) or save(run, state))
     finish(make_folder("a", f"runtime.checkpoint_seconds={seconds}", "optim.batch_size=8", "optim.epochs=1"))
     assert steps == saved
+
+
+def test_short_epochs_do_not_end_with_a_checkpoint_each(make_folder, monkeypatch):
+    save, steps = checkpoint.save, []
+    monkeypatch.setattr(checkpoint, "save", lambda run, state: steps.append(state["step"]) or save(run, state))
+    run = make_folder("a", "runtime.checkpoint_seconds=3600", "optim.batch_size=8", "optim.epochs=3")
+    finish(run)
+    assert steps == [24]

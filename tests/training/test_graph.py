@@ -17,6 +17,7 @@ SMALL = ["optim.batch_size=8", "optim.lr=0.01", "data.train_size=61", "optim.mil
 SCENES = [[f"model={model}"] for model in ARCHITECTURES]
 SCENES += [
     ["precision=bf16"],
+    ["precision=fp16"],
     ["optim.warmup=5"],
     ["optim.momentum=0"],
     ["optim.nesterov=true"],
@@ -75,6 +76,7 @@ def assert_alike(run, other, exact=True):
     if exact:
         assert losses(run) == losses(other)
         torch.testing.assert_close(ours["warmup"], theirs["warmup"], rtol=0, atol=0)
+        assert ours["scaler"] == theirs["scaler"]
         for name in ours["optimizer"]["state"]:
             torch.testing.assert_close(
                 ours["optimizer"]["state"][name], theirs["optimizer"]["state"][name], rtol=0, atol=0

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import types
 
 import pytest
 import torch
@@ -68,14 +69,21 @@ def test_a_multiply_add_counts_as_two_operations(model, overrides):
 
 @pytest.fixture
 def timed(monkeypatch):
-    """The trainings that are measured. An epoch takes 99 seconds at first, and later 0.5, and 2 for its test images."""
-    trainings = []
+    """The trainings that are measured. A step takes 99 seconds at first, and later 0.5; the second evaluation, 2."""
+    trainings, clock = [], types.SimpleNamespace(now=0.0)
 
-    def train_epoch(self, stop):
+    def learn(self, batch):
         trainings.append(self)
-        self.history.append({"train_seconds": 0.5 if self.history else 99.0, "test_seconds": 2.0})
+        clock.now += 99.0 if self.step < 2 else 0.5
+        self.sums.images += len(batch.permutation)
 
-    monkeypatch.setattr(Training, "train_epoch", train_epoch)
+    def evaluate(self, split):
+        clock.now += 2.0 if self.history else 99.0
+        return 1.0, 50.0
+
+    monkeypatch.setattr(Training, "_learn", learn)
+    monkeypatch.setattr(Training, "evaluate", evaluate)
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock.now)
     return trainings
 
 
@@ -100,12 +108,11 @@ def test_the_time_is_that_of_all_steps_and_of_the_evaluation_after_each_epoch(
     assert cost["gflop"] == measure.count_gflop(config, count(config.data))
 
 
-def test_one_step_is_timed_after_one_that_is_not(timed, restored_torch):
+def test_twenty_steps_are_timed_after_two_that_are_not(timed, restored_torch):
     measure.measure(from_container(compose_run(*TINY, "optim.batch_size=8")))
-    first, second = timed
-    assert first is second
-    assert (first.schedule.steps_per_epoch, first.schedule.total_steps) == (1, 2)
-    assert len(first.train.labels) == 8
+    first = timed[0]
+    assert timed == [first] * 22
+    assert len(first.train.labels) == 22 * 8
     assert len(first.splits["test"].labels) == EVALUATION_BATCH["cpu"]
 
 

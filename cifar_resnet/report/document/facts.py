@@ -11,6 +11,7 @@ import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
 from cifar_resnet.datasets import DATASETS
+from cifar_resnet.precisions import PRECISIONS, Precision
 from cifar_resnet.report import published
 from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.runs.collection import Runs
@@ -121,6 +122,12 @@ class Facts:
         """The titles of the schedules that the papers don't use."""
         others = [name for name in self.every("optim.schedule") if name != published.PAPER_SCHEDULE]
         return [SCHEDULES[name].title if name in SCHEDULES else f"the schedule {name}" for name in others]
+
+    @property
+    def reduced_precisions(self) -> list[Precision]:
+        """The precisions of the runs whose convolutions aren't computed in single precision."""
+        used = [PRECISIONS[name] for name in self.every("precision") if name in PRECISIONS]
+        return [precision for precision in used if precision.autocast is not None]
 
     def measured(self, column: str) -> list[Any]:
         """The distinct values of a column of the finished runs and their earlier parts, without missing values."""
