@@ -22,6 +22,7 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run import later_keys
+from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.run.parsing import UNPRINTABLE
 from cifar_resnet.schedules import SCHEDULES
@@ -136,6 +137,7 @@ class RuntimeConfig:
     retry_failed: bool = _key("true or false")
     tensorboard: bool = _key("true or false")
     dry_run: bool = _key("true or false")
+    stop_after: str | None = _optional("a time such as 7h30m, 45m or 2d", lambda value: seconds_of(value) is not None)
     runs_per_job: int = _key("an integer of 1 or more (runs)", lambda value: value >= 1)
 
 

@@ -21,6 +21,7 @@ AS_BEFORE: dict[str, Any] = {
     "runtime.runs_per_job": 1,
     "runtime.tensorboard": False,
     "runtime.kernels": "auto",
+    "runtime.stop_after": None,
 }
 
 UNNAMED_RECIPES = ("lab", "onecycle", "paper")

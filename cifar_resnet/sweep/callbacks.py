@@ -21,6 +21,7 @@ from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
 from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection, warm_up
 from cifar_resnet.sweep.assignment import Assignment
+from cifar_resnet.sweep.budget import Budget
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.messages import user_errors
 from cifar_resnet.sweep.worker_process import import_path
@@ -69,6 +70,7 @@ class SweepCallback(Callback):
         by_run = dict(runs)
         machine.check_runs(checked, by_run)
         same_images.check(runs)
+        budget = Budget.of(checked)
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()
             _dry_run(by_run, machine.runs_at_a_time)
@@ -82,20 +84,21 @@ class SweepCallback(Callback):
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(selected.size, live, machine.on_stop)
         control.listen()
-        self._sweep = _ShownSweep(selected, machine, control)
+        budget.start(control)
+        self._sweep = _ShownSweep(selected, machine, control, budget)
         if live:
             LiveTable(self._sweep.render).start()
 
     @user_errors()
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Waits for runs that other processes train and prints all runs; exit code 1 if the sweep is incomplete."""
+        """Waits for runs that other processes train and prints all runs; exit code 1 unless all is as it was to be."""
         # Hydra 1.4 also calls this after an error, which must then remain the last output.
         if self._sweep is None or not self._sweep.selected.has_runs or sys.exc_info()[0] is not None:
             return
         wait_for_others(self._sweep.control)
-        is_complete = self._sweep.end()
+        is_well = self._sweep.end()
         print(f"tables and figures: python aggregate.py {shlex.join(self._sweep.selected.folders)}")
-        if not is_complete:
+        if not is_well:
             sys.exit(ExitCode.FAILED)
 
 
@@ -107,8 +110,9 @@ class _ShownSweep:
         selected: selection.ListedRuns | selection.SearchedRuns,
         machine: machines.ThisMachine | machines.SlurmCluster,
         control: Control,
+        budget: Budget,
     ) -> None:
-        self.selected, self.machine, self.control = selected, machine, control
+        self.selected, self.machine, self.control, self._budget = selected, machine, control, budget
         self._at_a_time = machine.runs_at_a_time
 
     def render(self, console: Console) -> RenderableType:
@@ -117,13 +121,18 @@ class _ShownSweep:
         return Group(table, self.control.on_stop) if self.control.is_stopping() else table
 
     def end(self) -> bool:
-        """Prints the summary in place of the live table; returns whether the sweep is complete."""
+        """Prints the summary in place of the live table; returns whether the sweep did all that it was to do.
+
+        That is to train all runs, or as much as possible in its time; a failed run is never as it was to be.
+        """
         LiveTable.stop_shown()
         reasons = {str(run.path): reason for run, reason in self.control.notes("reason").items()}
         rows = self._rows()
         if rows:
             make_console().print(make_summary(rows, reasons))
         is_complete = self.selected.summarize(self.control)
+        if self._budget.has_stopped(self.control):
+            is_complete = not any(row.state in self.selected.failures for row in rows)
         was_stopped = self.control.is_stopping()
         self.control.end()
         if was_stopped:

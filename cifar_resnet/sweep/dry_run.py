@@ -20,6 +20,7 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs, duration, read_row
+from cifar_resnet.sweep import budget
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 from cifar_resnet.terminal import make_console
 
@@ -60,6 +61,9 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     total = max(sum(seconds) / at_a_time, max(seconds))
     counted = f"{count_runs(len(configs))}, {at_a_time} at a time"
     print(f"{counted}: about {duration(total)} in total, {disk / 1e6:,.0f} MB of disk space; nothing was trained")
+    stop_after = next(iter(configs.values())).runtime.stop_after
+    if stop_after is not None:
+        print(budget.describe(stop_after, seconds, at_a_time))
     print("(times are estimated from 20 steps per run; GFLOP count forward and backward pass, a multiply-add as two)")
     fastest = min(zip(costs, configs.values(), strict=True), key=lambda pair: float(pair[0]["step_seconds"]))[1]
     _recommend_precision(fastest, at_a_time)

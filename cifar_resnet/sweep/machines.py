@@ -77,6 +77,8 @@ class SlurmCluster:
 
     def check_launcher(self) -> None:
         """Raises ConfigError if jobs can't be submitted from here or the launcher's settings are invalid."""
+        if self._config.runtime.stop_after is not None:
+            raise ConfigError("runtime.stop_after: on Slurm, hydra.launcher.timeout_min limits the time of each job")
         submit.check(self._config)
 
     def check_runs(self, configs: Sequence[Config], by_run: Mapping[RunDir, Config]) -> None:

@@ -18,6 +18,8 @@ from cifar_resnet.sweep.standing import print_standing
 class ListedRuns:
     """Every combination of the given values; all runs are known before the first one starts."""
 
+    failures = (State.FAILED, State.DIVERGED)
+
     def __init__(self, config: DictConfig) -> None:
         self._retry_failed = bool(config.runtime.retry_failed)
         self.composed = compose.compose_all(config)
@@ -56,6 +58,7 @@ class SearchedRuns:
     """The trials of a search, each chosen from the results of those before; diverged ones count as trials."""
 
     has_runs = True
+    failures = (State.FAILED,)
 
     def __init__(self, config: DictConfig) -> None:
         self._config = config

@@ -26,6 +26,7 @@ from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run import config as schema
 from cifar_resnet.run.config import Config
+from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.run.files import FULL_DISK, digest, open_to_append
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now, stopped_by
 from cifar_resnet.run.identity import config_hash
@@ -41,11 +42,12 @@ log = logging.getLogger("cifar_resnet")
 
 
 class StopRequest:
-    """Turns SIGTERM, SIGINT and the parent process's death into a request to stop after the current step."""
+    """Turns SIGTERM, SIGINT, the parent process's death and a limit of time into a request to stop after a step."""
 
     def __init__(self, parent: int | None = None) -> None:
         self.reason: str | None = None
         self._parent = parent
+        self._limit: tuple[float, str] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
@@ -55,10 +57,21 @@ class StopRequest:
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
 
+    def set_limit(self, stop_after: str, begin: float) -> None:
+        """Stops the run this long after `begin` on the monotonic clock."""
+        self._limit = begin + (seconds_of(stop_after) or 0), f"runtime.stop_after={stop_after} is over"
+
+    @property
+    def is_as_planned(self) -> bool:
+        """Whether the run stops because its time is over."""
+        return self._limit is not None and self.reason == self._limit[1]
+
     def wanted(self) -> bool:
         """Whether to stop."""
         if self.reason is None and self._parent is not None and os.getppid() != self._parent:
             self.reason = PARENT_GONE
+        if self.reason is None and self._limit is not None and time.monotonic() >= self._limit[0]:
+            self.reason = self._limit[1]
         return self.reason is not None
 
 
@@ -218,15 +231,16 @@ def _recorded(run: RunDir) -> Iterator[None]:
 
 def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     """Trains the run of a folder under its lock and records how it ended; returns the process's exit code."""
-    stop = StopRequest(parent)
+    stop, begin = StopRequest(parent), time.monotonic()
     run.checked_config()  # before the lock, which makes a folder where there is none
-    begin = time.monotonic()
     with run.lock(timeout=2):
         values = run.checked_config()
         config = schema.from_container(values)
         if run.verified_state(values) is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED
+        if config.runtime.stop_after is not None and not quiet:  # of a sweep's time, the sweep takes care
+            stop.set_limit(config.runtime.stop_after, begin)
         run.remove_leftovers()
         handler = _log_to(run.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
@@ -246,7 +260,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
         run.update_status(state=state, reason=stop.reason if state is State.INTERRUPTED else None, finished=now())
         if state is State.INTERRUPTED:
             log.info("interrupted: %s; the same command continues it", stop.reason)
-            return ExitCode.INTERRUPTED
+            return ExitCode.FINISHED if stop.is_as_planned else ExitCode.INTERRUPTED
         log.info(_closing_line(run, time.monotonic() - begin))
         return ExitCode.FINISHED
 

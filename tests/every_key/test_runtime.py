@@ -185,3 +185,15 @@ def test_runs_per_job_is_the_runs_that_a_job_of_the_cluster_gets(monkeypatch, tm
     )
     submit.submit_and_wait(launcher, [["first"], ["second"], ["third"]], 0)
     assert packs == [2, 1]
+
+
+@acts("runtime.stop_after", "runtime.stop_after=1s")
+def test_stop_after_ends_a_run_as_planned_unless_a_sweep_counts_the_time(make_folder, monkeypatch, overrides):
+    monkeypatch.setattr(worker, "seconds_of", lambda text: 0)
+    run = make_folder("a", *overrides)
+    assert work(run).returncode == ExitCode.FINISHED
+    status = run.read_status()
+    assert (status["state"], status["reason"]) == ("interrupted", "runtime.stop_after=1s is over")
+    assert status["progress"]["step"] == 1
+    assert work(run, "--quiet").returncode == ExitCode.FINISHED  # as a sweep starts it
+    assert run.verified_state() is State.FINISHED

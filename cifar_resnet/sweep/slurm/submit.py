@@ -132,10 +132,6 @@ def _submit(parameters: Mapping[str, Any], assignments: Sequence[Assignment], ru
     """Submits job arrays, and records each run's job in its folder."""
     from cifar_resnet.sweep.slurm.job import Job, mark_queued  # needs submitit
 
-    place = _place_of_jobs(parameters)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.mkdir(mode=0o700, exist_ok=True)
-    _check_own(place)
     packs = [list(assignments[begin : begin + runs_per_job]) for begin in range(0, len(assignments), runs_per_job)]
     for begin in range(0, len(packs), _JOBS_PER_ARRAY):
         some = packs[begin : begin + _JOBS_PER_ARRAY]
@@ -148,6 +144,10 @@ def _submit_array(parameters: Mapping[str, Any], call: Any, packs: Sequence[Any]
     """Submits one job array and returns the ids of its jobs, one per pack of runs."""
     import submitit
 
+    place = _place_of_jobs(parameters)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, exist_ok=True)
+    _check_own(place)
     own = {"_target_", "submitit_folder", "max_num_timeout"}
     generic = {"name", "timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node"}
     generic.add("stderr_to_stdout")
