@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim, Finding, combine, error
-from cifar_resnet.report.intervals import compare
+from cifar_resnet.report.intervals import Difference, compare, holm
 
 # The gradient has vanished if its norm near the input is below VANISHED of that near the output, and is healthy from
 # HEALTHY on; in between the answer is open. These limits are ours: the papers give no number.
@@ -27,8 +27,9 @@ def judge_responses(case: Case) -> Finding | None:
 
     The measure is the standard deviation of a layer's responses after the last epoch (after batch normalization, before
     the non-linearity: He et al. 2015, Figure 7), averaged over the 3×3 layers. At a depth, the residual network's value
-    is smaller or larger if the interval over seeds excludes zero or, with one seed, if at least three quarters of the
-    layers agree. The claim holds if it is smaller at every depth, and does not hold if it is larger at any depth.
+    is smaller or larger if the interval over seeds, corrected for the number of depths, excludes zero or, with one
+    seed, if at least three quarters of the layers agree. The claim holds if it is smaller at every depth, and does not
+    hold if it is larger at any depth.
     """
     recorded = [
         depth
@@ -42,10 +43,11 @@ def judge_responses(case: Case) -> Finding | None:
         for depth in recorded
         if all(not case.diagnostics(model, depth, learned=True).empty for model in ("plain", "resnet"))
     ]
-    found = [_compare_responses(case, depth) for depth in depths]
-    evidence = " ".join(sentence for _, _, sentence in found) + case.unlearned("plain", "resnet")
-    verdict = combine(-sign for sign, _, _ in found)
-    one_seed = any(one for _, one, _ in found)
+    found = holm([compare(_responses(case, "plain", depth), _responses(case, "resnet", depth)) for depth in depths])
+    judged = [_compare_responses(case, depth, one) for depth, one in zip(depths, found, strict=True)]
+    evidence = " ".join(sentence for _, sentence in judged) + case.unlearned("plain", "resnet")
+    verdict = combine(-sign for sign, _ in judged)
+    one_seed = any(one.one_seed for one in found)
     missing, command = "", ""
     if not depths:
         missing, command = "a plain and a residual network of the same depth that learned", _record_both(case)
@@ -64,13 +66,9 @@ def _last(layers: pd.DataFrame) -> pd.DataFrame:
     return layers[layers["epoch"] == layers.groupby("seed")["epoch"].transform("max")]
 
 
-def _compare_responses(case: Case, depth: int) -> tuple[int, bool, str]:
-    """Whether the residual network's responses are larger (1), smaller (-1) or neither (0).
-
-    Also whether that rests on one seed, and the evidence.
-    """
+def _compare_responses(case: Case, depth: int, one: Difference) -> tuple[int, str]:
+    """Whether the residual network's responses are larger (1), smaller (-1) or neither (0), and the evidence."""
     plain, residual = (_last(case.diagnostics(model, depth, learned=True)) for model in ("plain", "resnet"))
-    one = compare(_means(plain), _means(residual))
     pairs = plain.groupby("layer")["response_std"].mean() - residual.groupby("layer")["response_std"].mean()
     smaller = int((pairs.dropna() > 0).sum())
     count = int(pairs.notna().sum())
@@ -79,13 +77,16 @@ def _compare_responses(case: Case, depth: int) -> tuple[int, bool, str]:
         f"the plain and {one.second:.3g} in the residual network, where it is smaller in {smaller} of {count} layers "
     )
     if not one.one_seed:
-        return one.sign, False, sentence + f"(95 % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
+        level = f"{100 * (1 - one.level):.3g}"
+        return one.sign, sentence + f"({level} % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
     agreeing = smaller if one.mean < 0 else count - smaller
     sign = int(np.sign(one.mean)) if agreeing >= AGREEING * count else 0
-    return sign, True, sentence + "(one seed: no interval)."
+    return sign, sentence + "(one seed: no interval)."
 
 
-def _means(layers: pd.DataFrame) -> dict[int, float]:
+def _responses(case: Case, model: str, depth: int) -> dict[int, float]:
+    """Seed → mean deviation of the responses after the last epoch, of the runs that learned."""
+    layers = _last(case.diagnostics(model, depth, learned=True))
     return {int(str(seed)): float(mean) for seed, mean in layers.groupby("seed")["response_std"].mean().items()}
 
 

@@ -131,9 +131,9 @@ class Findings:
             SAME: "there is no difference worth naming",
             OPEN: "the result is inconclusive",
         }
-        parts = [f"in {verdicts[verdict]} {words[verdict]}" for verdict in words if verdicts[verdict]]
+        parts = [f"in {verdicts[verdict]:,} {words[verdict]}" for verdict in words if verdicts[verdict]]
         single = sum(each.one.one_seed for each in made if each.one)
-        marked = f" ({single} of them rest on one seed)" if single else ""
+        marked = f" ({single:,} of them rest on one seed)" if single else ""
         return f"Of {count(len(made), 'comparison')} of models and depths{marked}, {join(parts)}."
 
     @cached_property

@@ -89,4 +89,4 @@ def _read(folder: str, status: dict[str, Any], classes: int) -> Array | None:
     if found is None or min(map(np.min, found)) < 0 or max(map(np.max, found)) >= classes:
         return None
     labels, predicted = found
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(labels.astype(int) * classes + predicted, minlength=classes**2).reshape(classes, classes)
