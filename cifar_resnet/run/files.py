@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 MOST_BYTES = 2**26
 """The largest file that is read into memory, unless another limit is given: 64 MB."""
 

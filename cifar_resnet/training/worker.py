@@ -27,7 +27,7 @@ from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode
 from cifar_resnet.run import config as schema
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.durations import seconds_of
-from cifar_resnet.run.files import FULL_DISK, digest, open_to_append
+from cifar_resnet.run.files import FULL_DISK, READ_ONLY, digest, open_to_append
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now, stopped_by
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.terminal import never_fail
@@ -313,6 +313,11 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitCode.BUSY
     except CifarResnetError as error:
         print(f"error: {error}", file=sys.stderr)
+        return ExitCode.USER
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        print(f"error: {options.run_dir} can't be written to ({error.strerror}); copy it to train it", file=sys.stderr)
         return ExitCode.USER
 
 

@@ -203,6 +203,19 @@ def test_batches_with_one_value_per_channel_are_one_line(make_folder, monkeypatc
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_to_is_one_line(make_folder, monkeypatch, number):
+    run = make_folder("a")
+
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number), "run.lock")
+
+    monkeypatch.setattr("cifar_resnet.run.locks.hold", refuse)
+    done = work(run)
+    assert done.returncode == ExitCode.USER
+    assert done.stderr == f"error: {run.path} can't be written to ({os.strerror(number)}); copy it to train it\n"
+
+
 def test_the_record_says_who_trained_what_on_which_images(make_folder, monkeypatch):
     monkeypatch.setenv(JOB_VARIABLE, "12_3")
     run = make_folder("a", "data.holdout=16", "optim.epochs=1")
