@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from cifar_resnet.printable import printable
+
 
 class ExitCode(IntEnum):
     """The exit code of a worker or a program."""
@@ -15,6 +17,10 @@ class ExitCode(IntEnum):
 
 class CifarResnetError(Exception):
     """An error that the user can fix; shown as one line, never as a traceback."""
+
+    def __str__(self) -> str:
+        """The message, which may quote files and names of unknown origin, as one printable line."""
+        return printable(super().__str__())
 
 
 class ConfigError(CifarResnetError):

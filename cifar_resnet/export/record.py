@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run.files import digest
+from cifar_resnet.run.files import digest, read_text
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.run.identity import config_hash, flatten, identity
 
@@ -65,8 +65,8 @@ class Record:
 
 
 def digests(files: list[Path]) -> dict[str, str]:
-    """Name → digest of each file that exists."""
-    found = {path.name: digest(path) for path in files}
+    """Name → digest of each file that exists; what a link leads to may be anything on this machine, so it is left out."""
+    found = {path.name: digest(path) for path in files if not path.is_symlink()}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -81,7 +81,7 @@ def read(run: RunDir) -> Record | None:
     Raises:
         RunError: a file in its folder is damaged.
     """
-    config, status = run.read_config(), run.read_status()
+    config, status = run.checked_config(), run.read_status()
     if "started" not in status:
         return None
     state, reason = run.verify()
@@ -121,7 +121,9 @@ def read(run: RunDir) -> Record | None:
 
 def _read_rows(path: Path) -> list[dict[str, float]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise RunError(f"{path} can't be read: {error}") from error
+    return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(lines)]

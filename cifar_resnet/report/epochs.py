@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from cifar_resnet.report import escaping
 from cifar_resnet.report.runs import csv_files
 from cifar_resnet.report.runs.collection import NAMES, Runs
 from cifar_resnet.run.files import write_atomically
@@ -29,7 +30,7 @@ def _lines(runs: Runs, columns: list[str]) -> Iterator[bytes]:
         if head.split(",") != columns:
             body = _rearranged(head, body, columns)
         if body:
-            names = _row([str(value) for value in row]).rstrip("\n") + ","
+            names = _row([str(escaping.cell(value)) for value in row]).rstrip("\n") + ","
             yield (names + body[:-1].replace("\n", f"\n{names}") + "\n").encode()
 
 

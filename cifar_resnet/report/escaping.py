@@ -1,10 +1,14 @@
-"""Escapes text of unknown origin for Markdown and LaTeX."""
+"""Escapes text of unknown origin for Markdown, LaTeX and spreadsheets."""
 
 from __future__ import annotations
 
 import re
 
+from cifar_resnet.printable import printable
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&#~])")
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?[\d,.]+(e[+-]?\d+)?( (±|to) [+−-]?[\d,.]+)?( ?%)?")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -59,7 +63,7 @@ def markdown(text: str) -> str:
     >>> markdown("batch_size=64 | <script>")
     'batch\\\\_size=64 \\\\| \\\\<script\\\\>'
     """
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def latex(text: str) -> str:
@@ -68,4 +72,16 @@ def latex(text: str) -> str:
     >>> latex("6.61 ± 0.16 % of batch_size")
     '6.61 $\\\\pm$ 0.16 \\\\% of batch\\\\_size'
     """
-    return " ".join(text.split()).translate(_TRANSLATION)
+    return " ".join(printable(text).split()).translate(_TRANSLATION)
+
+
+def cell(value: object) -> object:
+    """A cell of a CSV file: text that a spreadsheet would run as a formula starts with an apostrophe.
+
+    >>> [cell(value) for value in ("=cmd|' /C calc'!A1", "+0.3", -1.5, "lr=0.1")]
+    ["'=cmd|' /C calc'!A1", '+0.3', -1.5, 'lr=0.1']
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA and not _NUMBER.fullmatch(text) else text

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-import rich.markup
 import rich.table
+from rich.text import Text
 
+from cifar_resnet.printable import printable
 from cifar_resnet.report import escaping, tables
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
@@ -51,9 +52,9 @@ def _count(runs: Runs, data: str) -> str:
 def _rich(table: Table) -> rich.table.Table:
     shown = rich.table.Table(box=None, pad_edge=False)
     for head, right in zip(table.frame, table.right_aligned, strict=True):
-        shown.add_column(str(head), justify="right" if right else "left", no_wrap=True)
+        shown.add_column(Text(str(head)), justify="right" if right else "left", no_wrap=True)
     for row in table.frame.head(_MOST_ROWS).itertuples(index=False, name=None):
-        shown.add_row(*(rich.markup.escape(cell) for cell in row))
+        shown.add_row(*(Text(printable(cell)) for cell in row))
     return shown
 
 

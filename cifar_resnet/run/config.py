@@ -21,10 +21,10 @@ from cifar_resnet.architectures import ARCHITECTURES, with_shortcuts
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.precisions import PRECISIONS
+from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.run.identity import flatten
-from cifar_resnet.run.parsing import UNPRINTABLE
 from cifar_resnet.schedules import SCHEDULES
 
 Check = Callable[[Any], bool]
@@ -148,7 +148,7 @@ class Config:
     depth: int = _key("6n+2 (20, 32, 44, 56, 110, …)", lambda value: value >= 8 and (value - 2) % 6 == 0)
     seed: int = _key("an integer from 0 to 2147483647", lambda value: 0 <= value < 2**31)
     precision: str = _one_of(PRECISIONS)
-    out: str = _key("a folder", lambda value: value != "")
+    out: str = _key("a folder that doesn't start with -", lambda value: value != "" and value[0] != "-")
     init_from: str | None = _key("the folder of a finished run, or null")
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from cifar_resnet.printable import UNPRINTABLE, printable
+
 # The C loader is ten times as fast, but not every build of PyYAML has it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 20
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that act on a terminal or have no place in UTF-8: controls, changes of direction, lone surrogates."""
 
 _Number = int | float | None
 _Text = str | None
@@ -118,11 +118,11 @@ def parse_record(text: str) -> dict[str, Any]:
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return UNPRINTABLE.sub(" ", value)
+        return printable(value)
     if isinstance(value, list):
         return [_printable(item) for item in value]
     if isinstance(value, dict):
-        return {UNPRINTABLE.sub(" ", key): _printable(item) for key, item in value.items()}
+        return {printable(key): _printable(item) for key, item in value.items()}
     return value
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.printable import printable
 from cifar_resnet.run.files import read_end
 from cifar_resnet.run.folder import RunDir, State
 
@@ -116,7 +117,8 @@ def labels(runs: Sequence[RunDir]) -> list[str]:
         own = [item for item in items if everywhere[item] < len(runs)]
         names.append(" ".join(filter(None, [data if several else "", model, seed, ",".join(own)])))
     same = Counter(names)
-    return [f"{name} {hash8}" if same[name] > 1 else name for name, (*_, hash8) in zip(names, split, strict=True)]
+    unique = (f"{name} {hash8}" if same[name] > 1 else name for name, (*_, hash8) in zip(names, split, strict=True))
+    return [printable(name) for name in unique]
 
 
 def _parts(name: str) -> tuple[str, list[str], str]:
@@ -230,7 +232,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
         epoch = min(row.step // row.steps_per_epoch + (row.state is State.RUNNING), epochs or 0)
         left = "" if row.state in (State.FAILED, State.DIVERGED, State.FINISHED) else duration(row.seconds_left)
         table.add_row(
-            names[index],
+            Text(names[index]),
             row.standing,
             "" if epochs is None else f"{epoch}/{epochs}",
             "" if row.train_loss is None else f"{row.train_loss:.4f}",
@@ -264,10 +266,10 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
     for row, name in zip(rows, labels([row.run for row in rows]), strict=True):
         reason = row.reason or reasons.get(str(row.run.path)) or ""
         error = "" if row.error is None else f"{row.error:.2f}"
-        table.add_row(name, row.standing, error, duration(row.seconds) if row.step else "", Text(reason))
+        table.add_row(Text(name), row.standing, error, duration(row.seconds) if row.step else "", Text(reason))
         if row.state in _FAILED:
-            lines.append(Text(f"\n{name}: {reason}\n  {row.run.log}", style="bold"))
-            lines += [Text(f"    {line}", style="dim") for line in last_lines(row.run)]
+            lines.append(Text(f"\n{name}: {reason}\n  {printable(str(row.run.log))}", style="bold"))
+            lines += [Text(f"    {printable(line)}", style="dim") for line in last_lines(row.run)]
     return Group(table, *lines)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from cifar_resnet.devices import count_slots, visible_gpus
 from cifar_resnet.errors import RunError
@@ -49,7 +50,7 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
         seconds.append(cost["seconds"] * (1 - done))
         disk += cost["parameters"] * _BYTES_PER_PARAMETER
         table.add_row(
-            str(run.path.relative_to(run.path.parents[2])),
+            Text(str(run.path.relative_to(run.path.parents[2]))),
             row.state.value,
             f"{cost['parameters']:,}",
             f"{cost['gflop']:.3f}",

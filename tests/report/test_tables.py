@@ -187,7 +187,7 @@ def test_one_seed_is_judged_by_the_test_images_and_marked(make_run, tmp_path):
 def same_images(make_run, make_predictions, seconds):
     """Two networks of one seed: of 100 images, the first gets 30 wrong and the second these."""
     for depth, wrong in ((20, range(30)), (56, seconds)):
-        run = make_run(f"r{depth}", [float(len(wrong))], depth=depth, data__kind="other", data__name="other")
+        run = make_run(f"r{depth}", [float(len(wrong))], depth=depth, data__kind="synthetic", data__name="other")
         make_predictions(run, [(0, int(index in wrong)) for index in range(100)])
 
 
@@ -202,7 +202,7 @@ def test_networks_of_one_seed_are_compared_image_by_image(make_run, make_predict
 
 @pytest.mark.parametrize("fault", ["other images", "another error", "none recorded"])
 def test_predictions_that_do_not_fit_are_not_used(make_run, make_predictions, tmp_path, fault):
-    other = {"depth": 56, "data__kind": "other", "data__name": "other"}
+    other = {"depth": 56, "data__kind": "synthetic", "data__name": "other"}
     make_run("r20", [30.0], **other | {"depth": 20})
     same_images(make_run, make_predictions, range(30))
     (tmp_path / "runs/r56").rename(tmp_path / "unused")

@@ -45,6 +45,6 @@ FORMULAS = {
 }
 
 
-def find(latex: str) -> Formula:
-    """The formula in a block of Markdown."""
-    return next(formula for formula in FORMULAS.values() if formula.latex == latex.strip())
+def find(latex: str) -> Formula | None:
+    """The formula in a block of Markdown; None if it is none of ours, which is then shown as code."""
+    return next((formula for formula in FORMULAS.values() if formula.latex == latex.strip()), None)

@@ -11,6 +11,7 @@ import pandas as pd
 from markdown_it.token import Token
 
 from cifar_resnet.report import escaping
+from cifar_resnet.report.document import formulas
 from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.tables import Table
 
@@ -145,8 +146,9 @@ def _figure(image: Token, pdf: str) -> str:
 
 
 def _fence(token: Token) -> str:
-    if token.info == "math":
-        return f"\\[{token.content.strip()}\\]\n\n"
+    formula = formulas.find(token.content) if token.info == "math" else None
+    if formula is not None:
+        return f"\\[{formula.latex}\\]\n\n"
     lines = "\\\\\n".join(_breakable(line) for line in token.content.splitlines())
     return f"\\begin{{quote}}\\raggedright\\small\\ttfamily\n{lines}\n\\end{{quote}}\n\n"
 

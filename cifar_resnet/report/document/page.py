@@ -72,9 +72,9 @@ class Page:
     def fence(self, tokens: Sequence[Token], index: int) -> str:
         """A formula as MathML; code as code."""
         token = tokens[index]
-        if token.info != "math":
+        formula = formulas.find(token.content) if token.info == "math" else None
+        if formula is None:
             return f"<pre><code>{escape(token.content)}</code></pre>\n"
-        formula = formulas.find(token.content)
         opened = f'<math display="block" alttext="{escape(formula.words)}">'
         return f'<div class="formula">{opened}{formula.mathml}</math></div>\n'
 

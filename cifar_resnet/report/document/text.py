@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -13,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.printable import printable
 from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import HOLDS, JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
@@ -108,7 +110,9 @@ class Text:
             "ref": lambda name: f"Figure {self._number(name)}",
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
-            "folders": " ".join(dict.fromkeys(reproduce.relative(config.get("out", "outputs")) for config in configs)),
+            "folders": " ".join(
+                dict.fromkeys(shlex.quote(reproduce.relative(config.get("out", "outputs"))) for config in configs)
+            ),
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
             "dirty": any("+" in commit for commit in commits),
             "prints": [str(fingerprint) for fingerprint in self.facts.measured("fingerprint")],
@@ -164,7 +168,7 @@ def code(text: object) -> str:
     >>> code("optim.lr"), code("a`b")
     ('`optim.lr`', '``a`b``')
     """
-    line = " ".join(str(text).split())
+    line = " ".join(printable(str(text)).split())
     fence = _fence(line, 1)
     space = " " if line[:1] == "`" or line[-1:] == "`" else ""
     return f"{fence}{space}{line}{space}{fence}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ import pandas as pd
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.files import read_text
+
+# At most 100 columns, with names that mean nothing to a spreadsheet or a terminal.
+_HEAD = re.compile(r"[a-z]\w{0,39}(,[a-z]\w{0,39}){0,99}", re.ASCII)
 
 
 def read_lines(path: Path) -> str:
@@ -47,15 +51,19 @@ def parse(
     for key, text in texts.items():
         if text:
             alike[text.partition("\n")[0]].append(key)
-    frames, faults = [], {}
-    for keys in alike.values():
+    frames: list[pd.DataFrame] = []
+    faults: dict[int, str] = {}
+    for head, keys in alike.items():
+        if not _HEAD.fullmatch(head):
+            faults |= dict.fromkeys(keys, "its header is not a list of names")
+            continue
         try:
             frames.append(_parse_alike([(key, texts[key]) for key in keys], integers, words))
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError):
             for key in keys:
                 try:
                     frames.append(_parse_alike([(key, texts[key])], integers, words))
-                except (ValueError, KeyError) as error:
+                except (ValueError, KeyError, OverflowError) as error:
                     faults[key] = str(error).splitlines()[0]
     if not frames:
         return pd.DataFrame(columns=["source", *integers]), faults

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
+from cifar_resnet.printable import printable
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.report.runs.collection import NAMES, Runs
 from cifar_resnet.report.runs.filters import Where
@@ -45,8 +46,8 @@ def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, 
             records.append(read_record(run))
         except RunError as error:
             unreadable[str(run.path)] = str(error)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            unreadable[str(run.path)] = f"{run.config} is not the config of a run"
+        except Exception as error:  # whatever is wrong with one folder, the others are reported
+            unreadable[str(run.path)] = printable(f"it can't be read: {type(error).__name__}: {error}"[:300])
     if not records:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
     return _assemble(wanted.filter(records, lambda one: one.config), unreadable)
@@ -60,7 +61,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
     epochs, more = csv_files.parse(
         {index: one.metrics for index, one in enumerate(records) if index not in faults}, ("epoch",)
     )
-    faults |= more
+    faults |= more | _impossible(epochs)
     diagnostics, strange = csv_files.parse(
         {index: one.diagnostics for index, one in enumerate(records)}, ("epoch", "layer"), ("name",)
     )
@@ -102,6 +103,15 @@ def _incomplete(records: list[Record]) -> dict[int, str]:
         if record.metrics and missing:
             faults[index] = f"no column {missing[0]}"
     return faults
+
+
+def _impossible(epochs: pd.DataFrame) -> dict[int, str]:
+    """Source → what is wrong, for metrics with a number that no training writes."""
+    errors = epochs[[name for name in epochs if str(name).endswith("_error")]]
+    strange = ((errors < 0) | (errors > 100)).any(axis=1) | ~epochs["epoch"].between(1, 2**31)
+    return {
+        int(source): "an error is not a percentage, or an epoch not a number" for source in epochs["source"][strange]
+    }
 
 
 def _distinct(records: list[Record], faulty: set[int]) -> tuple[list[int], dict[str, str]]:

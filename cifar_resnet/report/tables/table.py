@@ -52,7 +52,8 @@ class Table:
 
     def to_csv(self) -> str:
         """For programs: the unrounded numbers if there are any."""
-        return str((self.frame if self.numbers is None else self.numbers).to_csv(index=False, lineterminator="\n"))
+        frame = self.frame if self.numbers is None else self.numbers
+        return str(frame.map(escaping.cell).rename(columns=escaping.cell).to_csv(index=False, lineterminator="\n"))
 
     def to_markdown(self) -> str:
         """The table without its title and note."""
