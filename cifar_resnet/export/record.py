@@ -65,7 +65,7 @@ class Record:
 
 
 def digests(files: list[Path]) -> dict[str, str]:
-    """Name → digest of each file that exists; what a link leads to may be anything on this machine, so it is left out."""
+    """Name → digest of each file that exists, without links: what they lead to may be private."""
     found = {path.name: digest(path) for path in files if not path.is_symlink()}
     return {name: value for name, value in found.items() if value is not None}
 
