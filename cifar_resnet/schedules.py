@@ -5,6 +5,7 @@ To add a schedule, write a function here, add its entry to `SCHEDULES`, and a re
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,16 @@ def describe_onecycle(optim: dict[str, Any]) -> str:
     return f"{rise} and falls linearly to zero over the rest"
 
 
+def cosine_lr(course: Course, step: int) -> float:
+    """From `lr` to 0 along half a cosine (Loshchilov and Hutter 2017)."""
+    return course.lr * (1 + math.cos(math.pi * step / course.total)) / 2
+
+
+def describe_cosine(optim: dict[str, Any]) -> str:
+    """Half a cosine in words."""
+    return f"falls from {_shown(optim['lr'], 'value')} to zero along half a cosine"
+
+
 def _shown(value: Any, noun: str) -> str:
     """A value of `optim`, or a note that it differs between runs."""
     return f"a {noun} that differs between runs" if value is None else str(value)
@@ -96,4 +107,5 @@ def _shown(value: Any, noun: str) -> str:
 SCHEDULES: dict[str, ScheduleKind] = {
     "step": ScheduleKind("steps", step_lr, describe_step, ("milestones", "gamma")),
     "onecycle": ScheduleKind("one cycle of the learning rate", onecycle_lr, describe_onecycle, ("peak",)),
+    "cosine": ScheduleKind("a cosine-shaped decay of the learning rate", cosine_lr, describe_cosine, ()),
 }

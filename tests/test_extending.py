@@ -25,7 +25,7 @@ def extended(tmp_path_factory):
         shutil.copy(REPO_ROOT / name, copy)
     for diff in DIFFS:
         subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], cwd=copy, input=diff, text=True, check=True)
-    train = ["train.py", "-m", "model=resnet,dropout", "data=stripes", "optim=cosine", *RUN]
+    train = ["train.py", "-m", "model=resnet,dropout", "data=stripes", "optim=linear", *RUN]
     for command in (train, ["aggregate.py", "runs", "--out", "report"]):
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         done = subprocess.run([sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True)
@@ -41,7 +41,7 @@ def test_the_report_describes_what_was_added(extended):
     text = (extended / "report" / "report.md").read_text("utf-8")
     assert "the residual block with dropout behind its branch" in text
     assert "Striped grayscale images of 8×8 pixels" in text
-    assert "falls from 0.1 to zero along half a cosine" in " ".join(text.split())
+    assert "falls linearly from 0.1 to zero" in " ".join(text.split())
     assert "Generalization gap" in text
 
 
@@ -52,4 +52,4 @@ def test_the_added_figure_is_drawn(extended):
 def test_the_runs_are_named_by_their_recipe(extended):
     names = [path.name for path in (extended / "runs" / "stripes").glob("*/*")]
     assert len(names) == 2
-    assert all("optim=cosine" in name for name in names)
+    assert all("optim=linear" in name for name in names)

@@ -49,6 +49,16 @@ def test_one_cycle_may_only_climb_or_only_come_down(peak):
     assert min(rates) > 0
 
 
+def test_a_cosine_comes_down_slowly_at_both_ends_and_never_trains_at_0():
+    schedule = Schedule.of(optim(schedule="cosine", epochs=4, lr=0.4), steps_per_epoch=2)
+    rates = [schedule.lr_at(step) for step in range(8)]
+    assert (rates[0], rates[4]) == pytest.approx((0.4, 0.2))
+    assert [above + below for above, below in zip(rates[1:], rates[:0:-1], strict=True)] == pytest.approx([0.4] * 7)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+    assert rates[0] - rates[1] < rates[3] - rates[4]
+
+
 def test_an_epoch_of_cifar10_has_391_steps():
     assert count_steps(50_000, 128) == 391
 
