@@ -1,6 +1,9 @@
 """Which keys of a config are part of a run's identity, and which of them its folder's name shows."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from cifar_resnet.run import later_keys
@@ -8,6 +11,7 @@ from cifar_resnet.run.config import FIELDS
 from cifar_resnet.run.identity import MAX_NAME, config_hash, flatten, run_name
 from cifar_resnet.sweep.resolvers import plain_config
 
+OLD_RUNS = sorted((Path(__file__).parent / "old_runs").glob("*/*/seed*"))
 ELSEWHERE = {"out", "data.root", "data.cache", "optim.name"}
 
 
@@ -48,6 +52,13 @@ def test_the_default_of_a_later_key_is_as_before(composed, key):
     assert flatten(composed())[key] == later_keys.AS_BEFORE[key]
 
 
+@pytest.mark.parametrize("folder", OLD_RUNS, ids=lambda folder: folder.name[-8:])
+def test_older_runs_keep_their_hash_whatever_the_order_of_their_keys(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    reordered = {key: config[key] for key in reversed(config)}
+    assert [config_hash(config), config_hash(reordered)] == [folder.name[-8:]] * 2
+
+
 def test_a_run_of_other_seeds_and_settings_is_told_by_its_name(composed):
     config = composed("data=digits", "seed=3", "depth=56", "model=plain")
     overridden = {"optim.milestones": [2, 4], "optim.epochs": None, "data.augment": True, "model.width": 8}
@@ -58,8 +69,8 @@ def test_a_run_of_other_seeds_and_settings_is_told_by_its_name(composed):
 
 def test_signs_that_a_file_name_should_not_have_are_dashes(composed):
     config = composed("data=digits")
-    name = run_name(config, {"init_from": "a b/ü:c", "x": "1e-05"})
-    assert name == f"digits/resnet-20/seed0-init_from=a-b-c,x=1e-05-{config_hash(config)}"
+    name = run_name(config, {"init_from": "a B/ü:C", "x": "1e-05"})
+    assert name == f"digits/resnet-20/seed0-init_from=a-B-C,x=1e-05-{config_hash(config)}"
 
 
 def test_a_name_holds_as_many_keys_as_fit(composed):

@@ -209,8 +209,9 @@ def test_a_run_that_is_listed_twice_is_shown_once(train_py, tmp_path):
 
 
 @pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (TWO, "2 runs, ")], ids=["single", "sweep"])
-def test_a_dry_run_lists_every_run_and_writes_nothing(program, tmp_path, sweep, runs):
-    done = program("train.py", *sweep, *TINY, "runtime.dry_run=true")
+def test_a_dry_run_lists_every_run_and_writes_nothing(program, train_py, tmp_path, sweep, runs):
+    command = [*sweep, *TINY, "runtime.dry_run=true"]
+    done = program("train.py", *command) if sweep else train_py(*command)
     assert done.returncode == 0, done.stderr
     assert runs in done.stdout
     assert done.stdout.count("pending") == int(runs[0])

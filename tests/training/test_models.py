@@ -214,6 +214,28 @@ def test_maps_and_gradients_of_two_layouts_never_meet(name, option):
     assert mixed.seen == []
 
 
+class Operations(TorchDispatchMode):
+    """Records the operations on feature maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        made = operation(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.dim() == 4:
+            self.seen.add(operation)
+        return made
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_relu_and_addition_overwrites_a_map_instead_of_making_one(name):
+    with Operations() as operations:
+        build_network(name, 8)(torch.randn(2, 3, 8, 8))
+    assert torch.ops.aten.relu_.default in operations.seen
+    assert not operations.seen & {torch.ops.aten.relu.default, torch.ops.aten.add.Tensor}
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_weight_is_scaled_by_the_connections_into_its_unit(name):
     torch.manual_seed(0)
