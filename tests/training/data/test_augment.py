@@ -44,3 +44,19 @@ def test_draws_cover_every_image_offset_and_both_sides():
     assert torch.equal(draws.permutation.sort().values, torch.arange(5000))
     assert sorted(set(draws.offsets.flatten().tolist())) == list(range(9))
     assert 0.45 < draws.flips.float().mean() < 0.55
+
+
+def test_a_part_of_an_epochs_draws_is_those_of_its_positions():
+    draws = draw_epoch(9, 1, 5, True)
+    for part in (draws.part(slice(2, 6)), draws.at(torch.arange(2, 6))):
+        for name in ("permutation", "offsets", "flips"):
+            assert torch.equal(getattr(part, name), getattr(draws, name)[2:6])
+
+
+def test_a_batch_is_made_on_the_device_of_its_images():
+    images = torch.empty(3, 8, 8, 3, dtype=torch.uint8, device="meta")  # torch refuses to mix this device with others
+    offsets, flips = (
+        torch.empty(3, 2, dtype=torch.int64, device="meta"),
+        torch.empty(3, dtype=torch.bool, device="meta"),
+    )
+    assert crop_and_flip(images, offsets, flips).shape == images.shape
