@@ -58,7 +58,7 @@ def recipe(flat: Mapping[str, Any]) -> str:
 
     Configs of the oldest recipes don't contain the name; it follows from the schedule and the unit of the length.
     """
-    name = str(flat.get("optim.name", later_keys.AS_BEFORE["optim.name"]))
+    name = str(flat.get("optim.name", flat.get(RECIPE, later_keys.AS_BEFORE["optim.name"])))
     if name not in later_keys.UNNAMED_RECIPES:
         return name
     if flat.get("optim.schedule") == "onecycle":

@@ -83,6 +83,14 @@ def test_another_recipe_is_one_word_and_what_was_changed_in_it(make_run, tmp_pat
     assert load.load([tmp_path], ["optim=onecycle"]).runs["seed"].size == 2
 
 
+def test_a_recipe_of_ones_own_is_one_word_however_its_values_were_given(make_run, tmp_path):
+    cosine = {"optim__schedule": "cosine", "optim__milestones": []}
+    make_run("a", [6.0], optim__name="lab")
+    make_run("b", [6.0], optim__name="cosine", **cosine)
+    make_run("c", [6.0], seed=1, **cosine)
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["optim=cosine", "optim=cosine", "optim=lab"]
+
+
 def test_a_key_that_an_older_run_lacks_has_its_default(make_run, tmp_path):
     make_run("a", [6.0], model__norm="batch")
     make_run("b", [6.0], seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,7 +35,17 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
     """The run's identity as a flat mapping, with its recipe's name and with keys added after the run was created."""
-    return with_defaults(identity(config))
+    kept = identity(config)
+    kept["optim"] |= {key: value for key, value in config["optim"].items() if key == "name"}
+    return with_defaults(kept)
+
+
+def with_one_recipe(flats: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The descriptions; those that are equal but for the seed and the recipe's name get the first one's name."""
+    names: dict[str, Any] = {}
+    unnamed = ({key: value for key, value in flat.items() if key not in {*_SHOWN, RECIPE}} for flat in flats)
+    values = [json.dumps(flat, sort_keys=True, default=str) for flat in unnamed]
+    return [{**flat, RECIPE: names.setdefault(text, flat[RECIPE])} for flat, text in zip(flats, values, strict=True)]
 
 
 def find(flats: Sequence[Mapping[str, Any]]) -> list[str]:

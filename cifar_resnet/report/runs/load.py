@@ -143,7 +143,7 @@ def _label(records: list[Record]) -> None:
             record.row["data"] += f"-{record.row['kind']}"
         groups[record.row["data"]].append(record)
     for group in groups.values():
-        flats = [record.flat for record in group]
+        flats = factors.with_one_recipe([record.flat for record in group])
         keys = factors.find(flats)
         settings = factors.settings(flats, keys, [record.row["fingerprint"] for record in group])
         distances: dict[tuple[str, str], int] = {}
