@@ -33,7 +33,8 @@ WIDE, NARROW = style.PAGE, 3.6
 """Widths in inches of the two drawings."""
 MOST_POINTS = 15_000
 """The most points of all lines of a figure on the page."""
-_SCALE = re.compile(r" ?\(log scale[^)]*\)$|, log scale[^)]*")
+# What a label says of its axis rather than of the values.
+_SCALE = re.compile(r" ?\((log scale|axis broken)[^)]*\)$|, (log scale|axis broken)[^)]*")
 
 
 @dataclass(frozen=True)
@@ -56,41 +57,39 @@ class Screen:
 
 
 def draw(figure: Figure) -> Screen:
-    """Draws a figure for the page. This changes the figure, so it comes last."""
-    legend = []
-    height = figure.get_figheight()
+    """Draws a figure for the page. This changes the figure, so it comes last, when the figure has its layout."""
+    legend, below = [], 0.0
     for drawn in figure.legends[:]:
         legend += [
             (text.get_text().replace("\n", " "), swatch.draw(handle))
             for text, handle in zip(drawn.get_texts(), drawn.legend_handles, strict=True)
             if handle is not None
         ]
-        height -= drawn.get_window_extent().height / figure.dpi
+        below = max(below, drawn.get_window_extent().y1 / figure.dpi)
         drawn.remove()
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    height = figure.get_figheight() - below
     panels = [axes for axes in figure.axes if axes.axison and not hasattr(axes, "_colorbar")]
     step = _thin(panels)
     shapes = [_name(axes, f"p{index}") for index, axes in enumerate(panels)]
     with mpl.rc_context({"path.simplify": False}):
-        wide_size = _widen(figure, height)
-        wide, boxes = _svg(figure, panels)
+        if figure.get_figwidth() < WIDE and not any(axes.images for axes in panels):
+            figure.set_size_inches(WIDE, height * (WIDE / figure.get_figwidth()) ** 0.45)
+            figure.set_layout_engine(_layout())
+            below = 0.0
+        inches = figure.get_figwidth()
+        wide, boxes = _svg(figure, panels, below)
+        figure.set_layout_engine(_layout())
         _stack(figure, panels, height)
         narrow, narrow_boxes = _svg(figure, panels)
     described = [
         _describe(axes, panels, shape) | {"boxes": [box, other]}
         for axes, shape, box, other in zip(panels, shapes, boxes, narrow_boxes, strict=True)
     ]
-    return Screen(wide, narrow, wide_size, legend, {"panels": described, "step": step})
+    return Screen(wide, narrow, inches, legend, {"panels": described, "step": step})
 
 
-def _widen(figure: Figure, height: float) -> float:
-    """Makes a figure narrower than a page as wide as one, and returns its width in inches; a matrix keeps its shape."""
-    width = figure.get_figwidth()
-    if width < WIDE and not any(axes.images for axes in figure.axes):
-        height *= (WIDE / width) ** 0.45
-        width = WIDE
-    figure.set_size_inches(width, height)
-    return width
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
 
 
 def _stack(figure: Figure, panels: Sequence[Axes], height: float) -> None:
@@ -115,21 +114,40 @@ def _stack(figure: Figure, panels: Sequence[Axes], height: float) -> None:
             axes.set_subplotspec(grid[row])
         height *= len(places) / rows
         if any(axes.images for axes in panels):
-            height = 0.85 * NARROW * len(places)
+            height = 0.95 * NARROW * len(places)
+            _name_cells(panels)
     figure.set_size_inches(NARROW, height)
 
 
-def _svg(figure: Figure, panels: Sequence[Axes]) -> tuple[str, list[list[float]]]:
-    """The drawing, and the left, top, width and height of each panel in its coordinates."""
+def _name_cells(panels: Sequence[Axes]) -> None:
+    """Names the rows and columns of every matrix as those of the outermost ones."""
+    for name in ("xaxis", "yaxis"):
+        named = [list(getattr(axes, name).get_ticklabels()) for axes in panels]
+        model = next((labels for labels in named if any(label.get_text() for label in labels)), None)
+        if model is None:
+            continue
+        texts, first = [label.get_text() for label in model], model[0]
+        look = {"fontsize": first.get_fontsize(), "fontfamily": first.get_fontfamily()}
+        for axes in panels:
+            getattr(axes, name).set_ticks(range(len(texts)), texts, rotation=first.get_rotation(), **look)
+
+
+def _svg(figure: Figure, panels: Sequence[Axes], below: float = 0.0) -> tuple[str, list[list[float]]]:
+    """The drawing, and the left, top, width and height of each panel in its coordinates.
+
+    The lowest `below` inches, where the legend was, are cut off: a new layout takes longer than all the drawing.
+    """
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     width, height = 72 * figure.get_figwidth(), 72 * figure.get_figheight()
+    cut = f'viewBox="0 0 {width:g} {height - 72 * below:g}"'
+    svg = re.sub('width="[^"]*" height="[^"]*" viewBox="[^"]*"', cut, shorten(text.getvalue()), count=1)
     boxes = []
     for axes in panels:
         box = axes.get_position()
         place = (box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height)
         boxes.append([round(value, 2) for value in place])
-    return shorten(text.getvalue()), boxes
+    return svg, boxes
 
 
 def shorten(svg: str) -> str:
