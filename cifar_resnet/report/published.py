@@ -46,8 +46,8 @@ REFERENCES = {
     "Dodge": "J. Dodge, S. Gururangan, D. Card, R. Schwartz, N. A. Smith (2019). *Show Your Work: Improved Reporting "
     "of Experimental Results.* EMNLP.",
     "akamaster": "Y. Idelbayev. *Proper ResNet Implementation for CIFAR10/CIFAR100 in PyTorch.* "
-    "github.com/akamaster/pytorch\\_resnet\\_cifar10.",
-    "hysts": "hysts. *PyTorch Image Classification.* github.com/hysts/pytorch\\_image\\_classification.",
+    "`github.com/akamaster/pytorch_resnet_cifar10`",
+    "hysts": "hysts. *PyTorch Image Classification.* `github.com/hysts/pytorch_image_classification`",
 }
 """Short name → what the report may cite, in Markdown, in the order of the list."""
 

@@ -28,10 +28,26 @@ from cifar_resnet.training.schedule import Schedule, count_steps
 STEPS = 20
 """Steps whose mean time is taken."""
 _WARMUP_STEPS = 2
+DEEPEST = 110
+"""The deepest network that is measured itself; more would take minutes and gigabytes."""
+_SHALLOW, _DEEPER = 20, 56
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Parameters, GFLOP per image for forward and backward (a multiply-add is two), seconds per step and test image."""
+    """Parameters, GFLOP per image for forward and backward (a multiply-add is two), seconds per step and in all.
+
+    Those of a network deeper than `DEEPEST` follow from two shallower ones: each is the same for every block of a
+    stage, so it grows linearly with the depth.
+    """
+    if config.depth <= DEEPEST:
+        return _measure(config)
+    shallow, deeper = (_measure(dataclasses.replace(config, depth=depth)) for depth in (_SHALLOW, _DEEPER))
+    blocks = (config.depth - _SHALLOW) / (_DEEPER - _SHALLOW)
+    grown = {name: shallow[name] + blocks * (deeper[name] - shallow[name]) for name in shallow}
+    return grown | {name: round(grown[name]) for name in ("parameters", "steps")}
+
+
+def _measure(config: Config) -> dict[str, Any]:
     sizes, (device, _) = count(config.data), set_up(config)
     optim = dataclasses.replace(config.optim, epochs=1, iterations=None, milestones=[])
     training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)

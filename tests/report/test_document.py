@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
@@ -406,6 +407,8 @@ def test_an_author_stands_below_the_title_with_the_date_and_only_then(make_run, 
     of = {author: words.Text(runs, "digits", [], judged, [], author).markdown for author in ("", "Ada *Lovelace*")}
     assert of["Ada *Lovelace*"].splitlines()[2] == r"Ada \*Lovelace\*, 26 November 2026"
     assert of[""].splitlines()[2] == "## Introduction"
+    source = latex.render(words.Text(runs, "digits", [], judged, [], "Ada *Lovelace*"))
+    assert "\\author{Ada *Lovelace*, 26 November 2026}" in source and source.count("Lovelace") == 1
 
 
 def test_the_date_is_in_words():
@@ -427,7 +430,9 @@ def test_the_summary_and_each_verdict_mark_one_seed(nine_report):
     assert "beats the plain one. **Inconclusive at 20 and 56 layers; holds at 110 layers (one seed).**" in summary
     verdicts = re.findall(r"\*\*((?:Holds|Does not hold|No, they)[^*]*)\*\*", written)
     assert verdicts and all("(one seed)" in verdict for verdict in verdicts)
-    assert re.search(r"Test errors without and with shortcuts: \d", summary)
+    assert re.search(r"\(one seed\)\.\*\* Test errors without and with shortcuts: \d", summary)
+    bold = MarkdownIt().render(summary)
+    assert "**" not in bold and bold.count("<strong>") >= 4
 
 
 def test_what_is_cited_is_listed(nine_report):

@@ -224,7 +224,7 @@ def test_a_network_without_a_finished_run_has_a_row(make_run, tmp_path):
     table = tables.comparison(load.load([tmp_path]), "digits")
     first, second = rows(table)[:2]
     assert (first["from"], first["to"], first["verdict"]) == ("resnet-20", "resnet-56", "no finished run")
-    assert (first["seeds"], first["not finished"]) == ("2 and 0", "resnet-56: 2 diverged")
+    assert first["seeds"] == "2 of 2 and 0 of 2"
     assert (second["from"], second["to"], second["verdict"]) == ("resnet-20", "resnet-110", "inconclusive")
     assert "makes 2 comparisons" in table.note
     assert table.numbers.iloc[0][["started_second", "n_second", "diverged_second"]].tolist() == [2, 0, 2]
@@ -311,12 +311,9 @@ def test_what_became_of_the_runs_is_counted_in_each_row(make_run, tmp_path):
     runs = load.load([tmp_path])
     table = tables.main(runs, "cifar10")
     some, none = rows(table)
-    assert (some["runs finished"], some["not finished"], some["final test error (%)"]) == (
-        "1 of 2",
-        "1 diverged",
-        "6.00",
-    )
-    assert (none["layers"], none["runs finished"], none["not finished"]) == ("110", "0 of 3", "1 failed, 2 diverged")
+    assert (some["runs finished"], some["diverged"], some["final test error (%)"]) == ("1 of 2", "1", "6.00")
+    assert (none["layers"], none["runs finished"], none["failed"], none["diverged"]) == ("110", "0 of 3", "1", "2")
+    assert "other" not in some
     assert none["final test error (%)"] == "–"
     counts = table.numbers[["n", "started", "finished", "diverged", "failed"]].to_numpy().tolist()
     assert counts == [[1, 2, 1, 1, 0], [0, 3, 0, 2, 1]]

@@ -134,3 +134,16 @@ def test_the_program_reports_a_mistake_in_one_line(monkeypatch):
     assert (done.returncode, done.stdout) == (ExitCode.USER, "")
     assert done.stderr.startswith("error: depth=21")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_a_very_deep_network_is_estimated_from_shallower_ones(timed, restored_torch, monkeypatch, model):
+    for name, depth in {"_SHALLOW": 8, "_DEEPER": 14, "DEEPEST": 20}.items():
+        monkeypatch.setattr(measure, name, depth)
+    words = [*TINY, f"model={model}", "model.shortcut=B", "model.width=2", "optim.batch_size=8", "depth=26"]
+    config = from_container(compose_run(*words))
+    cost, sizes = measure.measure(config), count(config.data)
+    assert {training.config.depth for training in timed} == {8, 14}
+    assert cost["parameters"] == count_parameters(network_of(config, sizes.channels, sizes.classes))
+    assert cost["gflop"] == pytest.approx(measure.count_gflop(config, sizes))
+    assert (cost["steps"], cost["step_seconds"]) == (16, pytest.approx(0.5))

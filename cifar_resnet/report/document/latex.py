@@ -56,8 +56,12 @@ def render(text: Text) -> str:
         comment_end_string="#>",
     )
     pdfs = {figure.png: figure.pdf for figure in text.figures}
-    body = re.sub(r"\n{3,}", "\n\n", "".join(_blocks(tokens[3:], iter(text.tables), pdfs)))
-    return environment.get_template("report.tex.j2").render(title=_inline(tokens[1].children or []), body=body)
+    # Three tokens each are the title and the line with author and date.
+    author = _inline(tokens[4].children or []) if text.author else ""
+    blocks = _blocks(tokens[6 if text.author else 3 :], iter(text.tables), pdfs)
+    body = re.sub(r"\n{3,}", "\n\n", "".join(blocks))
+    title = _inline(tokens[1].children or [])
+    return environment.get_template("report.tex.j2").render(title=title, author=author, body=body)
 
 
 def _blocks(tokens: Sequence[Token], tables: Iterator[Table], pdfs: Mapping[str, str]) -> Iterator[str]:

@@ -190,20 +190,27 @@ def _table(
 
 
 def _cells(each: Comparison, smallest: float) -> dict[str, str]:
-    digits, one, pair = decimals(each.images), each.one, (each.first, each.second)
-    lost = [f"{group.name if each.first.name != each.second.name else group.setting}: {group.lost}" for group in pair]
+    digits, one = decimals(each.images), each.one
     cells = {
         "first (%)": _mean(each.first, each.measure, digits),
         "second (%)": _mean(each.second, each.measure, digits),
         "difference (points)": MISSING if one is None else plus(one.mean, digits),
         "corrected interval (points)": MISSING if one is None else interval(one, digits),
-        "seeds": " and ".join(dict.fromkeys(str(len(group.values(each.measure))) for group in pair)),
+        "seeds": _seeds(each),
         "verdict": "no finished run" if one is None else one.words(smallest),
-        "not finished": "; ".join(words for words, group in zip(lost, pair, strict=True) if group.lost),
     }
     if one is not None and one.method == PAIRED:
-        cells["seeds"] = f"{one.n[0]} pairs"
+        cells["seeds"] += " pairs"
     return cells
+
+
+def _seeds(each: Comparison) -> str:
+    """The seeds of both networks, of those that started where not all have finished."""
+    pair = each.first, each.second
+    shown = [str(len(group.values(each.measure))) for group in pair]
+    if any(group.lost for group in pair):
+        return " and ".join(f"{seeds} of {group.started}" for seeds, group in zip(shown, pair, strict=True))
+    return " and ".join(dict.fromkeys(shown))
 
 
 def _mean(group: Group, measure: str, digits: int) -> str:

@@ -14,6 +14,7 @@ from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.beside import why_not
 from cifar_resnet.report.tables.table import MISSING, Table, identify, named, with_std
 from cifar_resnet.report.wording import TimeUnit, count, time_unit
+from cifar_resnet.run.folder import State
 
 # Measure → name and title of its grid, and the column with the number of images that it was measured on.
 GRIDS = {
@@ -36,6 +37,8 @@ def main(runs: Runs, data: str) -> Table | None:
         return None
     finished = [group for group in groups if group.rows]
     notes = [_SEEDS, *_notes_on_digits(finished), why_not(runs, data)]
+    if any(_lost(group)["other"] for group in groups):
+        notes.append("Other runs were interrupted or are still running.")
     rows = [_main_row(group) for group in groups]
     title = f"Results on {runs.title(data)}"
     return Table("main", title, _frame(rows), " ".join(filter(None, notes)), pd.DataFrame(map(_numbers, groups)))
@@ -74,8 +77,15 @@ def _main_row(group: Group) -> dict[str, str]:
         "best epoch's validation error (%)": _mean(group, "best_val_error", val),
         "final training error (%)": _mean(group, "train_error", train),
         "final training loss": MISSING if math.isnan(loss) else f"{loss:.3g}",
-        "not finished": group.lost,
+        **_lost(group),
     }
+
+
+def _lost(group: Group) -> dict[str, str]:
+    """How many of the runs that started haven't finished, and how they ended."""
+    counts = {state.value: group.states[state.value] for state in (State.DIVERGED, State.FAILED)}
+    counts["other"] = group.started - group.finished - sum(counts.values())
+    return {head: str(amount or "") for head, amount in counts.items()}
 
 
 def _cost_row(group: Group, unit: TimeUnit) -> dict[str, str]:
