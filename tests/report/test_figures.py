@@ -12,7 +12,18 @@ from PIL import Image
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import figures
-from cifar_resnet.report.figures import FIGURES, SECTIONS, curves, diagnostics, paper, style, summary, unfinished
+from cifar_resnet.report.figures import (
+    FIGURES,
+    SECTIONS,
+    curves,
+    diagnostics,
+    forest,
+    paper,
+    settings,
+    style,
+    summary,
+    unfinished,
+)
 from cifar_resnet.report.figures.subject import Subject, published_beside
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
@@ -132,16 +143,24 @@ def test_settings_keep_their_colors_among_the_times(make_run, finished):
     assert {"plain", "resnet"} <= set(legend)
 
 
-def test_of_many_settings_the_best_are_lines_and_the_rest_one_band(make_run, epochs):
+def test_of_many_settings_each_of_the_best_has_a_panel_and_the_default_is_there(make_run, epochs):
     for index in range(45):
         make_run(f"r{index}", [80.0, 20.0 + index], optim__lr=0.001 * (index + 1))
-    figure = curves.draw(epochs(), "test_error", "{}")
-    (axes,) = figure.axes
-    assert sorted(line.get_ydata()[-1] for line in axes.lines) == [20.0 + index for index in range(style.MAX_LINES - 1)]
-    (band,) = axes.collections
-    ends = band.get_paths()[0].vertices
-    assert {20.0 + style.MAX_LINES - 1, 64.0} <= set(ends[ends[:, 0] == 2.0][:, 1])
-    assert "the other 38 settings, lowest to highest" in legend_of(figure)
+    figure = curves.draw(epochs(), "test_error", "{}", "lr=0.045")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert len(titles) == curves.MOST_PANELS
+    assert titles[0] == "lr=0.001"
+    assert titles[-1] == "lr=0.045 (default)"
+    gray, own = figure.axes[0].lines
+    assert (gray.get_ydata()[-1], own.get_ydata()[-1]) == (64.0, 20.0)
+    assert len(figure.axes[-1].lines) == 1
+    assert legend_of(figure) == ["resnet · 20 layers", "the default setting"]
+
+
+def test_few_settings_share_a_panel_and_the_default_is_named(make_run, epochs):
+    for lr in (0.1, 0.05):
+        make_run(f"r{lr}", [50.0, 6.0], optim__lr=lr)
+    assert legend_of(curves.draw(epochs(), "test_error", "{}", "lr=0.1")) == ["lr=0.05", "lr=0.1 (default)"]
 
 
 def test_the_labs_figure_has_training_left_and_test_right_of_plain_20_and_56(make_run, epochs):
@@ -235,18 +254,85 @@ def test_settings_that_take_as_long_are_not_piled_up_at_one_time(make_run, tmp_p
     assert len(subject.timed_runs) == 3
 
 
-def test_settings_are_rows_with_the_best_at_the_top(make_run, finished):
-    for lr, error in ((0.1, 9.0), (0.05, 6.0), (0.01, 8.0)):
-        make_run(f"r{lr}", [error], optim__lr=lr)
-    (axes,) = summary.draw_settings(finished()).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["lr=0.05", "lr=0.01", "lr=0.1"]
-    assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0], [9.0, 2.0]]
+def test_settings_are_rows_with_the_best_at_the_top_and_the_default_marked(make_run, finished):
+    for shortcut, error in (("A", 9.0), ("B", 6.0)):
+        make_run(f"r{shortcut}", [error], model__shortcut=shortcut)
+    (axes,) = settings.draw_settings(finished()).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["shortcut=B", "shortcut=A (default)"]
+    means, ring = axes.lines
+    assert sorted(means.get_xydata().tolist()) == [[6.0, 0.0], [9.0, 1.0]]
+    assert ring.get_xydata().tolist() == [[9.0, 1.0]]
+
+
+def test_the_default_setting_is_shown_however_bad_it_is(make_run, finished):
+    frame = pd.DataFrame({"setting": [f"kind={index}x" for index in range(settings.MAX_SETTINGS + 5)]})
+    make_run("a", [50.0, 6.0])
+    one = finished().iloc[[0]].drop(columns=["setting", "off_default", "test_error"])
+    runs = frame.join(pd.concat([one] * len(frame), ignore_index=True))
+    runs = runs.assign(off_default=(frame.index > 0).astype(int), test_error=50.0 - frame.index)
+    labels = [label.get_text() for label in settings.draw_settings(runs).axes[0].get_yticklabels()]
+    assert len(labels) == settings.MAX_SETTINGS
+    assert labels[-1] == "kind=0x (default)"
+
+
+def test_a_numeric_factor_has_an_axis_and_the_others_panels(make_run, finished):
+    for lr, shortcut in itertools.product((0.01, 0.1, 1.0), ("A", "B")):
+        make_run(f"r{lr}{shortcut}", [5.0 + lr + (shortcut == "B")], optim__lr=lr, model__shortcut=shortcut)
+    figure = settings.draw_settings(finished())
+    assert [axes.get_title() for axes in figure.axes] == ["shortcut=A", "shortcut=B"]
+    first, second = figure.axes
+    assert (first.get_xscale(), first.get_xlabel()) == ("log", "lr, log scale")
+    line, ring = first.lines
+    assert line.get_xydata().tolist() == [[0.01, 5.01], [0.1, 5.1], [1.0, 6.0]]
+    assert ring.get_xydata().tolist() == [[0.1, 5.1]]
+    assert second.lines[1].get_xydata().tolist() == []
+
+
+def test_evenly_spaced_values_have_a_linear_axis(make_run, finished):
+    for width in (8, 16, 24):
+        make_run(f"r{width}", [6.0], model__width=width)
+    assert settings.draw_settings(finished()).axes[0].get_xscale() == "linear"
+
+
+def test_searched_values_are_drawn_one_factor_per_panel(make_run, finished):
+    for index in range(8):
+        make_run(f"r{index}", [6.0 + index], optim__lr=0.01 * 2**index, optim__momentum=0.9 - 0.01 * index)
+    figure = settings.draw_searched(finished())
+    assert [axes.get_xlabel() for axes in figure.axes] == ["lr, log scale", "momentum"]
+    assert figure.axes[0].lines[0].get_xydata().tolist()[0] == [0.01, 6.0]
+
+
+def test_a_forest_plot_has_each_comparison_with_its_interval(make_run, tmp_path):
+    for seed, (model, error) in itertools.product(range(3), (("plain", 9.0), ("resnet", 6.0), ("preact", 6.0))):
+        make_run(f"{model}{seed}", [50.0, error + 0.1 * seed], model=model, seed=seed)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    figure = forest.draw_forest(subject.comparisons, 0.1)
+    test, _ = figure.axes
+    assert [label.get_text() for label in test.get_yticklabels()] == ["plain-20 → resnet-20", "resnet-20 → preact-20"]
+    (first, *_), (second, *_) = ([each.one for each in subject.comparisons if each.measure == "test_error"], [0])
+    del second
+    lines = {line.get_label(): line for line in reversed(test.lines)}
+    interval = lines["plain-20 → resnet-20 · better"]
+    assert interval.get_xdata().tolist() == pytest.approx([first.low, first.high])
+    assert "resnet-20 → preact-20 · inconclusive" in lines
+    assert legend_of(figure) == ["better", "inconclusive", "less than 0.1 points: not worth naming"]
+
+
+def test_of_many_comparisons_the_clearest_are_drawn_and_one_far_away_is_a_number(make_run, tmp_path):
+    for index in range(forest.MOST + 3):
+        make_run(f"r{index}", [6.0 + 0.1 * index if index < 40 else 90.0], optim__lr=0.001 * (index + 1))
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    (axes,) = forest.draw_forest(subject.ablations, 0.1).axes
+    assert len(axes.get_yticks()) == forest.MOST
+    assert subject.clearest_settings == "; the 40 clearest of 42 pairs."
+    assert sum(text.get_text().endswith("→") for text in axes.texts) == 3
 
 
 def test_settings_with_held_out_images_are_drawn_by_those(make_run, finished):
     for lr, test, val in ((0.1, 5.0, 8.0), (0.05, 7.0, 6.0)):
         make_run(f"r{lr}", [test], val=[val], optim__lr=lr)
-    (axes,) = summary.draw_settings(finished()).axes
+    (axes,) = settings.draw_settings(finished()).axes
     assert axes.get_xlabel() == "final validation error (%)"
     assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0]]
 
@@ -255,7 +341,7 @@ def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
     names = {"optim__lr": 0.01, "optim__weight_decay": 1e-5, "optim__momentum": 0.5, "model__width": 20}
     make_run("a", [6.0])
     make_run("b", [7.0], **names)
-    (axes,) = summary.draw_settings(finished()).axes
+    (axes,) = settings.draw_settings(finished()).axes
     label = axes.get_yticklabels()[1].get_text()
     assert label.replace("\n", " ") == "width=20, lr=0.01, momentum=0.5, weight_decay=1e-05"
     assert label.count("\n") == 1
@@ -286,7 +372,7 @@ def test_one_length_is_no_figure_of_lengths(make_run, finished):
 
 
 def test_a_legend_of_many_lines_leaves_the_panels_their_height(make_run, epochs):
-    for index in range(6):
+    for index in range(4):
         keys = {"optim__lr": 0.01 * (index + 1), "optim__weight_decay": 1e-5 * (index + 1), "model__width": 16 + index}
         make_run(f"r{index}", [90.0, 2.0 + index], **keys, optim__momentum=0.5 + 0.05 * index)
     with style.applied():

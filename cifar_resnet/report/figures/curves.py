@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import chain
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cifar_resnet.report.figures import style
-from cifar_resnet.report.figures.layout import Layout
+from cifar_resnet.report.figures.layout import Layout, best_with_default
 from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
 BAND_ALPHA = 0.22
+MOST_OVERLAID, MOST_PANELS = 4, 12
+"""The most settings that share panels, and the most that have their own: the default one and the best ones."""
+_COLUMNS = 4
+_BEHIND = "the default setting"
+_GRAY: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "zorder": 1}
 
 
-def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
+def draw(epochs: pd.DataFrame, column: str, label: str, default: str | None = None) -> Figure | None:
     """A column of the epochs: one panel per model, one line per depth or setting (the mean over seeds, with a band).
+
+    With more than `MOST_OVERLAID` settings, each has a panel, since their lines would cover each other.
 
     Args:
         epochs: one row per run and epoch, of one data set.
         column: what is drawn.
         label: label of its axis, with a placeholder for the scale, such as "test error (%{})".
+        default: the default setting, which is marked.
 
     Returns:
         None if no run has the column.
@@ -30,14 +40,15 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
     if column not in epochs or epochs[column].isna().all():
         return None
     means = over_seeds(epochs, column, ["epoch"])
-    layout = Layout(_by_model(means, epochs), rank(means))
+    layout = Layout(_by_model(means, epochs), rank(means), default)
+    if layout.is_ablation and len(layout.settings) > MOST_OVERLAID:
+        return _draw_multiples(layout, label, band_label(epochs))
     figure, grid = style.figure_of(len(layout.rows), len(layout.models))
     panels = list(chain.from_iterable(grid))
     for axes in panels[1:]:
         axes.sharex(panels[0])
     suffix = style.scale(panels, pd.concat([means["low"], means["high"]]))
     for axes, model, part in layout.panels(grid):
-        draw_rest(axes, layout.rest(part), layout.rest_label)
         for index, drawn, points in layout.lines(part, model):
             draw_line(axes, points, index, **drawn)
         style.integer_ticks(axes)
@@ -47,6 +58,46 @@ def draw(epochs: pd.DataFrame, column: str, label: str) -> Figure | None:
         axes.set_xlabel("epoch")
     handles = layout.handles()
     if band := band_label(epochs):
+        handles.append(style.band_handle(band))
+    style.legend(figure, handles)
+    return figure
+
+
+def _draw_multiples(layout: Layout, label: str, band: str | None) -> Figure:
+    """One panel per setting with a line per network, in front of the default setting's lines in gray."""
+    means, default = layout.frame, layout.default
+    ranked = [setting for setting in layout.ranked if setting in layout.settings]
+    shown = best_with_default(ranked, default, MOST_PANELS)
+    figure, grid = style.figure_of(-(-len(shown) // _COLUMNS), min(len(shown), _COLUMNS), height=1.45)
+    panels = list(chain.from_iterable(grid))
+    suffix = style.scale(panels, pd.concat([means["low"], means["high"]]))
+    styles = {model: style.line_styles(model, len(layout.depths)) for model in layout.models}
+    networks = [(model, depth) for model in layout.models for depth in layout.depths]
+    for axes, setting in zip(panels, shown, strict=False):
+        for model, depth in networks:
+            own = means[(means["model"].astype(str) == model) & (means["depth"] == depth)]
+            drawn = styles[model][layout.depths.index(depth)] | {"linewidth": 1.0}
+            points, before = own[own["setting"] == setting], own[own["setting"] == default]
+            if setting != default and len(before):
+                axes.plot(before["epoch"], style.on_axis(before["mean"], axes), label=_BEHIND, **_GRAY)
+            if len(points):
+                name = style.name(model, f"{depth} layers", layout.label(setting))
+                draw_line(axes, points, label=name, **drawn)
+        axes.set_title("\n".join(textwrap.wrap(layout.label(setting), 22)), fontsize=7.5)
+        style.integer_ticks(axes, 4)
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    for axes in panels[max(0, len(shown) - _COLUMNS) : len(shown)]:
+        axes.set_xlabel("epoch")
+    for row in grid:
+        row[0].set_ylabel(label.format(suffix))
+    handles: list[Artist] = [
+        style.line_handle(style.name(model, f"{depth} layers"), **styles[model][layout.depths.index(depth)])
+        for model, depth in networks
+        if ((means["model"].astype(str) == model) & (means["depth"] == depth)).any()
+    ]
+    handles.append(style.line_handle(_BEHIND, **_GRAY))
+    if band:
         handles.append(style.band_handle(band))
     style.legend(figure, handles)
     return figure
@@ -78,15 +129,6 @@ def draw_line(axes: Axes, points: pd.DataFrame, index: int = 0, x: str = "epoch"
         axes.fill_between(
             points[x], low, high, color=line.get_color(), alpha=BAND_ALPHA, linewidth=0, label=line.get_label()
         )
-
-
-def draw_rest(axes: Axes, points: pd.DataFrame, label: str, x: str = "epoch") -> None:
-    """The settings without their own line, as a band from the lowest to the highest mean."""
-    if points.empty:
-        return
-    band = points.groupby(x)["mean"].agg(["min", "max"])
-    low, high = (style.on_axis(band[side], axes) for side in ("min", "max"))
-    axes.fill_between(band.index, low, high, color=style.REST_COLOR, alpha=0.45, linewidth=0, label=label)
 
 
 def draw_learning_rate(epochs: pd.DataFrame) -> Figure | None:

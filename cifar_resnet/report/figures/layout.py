@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,22 @@ from matplotlib.axes import Axes
 
 from cifar_resnet.report.figures import style
 
-DEFAULT_SETTING = "(default)"
+
+def setting_label(setting: str, default: str | None) -> str:
+    """A setting's name in legends, with a word on the default one.
+
+    >>> setting_label("lr=0.1", "lr=0.1"), setting_label("lr=0.2", "lr=0.1"), setting_label("", "")
+    ('lr=0.1 (default)', 'lr=0.2', '(default)')
+    """
+    return f"{setting} (default)".strip() if setting == default or not setting else setting
+
+
+def best_with_default(ranked: Sequence[str], default: str | None, most: int) -> list[str]:
+    """The first `most` settings of a ranking, in its order; the default one is always among them."""
+    kept = list(ranked[:most])
+    if default in ranked and default not in kept:
+        kept = [*kept[: most - 1], str(default)]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -22,11 +37,13 @@ class Layout:
 
     Attributes:
         frame: what is shown, in the order of the table of runs.
-        ranked: settings from best to worst; if there are too many, the worst ones become one band.
+        ranked: settings from best to worst; if there are too many, the worst ones share a color.
+        default: the default setting, which always has its own line.
     """
 
     frame: pd.DataFrame
     ranked: list[str] = field(default_factory=list)
+    default: str | None = None
 
     @cached_property
     def models(self) -> list[str]:
@@ -55,7 +72,7 @@ class Layout:
             return list(self.depths)
         if len(self.settings) <= style.MAX_LINES:
             return list(self.settings)
-        best = set((self.ranked or self.settings)[: style.MAX_LINES - 1])
+        best = best_with_default(self.ranked or self.settings, self.default, style.MAX_LINES - 1)
         return [setting for setting in self.settings if setting in best]
 
     @property
@@ -95,27 +112,12 @@ class Layout:
         count = len(self.named)
         return style.setting_colors(count) if self.is_ablation else style.shades(model, count)
 
-    def rest(self, part: pd.DataFrame) -> pd.DataFrame:
-        """The points of the settings without their own line."""
-        return part[~part["setting"].isin(self.named)] if self.is_ablation else part.iloc[:0]
-
     def handles(self) -> list[Artist]:
         """The legend: levels in the colors of the only model, or in gray if there are several."""
         model = self.models[0] if len(self.models) == 1 else None
         styles = style.styles_of(self.colors(model))
-        handles: list[Artist] = [
-            style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)
-        ]
-        others = len(self.settings) - len(self.named) if self.is_ablation else 0
-        if others:
-            handles.append(style.band_handle(self.rest_label, style.REST_COLOR, 0.45))
-        return handles
-
-    @property
-    def rest_label(self) -> str:
-        """The legend's label of the settings without their own line."""
-        return f"the other {len(self.settings) - len(self.named)} settings, lowest to highest"
+        return [style.line_handle(self.label(level), **drawn) for level, drawn in zip(self.named, styles, strict=True)]
 
     def label(self, level: Any) -> str:
         """A level's name in the legend."""
-        return (str(level) or DEFAULT_SETTING) if self.is_ablation else f"{level} layers"
+        return setting_label(str(level), self.default) if self.is_ablation else f"{level} layers"

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from cifar_resnet.report.figures import classes, curves, diagnostics, headline, paper, summary, unfinished
+from cifar_resnet.report.figures import (
+    classes,
+    curves,
+    diagnostics,
+    forest,
+    headline,
+    paper,
+    settings,
+    summary,
+    unfinished,
+)
 from cifar_resnet.report.figures.subject import Subject
 
 SECTIONS = ("setup", "curves", "comparison", "ablation", "classes", "discussion", "left-out")
@@ -50,19 +60,19 @@ FIGURES = (
         "training_loss",
         "curves",
         "Training loss per epoch (mean over its batches), {of.lines}.",
-        lambda of: curves.draw(of.epochs, "train_loss", "training loss\n(cross-entropy{})"),
+        lambda of: curves.draw(of.epochs, "train_loss", "training loss\n(cross-entropy{})", of.default),
     ),
     FigureSpec(
         "test_error",
         "curves",
         "Test error per epoch, {of.lines}.",
-        lambda of: curves.draw(of.epochs_with("test_error"), "test_error", "test error\n(%{})"),
+        lambda of: curves.draw(of.epochs_with("test_error"), "test_error", "test error\n(%{})", of.default),
     ),
     FigureSpec(
         "validation_error",
         "curves",
         "Error on the held-out training images per epoch, {of.lines}.",
-        lambda of: curves.draw(of.epochs_with("val_error"), "val_error", "validation error\n(%{})"),
+        lambda of: curves.draw(of.epochs_with("val_error"), "val_error", "validation error\n(%{})", of.default),
     ),
     FigureSpec(
         "models_by_depth",
@@ -93,10 +103,30 @@ FIGURES = (
         lambda of: summary.draw_error_against_depth(of.main_runs, of.published),
     ),
     FigureSpec(
+        "differences",
+        "comparison",
+        "All comparisons of models and depths: how much higher the error of the second network is, with the interval "
+        "that is corrected for the number of comparisons{of.clearest_comparisons}",
+        lambda of: forest.draw_forest(of.comparisons, of.runs.smallest),
+    ),
+    FigureSpec(
         "settings",
         "ablation",
-        "Final {of.ranked_settings}, the best at the top.",
-        lambda of: summary.draw_settings(of.finished),
+        "Final {of.ranked_settings}",
+        lambda of: settings.draw_settings(of.finished),
+    ),
+    FigureSpec(
+        "setting_differences",
+        "ablation",
+        "How much higher the error of each setting is than that of the default one of the same network and length, "
+        "with the interval that is corrected for the number of comparisons{of.clearest_settings}",
+        lambda of: forest.draw_forest(of.ablations, of.runs.smallest),
+    ),
+    FigureSpec(
+        "searched_values",
+        "ablation",
+        "Final error against each value that takes many values, one mark per run.",
+        lambda of: settings.draw_searched(of.finished),
     ),
     FigureSpec(
         "error_against_length",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
 from cifar_resnet.report import published
-from cifar_resnet.report.figures import classes, paper, summary, unfinished
+from cifar_resnet.report.figures import classes, curves, forest, paper, settings, unfinished
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.report.tables import differences
+from cifar_resnet.report.tables.differences import Comparison
 from cifar_resnet.report.tables.table import MISSING, with_std
 from cifar_resnet.report.wording import join
 from cifar_resnet.run.folder import State
@@ -73,6 +76,21 @@ class Subject:
         return self.finished if (times.max() > _LONGER * times.min()).any() else self.main_runs
 
     @cached_property
+    def default(self) -> str | None:
+        """The default setting; None if no run has finished."""
+        return settings.default_of(self.finished)
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The comparisons of models and of depths."""
+        return differences.comparisons(self.runs, self.data)
+
+    @cached_property
+    def ablations(self) -> list[Comparison]:
+        """The comparisons of settings."""
+        return differences.ablations(self.runs, self.data) if self.is_ablation else []
+
+    @cached_property
     def main_epochs(self) -> pd.DataFrame:
         """Their epochs."""
         return self.epochs[self.epochs["setting"] == self._main]
@@ -124,7 +142,26 @@ class Subject:
     @property
     def lines(self) -> str:
         """What a line of a figure over epochs stands for."""
-        return f"one line per {'setting' if self.is_ablation else 'depth'}"
+        count, most = self.finished["setting"].nunique(), curves.MOST_PANELS
+        if count <= curves.MOST_OVERLAID:
+            return f"one line per {'setting' if self.is_ablation else 'depth'}"
+        which = f"; of {count} settings, the {most - 1} best and the default one" if count > most else ""
+        return f"one panel per setting and one line per network, with the default setting in gray{which}"
+
+    @property
+    def clearest_comparisons(self) -> str:
+        """The end of a sentence: which comparisons of networks are shown."""
+        return self._clearest(self.comparisons)
+
+    @property
+    def clearest_settings(self) -> str:
+        """The end of a sentence: which comparisons of settings are shown."""
+        return self._clearest(self.ablations)
+
+    @staticmethod
+    def _clearest(made: Sequence[Comparison]) -> str:
+        pairs = len({(id(each.first), id(each.second)) for each in made if each.one is not None})
+        return f"; the {forest.MOST} clearest of {pairs} pairs." if pairs > forest.MOST else "."
 
     @property
     def in_setting(self) -> str:
@@ -162,10 +199,13 @@ class Subject:
 
     @property
     def ranked_settings(self) -> str:
-        """Which error of which settings is shown."""
-        settings, most = self.finished["setting"].nunique(), summary.MAX_SETTINGS
-        which = f"the {most} best of {settings} settings" if settings > most else "each setting"
-        return f"{paper.SIDES[compared(self.finished)]} of {which}"
+        """Which error of which settings is shown, and how."""
+        count, most = self.finished["setting"].nunique(), settings.MAX_SETTINGS
+        side = paper.SIDES[compared(self.finished)]
+        if factor := settings.axis_of(self.finished):
+            return f"{side} against {factor}; the default setting has a ring."
+        which = f"the {most} best of {count} settings, with the default one" if count > most else "each setting"
+        return f"{side} of {which}, the best at the top; the default setting has a ring."
 
     @property
     def measured_on(self) -> str:

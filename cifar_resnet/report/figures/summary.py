@@ -1,8 +1,7 @@
-"""Final errors against depth, training time and length of training, and by setting."""
+"""Final errors against depth, training time and length of training."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -18,16 +17,12 @@ from matplotlib.ticker import MaxNLocator
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.curves import rank
 from cifar_resnet.report.figures.headline import cut
-from cifar_resnet.report.figures.layout import DEFAULT_SETTING, Layout
-from cifar_resnet.report.figures.paper import SIDES
+from cifar_resnet.report.figures.layout import Layout
 from cifar_resnet.report.figures.seeds import GROUP, over_seeds
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.factors import split_length
-from cifar_resnet.report.runs.groups import compared
 from cifar_resnet.report.wording import time_unit
 
-# The most settings in a figure: the best ones.
-MAX_SETTINGS = 30
 # In inches: marks that are side by side need more room than a column has.
 _WIDTH = 4.6
 
@@ -243,59 +238,3 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
         )
     style.legend(figure, handles)
     return figure
-
-
-def draw_settings(runs: pd.DataFrame) -> Figure | None:
-    """Final error (see `compared`) of each setting, the best at the top; markers are means, dashes are seeds.
-
-    Returns:
-        None if there is only one setting.
-    """
-    if runs["setting"].nunique() < 2:
-        return None
-    column = compared(runs)
-    means = over_seeds(runs, column)
-    best = means.groupby("setting", sort=False, observed=True)["mean"].mean().sort_values()
-    shown = [str(setting) for setting in best.index[:MAX_SETTINGS]]
-    row_of = {setting: row for row, setting in enumerate(shown)}
-    means, runs = (frame[frame["setting"].isin(shown)] for frame in (means, runs))
-    labels = [_wrapped(setting) for setting in shown]
-    lines = max(label.count("\n") + 1 for label in labels)
-    figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + (0.07 + 0.13 * lines) * len(shown))
-    figure.set_figwidth(style.PAGE)
-    suffix = style.scale([axes], runs[column], "x")
-    depths = sorted(int(depth) for depth in means["depth"].unique())
-    models = [str(model) for model in means["model"].unique()]
-    cells = [(model, depth) for model in models for depth in depths]
-    handles: list[Artist] = []
-    for index, (model, depth) in enumerate(cells):
-        mean = means[(means["model"].astype(str) == model) & (means["depth"] == depth)]
-        if mean.empty:
-            continue
-        shift = 0.5 * (index - (len(cells) - 1) / 2) / len(cells)
-        look: dict[str, Any] = {
-            "color": style.shades(model, len(depths))[depths.index(depth)],
-            "marker": style.model_mark(model),
-            "markersize": 5,
-            "linestyle": "none",
-        }
-        label = style.name(model, f"{depth} layers")
-        places = mean["setting"].astype(str).map(row_of) + shift
-        axes.plot(style.on_axis(mean["mean"], axes, "x"), places, label=label, **look)
-        handles.append(style.line_handle(label, **look))
-        if (mean["n"] > 1).any():
-            own = runs[(runs["model"].astype(str) == model) & (runs["depth"] == depth)]
-            rows = own["setting"].astype(str).map(row_of) + shift
-            error = style.on_axis(own[column], axes, "x")
-            label = style.name(label, "one seed")
-            axes.plot(error, rows, linestyle="none", marker="|", markersize=6, color=look["color"], label=label)
-    if (means.groupby(GROUP, observed=True)["n"].max() > 1).any():
-        handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], marker="|", linestyle="none"))
-    axes.set(xlabel=f"final {SIDES[column]} (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
-    axes.set_yticks(range(len(shown)), labels)
-    style.legend(figure, handles)
-    return figure
-
-
-def _wrapped(setting: str) -> str:
-    return "\n".join(textwrap.wrap(setting or DEFAULT_SETTING, 48, max_lines=4, placeholder=" …"))
