@@ -14,7 +14,7 @@ PY    := $(ENV)/bin/python
 STAMP := $(ENV)/.cifar-resnet-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test integration lint clean
+.PHONY: help setup demo test integration mutants lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ test: $(STAMP)  ## run all tests that need no Debian packages
 
 integration: $(STAMP)  ## run tests that need the Debian packages in docs/running.md (TESTS=… selects some)
 	$(PY) -m pytest -n 0 -m integration -rs $(TESTS)
+
+# A mutant is a copy of the program with one small bug. MUTANTS='cifar_resnet.run.identity.*' selects some.
+mutants: $(STAMP)  ## find bugs that no test would notice (hours; see docs/testing.md)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
+	nice -n 10 $(ENV)/bin/mutmut run --max-children 1 $(MUTANTS)
+	@$(ENV)/bin/mutmut results --all true | sed -E 's/\.x(_|ǁ).*: / /' | sort | uniq -c
 
 lint: $(STAMP)  ## run ruff, mypy and import-linter
 	$(PY) -m ruff check .

@@ -132,3 +132,13 @@ def test_one_cycle_counted_in_steps_peaks_at_its_fraction_of_the_steps():
 def test_gamma_and_milestones_are_the_recipes():
     schedule = Schedule.of(optim(epochs=6, gamma=0.5, milestones=[2, 3]), steps_per_epoch=10)
     assert [schedule.lr_at(step) for step in (19, 20, 29, 30, 59)] == pytest.approx([0.1, 0.05, 0.05, 0.025, 0.025])
+
+
+def test_the_error_is_watched_until_the_warmup_ends_and_not_after():
+    warmup, seen = Warmup.of("auto", 110, 3), []
+    warmup.error.fill_(80.0)  # not below the threshold yet
+    for _ in range(5):
+        warmup.observe(torch.tensor(100.0))
+        warmup.advance()
+        seen.append(warmup.error.item())
+    assert seen == pytest.approx([81.0, 81.95, 82.8525, 82.8525, 82.8525])
