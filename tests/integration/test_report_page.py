@@ -232,7 +232,7 @@ def test_a_figure_has_a_table_for_those_who_cannot_see_it(wide_page):
 
 def test_a_click_on_a_head_sorts_by_it_up_and_down(wide_page):
     column = """(() => {
-      const table = [...document.querySelectorAll("table")].find(t => t.textContent.includes("final training loss"));
+      const table = [...document.querySelectorAll("table")].find(t => t.textContent.includes("runs finished"));
       const heads = [...table.querySelectorAll("th")];
       const at = heads.findIndex(h => h.textContent.startsWith("final test error"));
       if (CLICK) heads[at].querySelector("button").click();

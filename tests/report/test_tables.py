@@ -149,8 +149,8 @@ def test_neighbors_are_compared_over_all_seeds(make_run, tmp_path):
     # Variances 1 and 1.0833, error √(2.0833/3) = 0.8333; t(4.0, 98.75 %) = 3.4976.
     assert test["difference (points)"] == "−1.83"
     assert test["corrected interval (points)"] == "−4.75 to +1.08"
-    assert (test["seeds"], test["verdict"], test["measure"]) == ("3", "inconclusive", "final test error")
-    assert (train["from"], train["to"], train["measure"]) == ("plain-20", "resnet-20", "final training error")
+    assert (test["seeds"], test["verdict"], test["measure"]) == ("3", "inconclusive", "test error")
+    assert (train["from"], train["to"], train["measure"]) == ("plain-20", "resnet-20", "training error")
     assert table.numbers.iloc[0]["low"] == pytest.approx(-1.8333 - 3.4976 * 0.8333, abs=1e-3)
     assert table.numbers.iloc[0]["level"] == 0.025
 

@@ -181,7 +181,7 @@ def _table(
     rows, numbers = [], []
     for each, label in zip(made, labels, strict=True):
         measure = {"measure": each.measure} if name == "comparison" else {}
-        shown = {"measure": MEASURES[each.measure].words} if measure else {}
+        shown = {"measure": MEASURES[each.measure].words.removeprefix("final ")} if measure else {}
         rows.append({**shown, **label, **_cells(each, smallest)})
         numbers.append({**measure, **label, **_numbers(each, smallest)})
     frame = pd.DataFrame(rows)
@@ -257,7 +257,8 @@ def _note(made: Sequence[Comparison], smallest: float) -> str:
     found = [each.one for each in made if each.one is not None]
     tests = sum(math.isfinite(one.error) for one in found)
     note = (
-        f"Differences are in percentage points, second minus first. This table makes {count(tests, 'comparison')}; the "
+        "Errors are those of the last epoch, differences in percentage points, second minus first. "
+        f"This table makes {count(tests, 'comparison')}; the "
         f"intervals are corrected for their number (Holm), so that the chance of any false “better” or “worse” is "
         f"{100 * LEVEL:g} % in the whole table. “Better” and “worse”: the interval excludes zero and the difference is "
         f"at least {smallest:g} points. “No difference worth naming”: the whole interval lies within ±{smallest:g} "

@@ -27,6 +27,8 @@ GRIDS = {
     ),
     "best_val_error": ("best-error", "Best epoch's validation error (%), on the hold-out split", "val_images"),
 }
+# How runs ended that haven't finished; columns without any are left out.
+_LOST = ("diverged", "failed", "other")
 _SEEDS = "Mean ± sample standard deviation over seeds (no ± for one seed)."
 
 
@@ -36,12 +38,13 @@ def main(runs: Runs, data: str) -> Table | None:
     if not any(group.rows for group in groups):
         return None
     finished = [group for group in groups if group.rows]
+    frame = _frame([_main_row(group) for group in groups])
+    frame = frame.drop(columns=[head for head in _LOST if frame[head].eq("0").all()])
     notes = [_SEEDS, *_notes_on_digits(finished), why_not(runs, data)]
-    if any(_lost(group)["other"] for group in groups):
+    if "other" in frame:
         notes.append("Other runs were interrupted or are still running.")
-    rows = [_main_row(group) for group in groups]
     title = f"Results on {runs.title(data)}"
-    return Table("main", title, _frame(rows), " ".join(filter(None, notes)), pd.DataFrame(map(_numbers, groups)))
+    return Table("main", title, frame, " ".join(filter(None, notes)), pd.DataFrame(map(_numbers, groups)))
 
 
 def cost(runs: Runs, data: str) -> Table | None:
@@ -66,7 +69,6 @@ def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:
 def _main_row(group: Group) -> dict[str, str]:
     values, test = group.values("test_error"), decimals(group.smallest("test_images"))
     train, val = decimals(group.smallest("train_images")), decimals(group.smallest("val_images"))
-    loss = mean_and_std(list(group.values("train_loss").values()))[0]
     return {
         **named(group),
         "runs finished": f"{group.finished} of {group.started}",
@@ -76,7 +78,6 @@ def _main_row(group: Group) -> dict[str, str]:
         "final validation error (%)": _mean(group, "val_error", val),
         "best epoch's validation error (%)": _mean(group, "best_val_error", val),
         "final training error (%)": _mean(group, "train_error", train),
-        "final training loss": MISSING if math.isnan(loss) else f"{loss:.3g}",
         **_lost(group),
     }
 
@@ -85,7 +86,7 @@ def _lost(group: Group) -> dict[str, str]:
     """How many of the runs that started haven't finished, and how they ended."""
     counts = {state.value: group.states[state.value] for state in (State.DIVERGED, State.FAILED)}
     counts["other"] = group.started - group.finished - sum(counts.values())
-    return {head: str(amount or "") for head, amount in counts.items()}
+    return {head: str(counts[head]) for head in _LOST}
 
 
 def _cost_row(group: Group, unit: TimeUnit) -> dict[str, str]:
