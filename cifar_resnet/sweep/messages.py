@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -25,10 +26,15 @@ _RERUN = "_get_rerun_conf"  # Hydra's function for --experimental-rerun
 def user_errors() -> Iterator[None]:
     """Shows a user's mistake as one line and exits with code 2; shows a bug with its traceback and exits with code 1.
 
+    Ctrl-C exits with code 130 and without a word.
+
     Callbacks need this too: Hydra turns what they raise, except SystemExit, into a warning and trains the runs anyway.
     """
     try:
         yield
+    except KeyboardInterrupt:  # before a sweep listens to it, as while it composes its runs or compiles kernels
+        LiveTable.stop_shown()
+        sys.exit(128 + signal.SIGINT)  # as shells report it
     except Exception as error:
         LiveTable.stop_shown()
         if is_user_error(error):

@@ -197,3 +197,10 @@ def test_a_live_table_is_removed_before_an_error_is_printed(capsys):
     assert ended.value.code == 2
     assert not table._thread.is_alive()
     assert capsys.readouterr().err == "error: depth=21: expected 6n+2\n"
+
+
+def test_ctrl_c_before_a_sweep_begins_ends_it_without_a_traceback(capsys):
+    with pytest.raises(SystemExit) as ended, user_errors():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == ""
