@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def measure(run: RunDir) -> None:
     # During evaluation, the forward pass and the loss count as evaluation.
     F.cross_entropy = clock.around("forward", F.cross_entropy, torch.is_grad_enabled)
     Network.forward = clock.around("forward", Network.forward, torch.is_grad_enabled)  # type: ignore[method-assign]
+    # The fused kernels don't go through the network's own forward pass.
+    if find_spec("numba"):
+        from cifar_resnet.training.fused import FusedNetwork
+
+        FusedNetwork.__call__ = clock.around("forward", FusedNetwork.__call__)  # type: ignore[method-assign]
     torch.Tensor.backward = clock.around("backward", torch.Tensor.backward)  # type: ignore[method-assign]
     Training.evaluate = clock.around("evaluation", Training.evaluate)  # type: ignore[method-assign]
 
@@ -113,7 +119,8 @@ def main() -> None:
             RunDir(Path(folder)).write_config(config)
             print(f"{options.model}-{options.depth} {precision}: ", end="", flush=True)
             command = [sys.executable, __file__, "--folder", folder]
-            subprocess.run(command, env=worker_environment(config), check=True)
+            # A worker imports nothing from the folder of its script; this one must.
+            subprocess.run(command, env={**worker_environment(config), "PYTHONSAFEPATH": ""}, check=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ def configure(network: str, precision: str, kernels: str, images: int) -> Config
     """The config for a run on synthetic images of CIFAR-10's size."""
     model, depth = network.split("-")
     chosen, compiled = KERNELS[kernels]
+    if not torch.cuda.is_available():
+        chosen = "eager"  # without a GPU, this script only tests itself
     overrides = [f"model={model}", f"depth={depth}", f"precision={precision}", "data=synthetic", "optim.epochs=1000"]
     overrides += [f"data.train_size={images}", "data.test_size=100", "optim.lr=0.01", "optim.warmup=none"]
     overrides += [f"runtime.kernels={chosen}", f"runtime.compile={compiled}"]
