@@ -1,12 +1,15 @@
 """Run folders that can't be believed: every entry point refuses them in one line, or leaves them out with a reason."""
 
 import csv
+import io
 import json
 import os
 import shutil
 import sys
+import zipfile
 
 import pytest
+import torch
 import yaml
 
 from cifar_resnet import evaluate, load_run
@@ -16,6 +19,7 @@ from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.report import command
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.status.__main__ import read
 from tests.conftest import TINY, called, compose_run, tree, work
 from tests.test_old_runs import FINISHED as OLD
@@ -256,3 +260,53 @@ def test_what_a_link_leads_to_is_not_copied_to_a_tracker(run, tmp_path):
     edit(run, "optim", "lr", 0.2)
     with pytest.raises(RunError, match=CHANGED):
         export.read(run)
+
+
+def zipped(content: dict[str, bytes], method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def repacked(weights: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(weights)) as archive:
+        return zipped({entry.filename: archive.read(entry) for entry in archive.infolist()}, method)
+
+
+def claiming_128_gb(weights: bytes) -> bytes:
+    """Weights whose last layer is said to have 2**29 classes; in the file, all of them share one row."""
+    state = torch.load(io.BytesIO(weights), weights_only=True)
+    state["linear.weight"] = state["linear.weight"][:1].expand(2**29, -1)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+WEIGHTS = {
+    "compressed": (lambda weights: repacked(weights, zipfile.ZIP_DEFLATED), "compressed"),
+    "claiming 128 GB": (claiming_128_gb, "linear.bias has the shape"),
+    "no archive": (lambda weights: b"nothing", "not a zip file"),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_weights_that_would_fill_the_memory_are_refused_before_they_are_loaded(run, kind):
+    forge, reason = WEIGHTS[kind]
+    run.final.write_bytes(forge(run.final.read_bytes()))
+    with pytest.raises(RunError, match="doesn't contain weights of this run's network") as error:
+        load_run(run.path)
+    assert reason in str(error.value)
+
+
+def test_weights_of_a_network_that_the_config_makes_huge_are_refused_before_it_is_built(run):
+    edit(run, "model", "width", 2**20)
+    record(run, hash=config_hash(run.read_config()))
+    with pytest.raises(RunError, match="has the shape"):
+        load_run(run.path)
+
+
+def test_weights_that_were_only_packed_again_are_loaded(run):
+    run.final.write_bytes(repacked(run.final.read_bytes()))
+    assert load_run(run.path).config.depth == 8

@@ -205,6 +205,10 @@ def typed(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: as `from_container`.
     """
+    config = _convert(values)
+    if config is not None:
+        check(config)
+        return values
     whole = dataclasses.asdict(from_container(values))
     return {
         name: {key: whole[name][key] for key in value} if isinstance(value, dict) else whole[name]

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -26,6 +27,7 @@ from cifar_resnet.run.parsing import parse_config, parse_record
 
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
 PARENT_GONE = "the sweep that started it is gone"  # reason of an interrupted run whose parent process is gone
+_Parsed = TypeVar("_Parsed")
 # A config has 1 kB, a record with the names of 1,000 classes 20 kB.
 _MOST_CONFIG, _MOST_RECORD = 2**16, 2**22
 
@@ -152,15 +154,17 @@ class RunDir:
         Raises:
             RunError: config.yaml is missing or unreadable.
         """
+        return self._read_config(parse_config)
+
+    def _read_config(self, parse: Callable[[str], _Parsed]) -> _Parsed:
         try:
-            config = parse_config(read_text(self.config, _MOST_CONFIG))
+            return parse(read_text(self.config, _MOST_CONFIG))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} is not a run folder: expected a config.yaml in it") from error
+        except ConfigError as error:
+            raise RunError(f"{self.config} is not the config of a run: {error}") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(f"{self.config} can't be read: {' '.join(str(error).split())}") from error
-        if not isinstance(config, dict):
-            raise RunError(f"{self.config} contains no configuration: expected keys and values")
-        return config
+            raise RunError(f"{self.config} can't be read: {error}") from error
 
     def checked_config(self) -> dict[str, Any]:
         """The resolved config, after the checks that training makes, if run.json records its hash or none.
@@ -168,17 +172,15 @@ class RunDir:
         Raises:
             RunError: config.yaml is missing, unreadable or invalid, or it was changed after the run began.
         """
-        try:
-            config = typed(self.read_config())
-        except ConfigError as error:
-            raise RunError(f"{self.config} is not the config of a run: {error}") from error
-        recorded, own = self._recorded_hash(), config_hash(config)
+        config, own = self._read_config(_check_config)
+        recorded = self._recorded_hash()
         if recorded not in (None, own):
             raise RunError(
                 f"{self.config} was changed after the run began: its hash is {own}, but run.json has {recorded}; "
                 "restore it, or delete the folder"
             )
-        return config
+        # Copied, so that changing one config doesn't change others.
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
 
     def _recorded_hash(self) -> str | None:
         try:
@@ -215,7 +217,7 @@ class RunDir:
             RunError: run.json is unreadable.
         """
         try:
-            status = parse_record(read_text(self.status, _MOST_RECORD))
+            status = dict(parse_record(read_text(self.status, _MOST_RECORD)))
         except FileNotFoundError:
             return {"state": State.PENDING.value}
         except (OSError, ValueError) as error:
@@ -318,6 +320,13 @@ class RunDir:
         wanted = ((config or {}).get("diagnostics") or {}).get("enabled", False)
         # Without a checkpoint, adding them would require training again.
         return bool(wanted) and not self.diagnostics.exists() and self.checkpoint.exists()
+
+
+@lru_cache(maxsize=16)  # a run's config is checked several times in a row
+def _check_config(text: str) -> tuple[dict[str, Any], str]:
+    """The validated config and its hash."""
+    config = typed(parse_config(text))
+    return config, config_hash(config)
 
 
 def find_runs(paths: list[Path]) -> list[RunDir]:

@@ -35,8 +35,11 @@ _RECORD: dict[str, Any] = {
     "diagnostics_digest": _Text,
     "predictions_digest": _Text,
     "earlier": [_MADE_BY],
-    "outcome": {None: _Number},
-    "progress": {None: _Number},
+    "outcome": dict.fromkeys(("test_error", "val_error", "best_test_error", "best_val_error"), _Number),
+    "progress": {
+        **dict.fromkeys(("step", "steps", "steps_per_epoch"), int | None),
+        **dict.fromkeys(("seconds", "pace", "train_loss", "val_error", "test_error", "images_per_second"), _Number),
+    },
     "data": {
         "name": _Text,
         "kind": _Text,
@@ -58,7 +61,7 @@ _LARGEST = 2**53  # the integers up to here are exact as floating-point numbers,
 _MOST_CLASSES = 2**16
 
 
-def parse_config(text: str) -> Any:
+def parse_config(text: str) -> dict[str, Any]:
     """Parses the YAML of a config, one part at a time if it is a mapping: parts that runs share are parsed once.
 
     Raises:
@@ -75,10 +78,15 @@ def parse_config(text: str) -> Any:
             parsed = ()
         if not isinstance(parsed, dict):
             # For example, the part is the second line of a text.
-            return _parse_part(text)
+            whole = _parse_part(text)
+            if not isinstance(whole, dict):
+                raise ValueError("it contains no configuration; expected keys and values")
+            return dict(whole)
         # Copied, so that changing one config doesn't change the others.
         parts |= {key: dict(value) if isinstance(value, dict) else value for key, value in parsed.items()}
-    return parts or None
+    if not parts:
+        raise ValueError("it contains no configuration; expected keys and values")
+    return parts
 
 
 @lru_cache(maxsize=1024)
@@ -94,6 +102,7 @@ def _parse_part(text: str) -> Any:
     return yaml.load(text, Loader=_LOADER) if text else {}
 
 
+@lru_cache(maxsize=16)  # a run's files are read several times in a row
 def parse_record(text: str) -> dict[str, Any]:
     """Parses run.json; unprintable characters in its texts become spaces.
 

@@ -14,6 +14,8 @@ from cifar_resnet.report.runs import predictions
 Array = np.ndarray[Any, Any]
 # Of more depths than this, only the shallowest, the middle and the deepest one are shown.
 MOST_DEPTHS, MOST_NETWORKS = 3, 9
+# The matrices of more classes would fill the memory, and nobody could read them.
+_MOST_CLASSES = 1000
 
 
 @dataclass
@@ -58,7 +60,7 @@ def _percent(part: Array, whole: Array) -> Array:
 def collect(runs: pd.DataFrame, statuses: dict[str, dict[str, Any]]) -> list[Confusion]:
     """The confusion matrices of the finished runs of one data set and setting, of at most `MOST_NETWORKS` networks.
 
-    Runs without predictions, with damaged ones, or with other classes than the first run are left out.
+    Runs without predictions, with damaged ones, with other classes than the first run or with over 1,000 are left out.
     """
     found: dict[tuple[str, int], Confusion] = {}
     for run in runs[runs["depth"].isin(shown_depths(runs["depth"]))].to_dict("records"):
@@ -85,6 +87,8 @@ def _names(status: dict[str, Any]) -> list[str]:
 
 
 def _read(folder: str, status: dict[str, Any], classes: int) -> Array | None:
+    if classes > _MOST_CLASSES:
+        return None
     found = predictions.read(folder, status.get("predictions_digest"))
     if found is None or min(map(np.min, found)) < 0 or max(map(np.max, found)) >= classes:
         return None
