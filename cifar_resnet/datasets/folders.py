@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _EXTENSIONS = (".jpg", ".jpeg", ".png")
 # Files that operating systems add to folders of images. Hidden files are never images either.
 _NOT_DATA = ("thumbs.db", "desktop.ini")
 SPLITS = ("train", "test")
+_SAMPLES, _SAMPLE_BYTES = 128, 65536  # files per split, and bytes of each, whose contents identify a data set
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def read_sizes(root: Path) -> Sizes:
 
 
 def identify(root: Path) -> str:
-    """16 hexadecimal digits that differ between different sets of images: a hash of the files' names and sizes.
+    """16 hexadecimal digits that differ between different sets of images.
+
+    A hash of all files' names and sizes and of some files' contents; in a small folder, of all files' contents.
 
     Raises:
         DataError: `root` is not a folder of images.
@@ -128,4 +132,20 @@ def identify(root: Path) -> str:
         listing = list_images(root / split, classes)
         for file, (size, _) in zip(listing.files, listing.stamps, strict=True):
             digest.update(f"{file[prefix:]} {size}\n".encode())
+        for content in sample(listing):
+            digest.update(content)
     return digest.hexdigest()
+
+
+def sample(listing: Listing) -> Iterator[bytes]:
+    """The contents of some files, evenly spaced; of all files if there are few.
+
+    Raises:
+        DataError: a file can't be read.
+    """
+    for file in listing.files[:: max(1, len(listing.files) // _SAMPLES)]:
+        try:
+            with Path(file).open("rb") as opened:
+                yield opened.read(_SAMPLE_BYTES)
+        except OSError as error:
+            raise DataError(f"{file} can't be read ({error.strerror}); repair or remove the file") from error

@@ -16,13 +16,14 @@ KEYS = ["data=image_folder", "depth=8", "model.width=4", "optim.batch_size=4", "
 
 
 def make_images(root, seed):
+    """PNG files of noise, which all have the same size in bytes."""
     rng = np.random.default_rng(seed)
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             (root / split / name).mkdir(parents=True)
             for index in range(3):
                 pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{index}.jpg")
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,8 @@ def place(trained, tmp_path):
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
 def test_a_run_on_other_images_is_not_taken_for_this_one(train_py, place, sweep):
     before = tree(place)
+    sizes = [{file.stat().st_size for file in (place / name).rglob("*.png")} for name in "ab"]
+    assert sizes[0] == sizes[1]
     done = train_py(*sweep, *KEYS, "data.root=b/images")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: data.root=b/images: these are not the images of ")
@@ -88,17 +91,23 @@ def test_two_data_sets_of_one_name_in_one_sweep_are_refused(train_py, place):
     assert tree(place) == before
 
 
-@pytest.mark.parametrize("change", ["rename", "move", "resize", "add"])
+@pytest.mark.parametrize("change", ["rename", "move", "resize", "add", "draw"])
 def test_what_tells_images_apart(place, change):
     root = place / "a" / "images"
     before = same_images._identify("image_folder", str(root))
-    file = root / "train" / "cat" / "0.jpg"
+    file = root / "train" / "cat" / "0.png"
     if change == "rename":
-        file.rename(file.with_name("9.jpg"))
+        file.rename(file.with_name("9.png"))
     elif change == "move":
-        file.rename(root / "train" / "dog" / "9.jpg")
+        file.rename(root / "train" / "dog" / "9.png")
     elif change == "resize":
         file.write_bytes(file.read_bytes() + b"\0")
+    elif change == "draw":
+        size = file.stat().st_size
+        with Image.open(file) as image:
+            pixels = np.array(image)
+        Image.fromarray(pixels ^ 255).save(file)
+        assert file.stat().st_size == size
     else:
-        shutil.copy(file, file.with_name("9.jpg"))
+        shutil.copy(file, file.with_name("9.png"))
     assert same_images._identify("image_folder", str(root)) != before

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cifar_resnet.datasets import image_files
-from cifar_resnet.datasets.folders import SPLITS, Listing, list_classes, list_images
+from cifar_resnet.datasets.folders import SPLITS, Listing, list_classes, list_images, sample
 from cifar_resnet.devices import count_cores
 from cifar_resnet.run.config import DataConfig
 from cifar_resnet.training.data import image_cache
@@ -38,12 +38,17 @@ def read(config: DataConfig, progress: bool) -> Source:
 
 
 def _key(root: Path, listings: dict[str, Listing], config: DataConfig) -> str:
-    """A hash of what determines the cache: the files' names, sizes and times, and the size they are resized to."""
+    """A hash of what determines the cache: the files, and the size that they are resized to.
+
+    Names, sizes and times reveal changes. Contents are sampled, because two data sets may agree in all of these.
+    """
     digest = hashlib.blake2b(f"{_CACHE_FORMAT} {config.image_size}".encode(), digest_size=8)
     prefix = len(str(root))
     for listing in listings.values():
         for file, stamp in zip(listing.files, listing.stamps, strict=True):
             digest.update(f"{file[prefix:]} {stamp}\n".encode())
+        for content in sample(listing):
+            digest.update(content)
     return digest.hexdigest()
 
 
