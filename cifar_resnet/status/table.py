@@ -126,7 +126,11 @@ def _parts(name: str) -> tuple[str, list[str], str]:
 
     >>> _parts("seed0-epochs=12,lr=0.02-1a2b3c4d")
     ('seed0', ['epochs=12', 'lr=0.02'], '1a2b3c4d')
+    >>> _parts("exp1")  # a folder that the user named
+    ('exp1', [], '')
     """
+    if "-" not in name:
+        return name, [], ""
     rest, _, hash8 = name.rpartition("-")
     seed, _, overridden = rest.partition("-")
     return seed, [item for item in overridden.split(",") if item], hash8
