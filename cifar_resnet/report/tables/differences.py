@@ -139,9 +139,7 @@ def _neighbors(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
 def comparison(runs: Runs, data: str) -> Table | None:
     """The comparisons of models and depths; None if no two networks differ in only one of the two."""
     made = comparisons(runs, data)
-    labels = [
-        {"from": each.first.name, "to": each.second.name, "setting": each.first.setting, "length": ""} for each in made
-    ]
+    labels = [{"from": each.first.name, "to": each.second.name, "setting": each.first.setting} for each in made]
     title = f"Differences between models and between depths on {runs.title(data)}"
     return _table("comparison", title, "", made, labels, runs.smallest)
 
