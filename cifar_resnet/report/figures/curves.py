@@ -16,7 +16,7 @@ from cifar_resnet.report.figures.layout import Layout, best_with_default
 from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
 BAND_ALPHA = 0.22
-MOST_OVERLAID, MOST_PANELS = 4, 12
+MOST_OVERLAID, MOST_PANELS = 4, 8
 """The most settings that share panels, and the most that have their own: the default one and the best ones."""
 _COLUMNS = 4
 _BEHIND = "the default setting"

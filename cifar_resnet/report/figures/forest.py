@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from cifar_resnet.report.tables.differences import MEASURES, Comparison
 MOST = 40
 # A difference this many times the median one is off the scale.
 _FAR = 6.0
+# In characters, so that a narrow screen has room for the intervals.
+_LONGEST_LINE = 30
 _LOOKS: dict[str, dict[str, Any]] = {
     BETTER: {"color": "#0072b2", "marker": "<"},
     WORSE: {"color": "#d55e00", "marker": ">"},
@@ -42,7 +45,9 @@ def draw_forest(made: Sequence[Comparison], smallest: float) -> Figure | None:
     if not rows:
         return None
     measures = list(dict.fromkeys(each.measure for each in made if each.one is not None))
-    figure, (panels,) = style.figure_of(1, len(measures), height=0.55 + 0.17 * len(rows), sharey=False)
+    labels = ["\n".join(textwrap.wrap(name, _LONGEST_LINE)) for name in rows]
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure, (panels,) = style.figure_of(1, len(measures), height=0.55 + (0.04 + 0.13 * lines) * len(rows))
     figure.set_figwidth(style.PAGE)
     shown: list[tuple[str, bool]] = []
     for axes, measure in zip(panels, measures, strict=True):
@@ -56,7 +61,8 @@ def draw_forest(made: Sequence[Comparison], smallest: float) -> Figure | None:
             _draw_row(axes, place, one, verdict, list(rows)[place])
         axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"{MEASURES[measure].words}:\ndifference (points)")
         axes.grid(axis="y", visible=False)
-        axes.set_yticks(range(len(rows)), list(rows) if axes is panels[0] else [""] * len(rows))
+    # Shared by all panels.
+    panels[0].set_yticks(range(len(rows)), labels)
     handles: list[Artist] = [
         style.line_handle(verdict, linestyle="none", markersize=5, **look)
         for verdict, look in _LOOKS.items()
