@@ -245,7 +245,8 @@ def test_a_hidden_folder_may_hold_runs_where_it_is_asked_for(tmp_path):
 
 
 def test_a_folder_without_runs_is_named(tmp_path):
-    with pytest.raises(RunError, match="no run folder under"):
-        find_runs([tmp_path])
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RunError, match=f"no run folder under {tmp_path}, {tmp_path}/a; train some first"):
+        find_runs([tmp_path, tmp_path / "a"])
     with pytest.raises(RunError, match="nowhere is not a folder"):
         find_runs([tmp_path / "nowhere"])
