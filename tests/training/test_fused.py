@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.architectures import ARCHITECTURES, with_shortcuts
 from cifar_resnet.run.config import from_container
-from cifar_resnet.training import kernel_choice, models
+from cifar_resnet.training import describe, kernel_choice, models
 from cifar_resnet.training.loop import Diverged, Training
 from tests.conftest import TINY, compose_run, work
 from tests.training.conftest import finish
@@ -227,6 +227,7 @@ def started_and_stopped(run, monkeypatch, steps):
 
 def test_a_run_records_its_kernels_and_a_change_of_them(make_folder, monkeypatch):
     run = make_folder("a", "optim.batch_size=8", "optim.lr=0.01", "runtime.kernels=eager")
+    monkeypatch.setattr(describe, "git_commit", lambda: "the same")
     for kernels, steps in (("eager", 2), ("auto", 2), ("fused", 2)):
         run.write_config(compose_run(*TINY, "optim.batch_size=8", "optim.lr=0.01", f"runtime.kernels={kernels}"))
         with monkeypatch.context() as patch:
