@@ -142,3 +142,9 @@ def test_the_error_is_watched_until_the_warmup_ends_and_not_after():
         warmup.advance()
         seen.append(warmup.error.item())
     assert seen == pytest.approx([81.0, 81.95, 82.8525, 82.8525, 82.8525])
+
+
+def test_the_whole_warmup_moves_to_a_device():
+    warmup = Warmup.of("auto", 110, 3)
+    warmup.to(torch.device("meta"))
+    assert (warmup.error.device.type, warmup.factors.device.type) == ("meta", "meta")
