@@ -13,8 +13,8 @@ from cifar_resnet.datasets.cifar10 import TEST_IMAGES, TRAIN_IMAGES
 # Images that the paper held out for validation during development (section 4.2).
 PAPER_HOLDOUT = 5_000
 CHANCE_ACCURACY = 10.0
-# How the papers lower the learning rate, by its name in `SCHEDULES`, and the length of the lab's recipe.
-PAPER_SCHEDULE, LAB_EPOCHS = "step", 164
+# The papers' entries of `SCHEDULES` and `OPTIMIZERS`, and the length of the lab's recipe.
+PAPER_SCHEDULE, PAPER_OPTIMIZER, LAB_EPOCHS = "step", "sgd", 164
 # The network that the lab gives marks for, and how; `lab_mark` computes them.
 MARKED = ("resnet", 110)
 MARKS = "100 for an accuracy above 93 %, 90 from 90 %, 80 from 87 %, 70 below that, 0 at chance"

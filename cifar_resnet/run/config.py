@@ -20,6 +20,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from cifar_resnet.architectures import ARCHITECTURES, with_shortcuts
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.run import later_keys
@@ -78,12 +79,13 @@ class ModelConfig:
 
 @dataclass
 class OptimConfig:
-    """SGD and its schedule. Exactly one of epochs and iterations is set; milestones are counted in that unit."""
+    """The optimizer and the schedule. One of epochs and iterations is set; milestones are in that unit."""
 
     name: str = _key("the recipe's file in conf/optim/, without .yaml", lambda value: _is_label(value))
     epochs: int | None = _optional("an integer of 1 or more (epochs)", lambda value: value >= 1)
     iterations: int | None = _optional("an integer of 1 or more (iterations)", lambda value: value >= 1)
     batch_size: int = _key("an integer of 1 or more (images)", lambda value: value >= 1)
+    optimizer: str = _one_of(OPTIMIZERS)
     schedule: str = _one_of(SCHEDULES)
     lr: float = _number("a number above 0", lambda value: value > 0)
     peak: float = _number("a number from 0 to 1 (fraction of the run)", lambda value: 0 <= value <= 1)
@@ -299,8 +301,7 @@ def unknown_key(key: str) -> str:
     elif not close:
         close = difflib.get_close_matches(key, FIELDS, n=1)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
-    about = ", whose optimizer is SGD," if group == "optim" else ""
-    where = f"in {group}{about}" if group else "at the top level"
+    where = f"in {group}" if group else "at the top level"
     listing = f"accepted {where} are {', '.join(siblings)}" if siblings else "`python train.py --help` lists all keys"
     return f"unknown key {key}: {hint}{listing}"
 
@@ -337,6 +338,10 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"optim.epochs={optim.epochs} and optim.iterations={optim.iterations}: "
             "expected one of them, and null for the other"
+        )
+    if optim.nesterov and "nesterov" not in OPTIMIZERS[optim.optimizer].keys:
+        raise ConfigError(
+            f"optim.nesterov=true: optim.optimizer={optim.optimizer} has no Nesterov momentum; expected false"
         )
     if optim.nesterov and optim.momentum == 0:
         raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")

@@ -12,6 +12,7 @@ from typing import Any
 
 AS_BEFORE: dict[str, Any] = {
     "optim.name": "lab",
+    "optim.optimizer": "sgd",
     "model.norm": "batch",
     "model.init_linear": "kaiming",
     "model.zero_init_residual": False,

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from cifar_resnet.devices import count_slots, visible_gpus
 from cifar_resnet.errors import RunError
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs, duration, read_row
@@ -25,8 +26,7 @@ from cifar_resnet.sweep import budget
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 from cifar_resnet.terminal import make_console
 
-# Two checkpoints with weights and momentum, and the final weights, at four bytes per number.
-_BYTES_PER_PARAMETER = 4 * 5
+_BYTES = 4  # of a number
 
 
 def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
@@ -44,11 +44,12 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     for heading in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right", overflow="fold")
     seconds, disk = [], 0
-    for run, cost in zip(configs, costs, strict=True):
+    for (run, config), cost in zip(configs.items(), costs, strict=True):
         row = read_row(run)
         done = 1.0 if row.state is State.FINISHED else row.step / cost["steps"]
         seconds.append(cost["seconds"] * (1 - done))
-        disk += cost["parameters"] * _BYTES_PER_PARAMETER
+        # Two checkpoints with weights and the optimizer's moments, and the final weights.
+        disk += _BYTES * cost["parameters"] * (2 * (1 + OPTIMIZERS[config.optim.optimizer].moments) + 1)
         table.add_row(
             Text(str(run.path.relative_to(run.path.parents[2]))),
             row.state.value,

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from cifar_resnet.errors import RunError
 from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run.config import Config
-from cifar_resnet.training import kernel_choice, random_state
+from cifar_resnet.training import kernel_choice, optimizer, random_state
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
 from cifar_resnet.training.graph import StepGraphs, StepInputs
@@ -63,19 +63,12 @@ class Training:
         torch.manual_seed(config.seed)
         self.network = network_of(config, self.train.images.shape[3], len(dataset.classes)).to(device)
         optim = config.optim
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=optim.lr,
-            momentum=optim.momentum,
-            nesterov=optim.nesterov,
-            weight_decay=optim.weight_decay,
-            fused=True,
-        )
+        self.optimizer = optimizer.make(optim, self.network.parameters())
         # Scales the loss in fp16, where small gradients would become zero; otherwise does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=PRECISIONS[config.precision].scaled)
         if self.scaler.is_enabled():
             self.scaler.scale(torch.zeros((), device=device))  # makes its tensors, before any graph is captured
-            self._create_momenta()
+            optimizer.create_state(self.optimizer)
         steps_per_epoch = count_steps(len(self.train.labels), optim.batch_size)
         self.schedule = Schedule.of(optim, steps_per_epoch)
         self.warmup = Warmup.of(optim.warmup, config.depth, steps_per_epoch)
@@ -212,23 +205,13 @@ class Training:
 
     def _changing(self) -> list[Tensor]:
         """All tensors that a step changes and that outlast it."""
-        self._create_momenta()
+        optimizer.create_state(self.optimizer)
         buffers = [buffer for name, buffer in self.network.named_buffers() if not name.endswith("num_batches_tracked")]
         momenta = [value for state in self.optimizer.state.values() for value in state.values() if value is not None]
         parameters = [parameter.detach() for parameter in self.network.parameters()]
         scaling = [self.scaler._scale, self.scaler._growth_tracker] if self.scaler.is_enabled() else []
         changing = [*parameters, *buffers, *momenta, *scaling, self.sums.loss, self.sums.wrong, self.warmup.error]
         return [*(tensor for tensor in changing if tensor is not None), self._inputs.lr]
-
-    def _create_momenta(self) -> None:
-        """Creates the momenta at zero, which gives the same first step as none.
-
-        SGD creates them at its first step. That must not happen while a graph is captured, nor in a step that the
-        scaler skips, which would leave them uninitialized.
-        """
-        for parameter in self.network.parameters():
-            if self.config.optim.momentum > 0:
-                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def _end_epoch(self, lr: float) -> None:
         self._count_seconds()
@@ -327,6 +310,7 @@ class Training:
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            optimizer.adapt(self.optimizer)
             self._graphs = None  # they refer to the old momentum tensors
             self.warmup.load(state["warmup"])
             self.sums.set(Sums(**state["sums"]))

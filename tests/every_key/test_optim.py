@@ -1,6 +1,7 @@
 """The keys of the optimizer and of its schedule."""
 
 import pytest
+import torch
 
 from cifar_resnet.run.defaults import overridden, recipe
 from cifar_resnet.run.identity import flatten, run_name
@@ -61,6 +62,14 @@ def groups(run, name):
     (value,) = {group[name] for group in run.optimizer.param_groups}
     assert sum(len(group["params"]) for group in run.optimizer.param_groups) == len(list(run.network.parameters()))
     return value
+
+
+@acts("optim.optimizer", "optim.optimizer=adamw", "optim.momentum=0.8", "optim.weight_decay=0.03")
+def test_the_optimizer_is_the_chosen_one(training, overrides):
+    run = training(*overrides)
+    assert isinstance(run.optimizer, torch.optim.AdamW)
+    assert (groups(run, "betas"), groups(run, "weight_decay")) == ((0.8, 0.999), 0.03)
+    assert isinstance(training().optimizer, torch.optim.SGD)
 
 
 @acts("optim.momentum", "optim.momentum=0.5")

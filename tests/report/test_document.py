@@ -161,6 +161,8 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
         ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs use one cycle of the learning rate;"),
         ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps use a tenth of it."),
         ({"optim__nesterov": True}, "with Nesterov momentum 0.9"),
+        ({"optim__optimizer": "adamw"}, "with β₁ = 0.9, β₂ = 0.999, decoupled weight decay 0.0001, in batches of"),
+        ({"optim__optimizer": "adamw"}, "The runs use AdamW; the papers use stochastic gradient descent."),
         ({"optim__label_smoothing": 0.1}, "cross-entropy with label smoothing of 0.1 by stochastic"),
     ],
 )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.report import escaping, tables
 from cifar_resnet.report.runs import load
 from cifar_resnet.report.tables.table import Table
@@ -286,12 +287,15 @@ def test_hyperparameters_show_what_is_shared_and_what_differs(make_run, tmp_path
     assert "data.root" not in found and "out" not in found
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
-def test_keys_that_a_run_does_not_use_are_left_out(make_run, tmp_path, kind):
-    make_run("a", [6.0], optim__schedule=kind, optim__peak=0.25)
+@pytest.mark.parametrize(
+    ("key", "kinds", "kind"),
+    [("schedule", SCHEDULES, kind) for kind in SCHEDULES] + [("optimizer", OPTIMIZERS, kind) for kind in OPTIMIZERS],
+)
+def test_keys_that_a_run_does_not_use_are_left_out(make_run, tmp_path, key, kinds, kind):
+    make_run("a", [6.0], **{f"optim__{key}": kind, "optim__peak": 0.25})
     keys = {row["key"] for row in rows(tables.hyperparameters(load.load([tmp_path]), "digits"))}
-    for name in {key for schedule in SCHEDULES.values() for key in schedule.keys}:
-        assert (f"optim.{name}" in keys) == (name in SCHEDULES[kind].keys)
+    for name in {key for other in kinds.values() for key in other.keys}:
+        assert (f"optim.{name}" in keys) == (name in kinds[kind].keys)
     assert "optim.epochs" in keys and "optim.iterations" not in keys
 
 

@@ -40,7 +40,7 @@ VALUES = [
     (["modle=resnet"], "unknown key modle: did you mean model?"),
     (["model.depth=20"], "did you mean depth?"),
     (["name=lab"], "did you mean model.name or optim.name or data.name?"),
-    (["optim.optimizer=adamw"], "accepted in optim, whose optimizer is SGD, are name, epochs, "),
+    (["optim.optimizer=adam"], "expected one of sgd, adamw"),
     (["optim.name=paper"], "choose another recipe with optim=paper"),
     (["--experimental-rerun", "missing.pickle"], "missing.pickle does not exist"),
     (["--experimental-rerun", str(REPO_ROOT / "LICENSE")], "expected a config.pickle that Hydra wrote"),

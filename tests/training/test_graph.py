@@ -23,7 +23,12 @@ SCENES += [
     ["optim.nesterov=true"],
     ["data.augment=false"],
 ]
-SCENES += [["optim=onecycle", "optim.epochs=2"], ["model.norm=none"], ["model.shortcut=B"]]
+SCENES += [
+    ["optim=onecycle", "optim.epochs=2"],
+    ["optim=adamw", "optim.epochs=2"],
+    ["model.norm=none"],
+    ["model.shortcut=B"],
+]
 
 
 class Rerun:
@@ -86,7 +91,9 @@ def assert_alike(run, other, exact=True):
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: " ".join(scene))
 def test_a_graph_trains_as_single_kernels_do(composed, faked, scene):
     run = finish(make(composed, *scene, "runtime.kernels=graph"))
-    assert_alike(run, finish(make(composed, *scene, "runtime.kernels=eager")))
+    # On a CPU, the learning rate has 64 bits outside of a graph and 32 in it, which AdamW, unlike SGD, distinguishes.
+    exact = "optim=adamw" not in scene
+    assert_alike(run, finish(make(composed, *scene, "runtime.kernels=eager")), exact)
 
 
 def test_a_graph_notices_that_the_training_error_ends_the_warmup(composed, faked, monkeypatch):

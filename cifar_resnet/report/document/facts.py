@@ -11,6 +11,7 @@ import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES, Architecture
 from cifar_resnet.datasets import DATASETS
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
 from cifar_resnet.report import published
 from cifar_resnet.report.claims import JudgedClaim
@@ -18,6 +19,7 @@ from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
 from cifar_resnet.report.tables import Table
 from cifar_resnet.report.wording import join
+from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
 
@@ -38,7 +40,8 @@ class Facts:
     @cached_property
     def _flat(self) -> list[dict[str, Any]]:
         """The configs of the finished runs, or of all runs if none has finished."""
-        return [flatten(self.runs.configs[folder]) for folder in self.runs.shown["folder"]]
+        configs = [self.runs.configs[folder] for folder in self.runs.shown["folder"]]
+        return [later_keys.AS_BEFORE | flatten(config) for config in configs]
 
     @cached_property
     def models(self) -> list[str]:
@@ -105,23 +108,44 @@ class Facts:
             return "".join(described.values())
         return "differs: " + "; ".join(f"with the schedule {name} it {words}" for name, words in described.items())
 
+    @property
+    def optimizer(self) -> str:
+        """What updates the weights; completes "Training minimizes the cross-entropy by …"."""
+        return " or ".join(self._describe_optimizer(name) for name in self.every("optim.optimizer"))
+
     def _describe_schedule(self, name: str) -> str:
         if name not in SCHEDULES:
             return f"follows the schedule {name}, which this version of the project doesn't have"
-        flats = [flat for flat in self._flat if flat.get("optim.schedule") == name]
-        # None stands for a key that older configs don't have, and for values that differ.
+        return SCHEDULES[name].describe(self._shared("optim.schedule", name))
+
+    def _describe_optimizer(self, name: str) -> str:
+        if name not in OPTIMIZERS:
+            return f"the optimizer {name}, which this version of the project doesn't have"
+        return OPTIMIZERS[name].describe(self._shared("optim.optimizer", name))
+
+    def _shared(self, key: str, value: str) -> dict[str, Any]:
+        """The values of `optim` that all runs with this value of `key` share; None for every other key."""
+        flats = [flat for flat in self._flat if flat.get(key) == value]
         optim: dict[str, Any] = defaultdict(lambda: None)
-        for key in dict.fromkeys(key for flat in flats for key in flat if key.startswith("optim.")):
-            values = [flat.get(key) for flat in flats]
+        for name in dict.fromkeys(name for flat in flats for name in flat if name.startswith("optim.")):
+            values = [flat.get(name) for flat in flats]
             if all(value == values[0] for value in values):
-                optim[key.removeprefix("optim.")] = values[0]
-        return SCHEDULES[name].describe(optim)
+                optim[name.removeprefix("optim.")] = values[0]
+        return optim
 
     @property
-    def other_schedules(self) -> list[str]:
-        """The titles of the schedules that the papers don't use."""
-        others = [name for name in self.every("optim.schedule") if name != published.PAPER_SCHEDULE]
-        return [SCHEDULES[name].title if name in SCHEDULES else f"the schedule {name}" for name in others]
+    def other_recipes(self) -> list[tuple[str, list[str], str]]:
+        """Key, titles of its values that the papers don't use, and what the papers do instead."""
+        found = []
+        for key, kinds, usual, papers in (
+            ("optim.schedule", SCHEDULES, published.PAPER_SCHEDULE, "the papers lower the learning rate in steps"),
+            ("optim.optimizer", OPTIMIZERS, published.PAPER_OPTIMIZER, "the papers use stochastic gradient descent"),
+        ):
+            others = [name for name in self.every(key) if name != usual]
+            noun = key.rpartition(".")[2]
+            titles = [kinds[name].title if name in kinds else f"the {noun} {name}" for name in others]
+            found += [(key, titles, papers)] if titles else []
+        return found
 
     @property
     def reduced_precisions(self) -> list[Precision]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.report.intervals import decimals
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import as_override, describe, sort_key
@@ -90,10 +91,11 @@ def hyperparameters(runs: Runs, data: str) -> Table:
 
 
 def _used(flat: dict[str, Any]) -> dict[str, Any]:
-    """The keys that have an effect: without those that only other schedules read, and without the unused length."""
-    unused = {key for kind in SCHEDULES.values() for key in kind.keys}
-    kind = SCHEDULES.get(flat["optim.schedule"])
-    unused = unused - set(kind.keys) if kind else set()
+    """The keys that have an effect: without those that only others read, and without the unused length."""
+    unused: set[str] = set()
+    for kinds, name in ((SCHEDULES, "schedule"), (OPTIMIZERS, "optimizer")):
+        kind = kinds.get(str(flat.get(f"optim.{name}")))
+        unused |= {key for other in kinds.values() for key in other.keys} - set(kind.keys if kind else ())
     unused |= {name for name in ("epochs", "iterations") if flat.get(f"optim.{name}") is None}
     return {key: value for key, value in flat.items() if key not in {f"optim.{name}" for name in unused}}
 

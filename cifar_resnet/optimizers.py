@@ -1,0 +1,51 @@
+"""The registry of optimizers: what each one reads, keeps and is called in a report; imports no torch.
+
+To add an optimizer, add its entry here, its constructor to `cifar_resnet/training/optimizer.py`, and a recipe that uses
+it to conf/optim/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OptimizerKind:
+    """An optimizer.
+
+    Attributes:
+        title: noun phrase for running text.
+        describe: values of `optim`, by key → completes "Training minimizes the cross-entropy by …", without a full
+            stop. A value that differs between the runs described is None, and is left out.
+        keys: the keys of `optim` that not every optimizer reads.
+        moments: numbers that it keeps per parameter.
+    """
+
+    title: str
+    describe: Callable[[dict[str, Any]], str]
+    keys: tuple[str, ...]
+    moments: int
+
+
+def describe_sgd(optim: dict[str, Any]) -> str:
+    """SGD in words."""
+    momentum = f"{'Nesterov ' if optim['nesterov'] is True else ''}momentum {optim['momentum']}"
+    given = [momentum] if optim["momentum"] is not None else []
+    given += [f"weight decay {optim['weight_decay']}"] if optim["weight_decay"] is not None else []
+    return "stochastic gradient descent" + (f" with {', '.join(given)}" if given else "")
+
+
+def describe_adamw(optim: dict[str, Any]) -> str:
+    """AdamW in words."""
+    given = [f"β₁ = {optim['momentum']}"] if optim["momentum"] is not None else []
+    given += ["β₂ = 0.999"]
+    given += [f"decoupled weight decay {optim['weight_decay']}"] if optim["weight_decay"] is not None else []
+    return f"AdamW (Loshchilov and Hutter 2019) with {', '.join(given)}"
+
+
+OPTIMIZERS: dict[str, OptimizerKind] = {
+    "sgd": OptimizerKind("stochastic gradient descent", describe_sgd, ("nesterov",), moments=1),
+    "adamw": OptimizerKind("AdamW", describe_adamw, (), moments=2),
+}
