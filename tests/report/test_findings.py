@@ -97,5 +97,5 @@ def test_a_default_that_is_the_best_is_said_to_be(network, findings):
     network("resnet", 20, 6.0)
     network("resnet", 20, 7.0, optim__lr=0.05)
     assert findings().ablation == [
-        "resnet-20: none of one other setting has a lower final test error than the default (lr=0.1, 6.01 %)."
+        "resnet-20: of 2 settings, none has a lower final test error than the default (lr=0.1, 6.01 %)."
     ]

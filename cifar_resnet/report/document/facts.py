@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.architectures import ARCHITECTURES, Architecture
+from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
@@ -48,31 +48,24 @@ class Facts:
         """The models of the finished runs, in the order of the tables."""
         return [str(model) for model in self.finished["model"].unique()]
 
-    @cached_property
-    def _known(self) -> dict[str, Architecture]:
-        """The models that the registry still has."""
-        return {model: ARCHITECTURES[model] for model in self.models if model in ARCHITECTURES}
-
     @property
     def without_shortcuts(self) -> list[str]:
         """The models whose blocks have no shortcut."""
-        return [model for model, known in self._known.items() if not known.has_shortcuts]
+        return [model for model in self.models if not ARCHITECTURES[model].has_shortcuts]
 
     @property
     def with_shortcuts(self) -> list[str]:
         """The models whose blocks have one."""
-        return [model for model, known in self._known.items() if known.has_shortcuts]
+        return [model for model in self.models if ARCHITECTURES[model].has_shortcuts]
 
     @property
     def with_identity_path(self) -> list[str]:
         """The models with nothing on the path of their shortcuts, not even an activation function."""
-        return [model for model in self.with_shortcuts if self._known[model].identity_path]
+        return [model for model in self.with_shortcuts if ARCHITECTURES[model].identity_path]
 
     def describe_model(self, model: str) -> str:
         """A sentence on the model's blocks."""
-        if model not in self._known:
-            return "this version of the project doesn't have that model, so its blocks aren't described here."
-        return f"in a {self._known[model].title} block, {self._known[model].description}"
+        return f"in a {ARCHITECTURES[model].title} block, {ARCHITECTURES[model].description}"
 
     @cached_property
     def depths(self) -> list[int]:
@@ -114,13 +107,9 @@ class Facts:
         return " or ".join(self._describe_optimizer(name) for name in self.every("optim.optimizer"))
 
     def _describe_schedule(self, name: str) -> str:
-        if name not in SCHEDULES:
-            return f"follows the schedule {name}, which this version of the project doesn't have"
         return SCHEDULES[name].describe(self._shared("optim.schedule", name))
 
     def _describe_optimizer(self, name: str) -> str:
-        if name not in OPTIMIZERS:
-            return f"the optimizer {name}, which this version of the project doesn't have"
         return OPTIMIZERS[name].describe(self._shared("optim.optimizer", name))
 
     def _shared(self, key: str, value: str) -> dict[str, Any]:
@@ -142,15 +131,14 @@ class Facts:
             ("optim.optimizer", OPTIMIZERS, published.PAPER_OPTIMIZER, "the papers use stochastic gradient descent"),
         ):
             others = [name for name in self.every(key) if name != usual]
-            noun = key.rpartition(".")[2]
-            titles = [kinds[name].title if name in kinds else f"the {noun} {name}" for name in others]
-            found += [(key, titles, papers)] if titles else []
+            if others:
+                found.append((key, [kinds[name].title for name in others], papers))
         return found
 
     @property
     def reduced_precisions(self) -> list[Precision]:
         """The precisions of the runs whose convolutions aren't computed in single precision."""
-        used = [PRECISIONS[name] for name in self.every("precision") if name in PRECISIONS]
+        used = [PRECISIONS[name] for name in self.every("precision")]
         return [precision for precision in used if precision.autocast is not None]
 
     def measured(self, column: str) -> list[Any]:
@@ -183,13 +171,11 @@ class Facts:
             sentence = DATASETS["cifar10"].description
             if self.kind == "cifar10":
                 return sentence
-            title = DATASETS[self.kind].title if self.kind in DATASETS else self.kind
+            title = DATASETS[self.kind].title
             return (
                 f"{sentence[:-1]}, read from {title} and recognized by their classes, their number, and the training "
                 "images' mean and standard deviation."
             )
-        if self.kind not in DATASETS:
-            return f"Images of the kind {self.kind}, which this version of the project doesn't have."
         sentence, size = DATASETS[self.kind].description, self.only("data.image_size")
         if size is None or self.sized_by_config:
             return sentence
@@ -260,8 +246,8 @@ class Facts:
         if recorded and all(shape and shape == recorded[0] and shape[0] == shape[1] for shape in recorded):
             return int(recorded[0][0])
         # Runs created before the image shape was recorded.
-        known = DATASETS.get("cifar10" if self.all_cifar10 else self.kind)
-        return known.sizes.height if known and known.sizes and not known.sized_by_config else None
+        known = DATASETS["cifar10" if self.all_cifar10 else self.kind]
+        return known.sizes.height if known.sizes and not known.sized_by_config else None
 
     def architecture(self) -> Table:
         """The layers of each depth: one row per stage, one column per depth."""
@@ -292,4 +278,4 @@ def title(model: str) -> str:
     >>> title("resnet"), title("unheard-of")
     ('residual', 'unheard-of')
     """
-    return ARCHITECTURES[model].title if model in ARCHITECTURES else model
+    return ARCHITECTURES[model].title

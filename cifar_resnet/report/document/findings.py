@@ -62,9 +62,8 @@ class Findings:
         for model, groups in depths.items():
             if len(groups) > 1:
                 first, last = groups[0], groups[-1]
-                known = ARCHITECTURES.get(model)
                 parts = [
-                    f"the {words} of the {known.title if known else model} network {_change(first, last, measure)} %"
+                    f"the {words} of the {ARCHITECTURES[model].title} network {_change(first, last, measure)} %"
                     if words == "training error"
                     else f"its {words} {_change(first, last, measure)} %"
                     for measure, words in _KINDS.items()
@@ -150,7 +149,7 @@ class Findings:
         default, words = best.first, MEASURES[best.measure].words
         if best.one is None or best.one.mean >= 0:
             return (
-                f"{default.name}: none of {count(len(found), 'other setting')} has a lower {words} than the default "
+                f"{default.name}: of {count(len(found) + 1, 'setting')}, none has a lower {words} than the default "
                 f"({_setting(default, best.second)}, {_shown(default, best)} %)."
             )
         return (

@@ -1,7 +1,6 @@
 """The look of all figures: colors, dashes, markers, sizes and axes.
 
-- A model has the same color and marker everywhere, those of its entry in `ARCHITECTURES`. A model of an old folder
-  that no longer has an entry is gray.
+- A model has the same color and marker everywhere, those of its entry in `ARCHITECTURES`.
 - Shade shows depth: shallow is light and thin, deep is dark and thick, so that print in gray keeps the order.
 - Where lines are the settings of an ablation, titles give model and depth, and each setting has a color and a marker.
 - Training error is dashed; test error, or validation error in its place, is solid.
@@ -45,7 +44,6 @@ DPI = 200
 # For settings, which have no order: colors of Okabe and Ito and of Tol that the color-blind can distinguish.
 _SETTINGS_COLORS = ("#000000", "#e69f00", "#56b4e9", "#aa4499", "#332288", "#117733", "#882255", "#d55e00")
 REST_COLOR = "#bbbbbb"
-_UNKNOWN_MARK = "D"
 _LINE_MARKS = ("", "D", "v", "P", "X", "<", "p", "*")
 TRAINING_DASHES = (3.2, 1.4)
 NEUTRAL = ("#9a9a9a", "#606060", "#202020")
@@ -103,7 +101,7 @@ def name(*parts: object) -> str:
 
 def shades(model: str | None, count: int) -> list[str]:
     """`count` colors of a model from light to dark; the middle one if `count` is 1. None: gray."""
-    triple = ARCHITECTURES[model].shades if model in ARCHITECTURES else NEUTRAL
+    triple = NEUTRAL if model is None else ARCHITECTURES[model].shades
     if count == 1:
         return [triple[1]]
     return [to_hex(color) for color in sns.blend_palette(triple, count)]
@@ -116,7 +114,7 @@ def color(model: str) -> str:
 
 def model_mark(model: str) -> str:
     """The model's marker."""
-    return ARCHITECTURES[model].marker if model in ARCHITECTURES else _UNKNOWN_MARK
+    return ARCHITECTURES[model].marker
 
 
 def setting_colors(count: int) -> list[str]:
