@@ -58,7 +58,7 @@ def states(folder) -> list[str]:
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, train_py, tmp_path):
-    command = [*TWO, *LONG, "optim.epochs=50"]
+    command = [*TWO, *LONG, "optim.epochs=50", "runtime.checkpoint_seconds=0"]
     sweep = start(*command)
     wait_for(lambda: trained(tmp_path, 2))
     victim = runs_of(tmp_path)["plain"]

@@ -147,5 +147,7 @@ def test_a_damaged_table_is_written_again_from_the_checkpoint(make_folder):
 def test_without_a_checkpoint_a_finished_run_is_not_trained_again_for_them(make_folder):
     run = make_folder("a")
     finish(run)
+    wanted = {**run.read_config(), "diagnostics": {"enabled": True, "every": 1}}
+    assert run.verified_state(wanted) is State.INTERRUPTED
     run.checkpoint.unlink()
-    assert run.verified_state({"diagnostics": {"enabled": True}}) is State.FINISHED
+    assert run.verified_state(wanted) is State.FINISHED

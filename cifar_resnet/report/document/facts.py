@@ -158,12 +158,13 @@ class Facts:
     @property
     def kind(self) -> str:
         """The runs' `data.kind`, which is the same for all runs of a data set."""
-        return str(self.only("data.kind"))
+        (kind,) = self.every("data.kind")
+        return str(kind)
 
     @property
     def sized_by_config(self) -> bool:
         """Whether the number of images is any that the config asks for, so that no run uses only a subset."""
-        return self.kind in DATASETS and DATASETS[self.kind].sized_by_config
+        return DATASETS[self.kind].sized_by_config
 
     def describe_images(self) -> str:
         """A sentence on the images."""
