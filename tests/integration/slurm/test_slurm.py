@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 SLURM = ["hydra/launcher=slurm_cpu", "hydra.launcher.mem_gb=null", "hydra.launcher.timeout_min=30"]
 # Long enough to be interrupted during training, and short enough to be repeated for comparison.
-LONG = [*TINY, "optim.batch_size=8", "optim.lr=0.001", "optim.epochs=300"]
+LONG = [*TINY, "optim.batch_size=8", "optim.lr=0.001", "optim.epochs=300", "runtime.checkpoint_seconds=0.5"]
 ENDLESS = [*LONG, "optim.epochs=100000"]
 TWO = ["model=plain,resnet"]
 NINE = [
