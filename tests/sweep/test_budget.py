@@ -10,15 +10,7 @@ from cifar_resnet.run import durations
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import budget, callbacks
 from cifar_resnet.sweep.budget import Budget
-from cifar_resnet.sweep.control import Control
 from tests.conftest import TINY
-
-
-@pytest.fixture
-def control():
-    begun = Control.begin(2, live=False)
-    yield begun
-    begun.end()
 
 
 @pytest.fixture
@@ -51,34 +43,34 @@ def test_other_texts_are_no_length_of_time(text):
     assert durations.seconds_of(text) is None
 
 
-def test_the_sweep_stops_when_its_time_is_over(control, timers, monkeypatch, capsys):
+def test_the_sweep_stops_when_its_time_is_over(sweep, timers, monkeypatch, capsys):
     clock = iter([100.0, 130.0])  # checking and compiling took half a minute
     monkeypatch.setattr(budget.time, "monotonic", lambda: next(clock))
     limit = Budget("2m")
-    limit.start(control)
+    limit.start(sweep)
     assert (timers[0].seconds, timers[0].events) == (90.0, ["started"])
-    assert not control.is_stopping()
+    assert not sweep.is_stopping()
     timers[0].end()
-    assert control.why_stopping() == "runtime.stop_after=2m is over"
+    assert sweep.why_stopping() == "runtime.stop_after=2m is over"
     assert "runtime.stop_after=2m is over; stopping: each run writes its checkpoint" in capsys.readouterr().err
-    assert limit.has_stopped(control)
+    assert limit.has_stopped(sweep)
     assert timers[0].events == ["started", "cancelled"]
 
 
-def test_a_sweep_that_was_stopped_before_is_not_stopped_by_its_time(control, timers, capsys):
+def test_a_sweep_that_was_stopped_before_is_not_stopped_by_its_time(sweep, timers, capsys):
     limit = Budget("2m")
-    limit.start(control)
-    control.stop("stopped by Ctrl-C")
+    limit.start(sweep)
+    sweep.stop("stopped by Ctrl-C")
     timers[0].end()
-    assert not limit.has_stopped(control)
+    assert not limit.has_stopped(sweep)
     assert capsys.readouterr().err == ""
 
 
-def test_a_sweep_without_a_limit_has_no_timer(control, timers):
+def test_a_sweep_without_a_limit_has_no_timer(sweep, timers):
     limit = Budget(None)
-    limit.start(control)
+    limit.start(sweep)
     assert timers == []
-    assert not limit.has_stopped(control)
+    assert not limit.has_stopped(sweep)
 
 
 def test_a_sweep_has_one_limit():
@@ -96,9 +88,7 @@ def test_a_sweep_has_one_limit():
         ((State.DIVERGED, State.INTERRUPTED), True, False),
     ],
 )
-def test_a_sweep_that_ends_with_its_time_has_done_what_it_was_to_do(
-    tmp_path, control, capsys, states, by_time, is_well
-):
+def test_a_sweep_that_ends_with_its_time_has_done_what_it_was_to_do(tmp_path, sweep, capsys, states, by_time, is_well):
     runs = [RunDir(tmp_path / f"d/resnet-8/seed{number}-1a") for number in range(len(states))]
     for run, state in zip(runs, states, strict=True):
         run.path.mkdir(parents=True)
@@ -106,9 +96,9 @@ def test_a_sweep_that_ends_with_its_time_has_done_what_it_was_to_do(
     selected = callbacks.selection.ListedRuns.__new__(callbacks.selection.ListedRuns)
     selected._by_run = {run: SimpleNamespace(depth=8) for run in runs}
     limit = Budget("1h")
-    control.stop(limit.reason if by_time else "stopped by Ctrl-C")
+    sweep.stop(limit.reason if by_time else "stopped by Ctrl-C")
     machine = SimpleNamespace(runs_at_a_time=1, after_stop="stopped; run the same command again to continue")
-    assert callbacks._ShownSweep(selected, machine, control, limit).end() is is_well
+    assert callbacks._ShownSweep(selected, machine, sweep, limit).end() is is_well
     assert capsys.readouterr().out.endswith("run the same command again to continue\n")
 
 

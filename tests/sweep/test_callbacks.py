@@ -17,7 +17,6 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.sweep import callbacks, checks, launch, machines
 from cifar_resnet.sweep.assignment import Assignment
-from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.messages import user_errors
 from cifar_resnet.sweep.selection import all_finished
 from cifar_resnet.sweep.standing import print_standing
@@ -84,13 +83,6 @@ def test_as_many_runs_are_parallel_as_jobs_and_gpus_allow(monkeypatch, n_jobs, s
 
 
 @pytest.fixture
-def control():
-    begun = Control.begin(2, live=False)
-    yield begun
-    begun.end()
-
-
-@pytest.fixture
 def trained(monkeypatch):
     """Records the runs that are trained at the end of the sweep."""
     calls = []
@@ -109,11 +101,11 @@ def trained(monkeypatch):
     ],
 )
 def test_a_run_that_another_process_left_unfinished_is_trained_at_the_end(
-    tmp_path, control, trained, composed, monkeypatch, capsys, state, is_trained
+    tmp_path, sweep, trained, composed, monkeypatch, capsys, state, is_trained
 ):
     run, values = RunDir(tmp_path), composed(*TINY)
     run.metrics.write_text("epoch\n")
-    control.note(run, busy=values)
+    sweep.note(run, busy=values)
     holder = run.lock()
     holder.__enter__()
 
@@ -123,17 +115,17 @@ def test_a_run_that_another_process_left_unfinished_is_trained_at_the_end(
         holder.__exit__(None, None, None)
 
     monkeypatch.setattr(callbacks, "time", SimpleNamespace(sleep=end))
-    callbacks.wait_for_others(control)
+    callbacks.wait_for_others(sweep)
     assert trained == ([Assignment(run, values)] if is_trained else [])
     assert f"waiting for {run.path}" in capsys.readouterr().out
 
 
-def test_a_stopped_sweep_does_not_wait_for_other_processes(tmp_path, control, trained, composed):
-    control.note(RunDir(tmp_path), busy=composed(*TINY))
-    control.stop()
+def test_a_stopped_sweep_does_not_wait_for_other_processes(tmp_path, sweep, trained, composed):
+    sweep.note(RunDir(tmp_path), busy=composed(*TINY))
+    sweep.stop()
     with RunDir(tmp_path).lock():
-        callbacks.wait_for_others(control)
-    callbacks.wait_for_others(control)
+        callbacks.wait_for_others(sweep)
+    callbacks.wait_for_others(sweep)
     assert trained == []
 
 

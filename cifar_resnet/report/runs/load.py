@@ -158,7 +158,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     """The order of all tables: by data set, by model as in `ARCHITECTURES`, from shallow to deep, then by setting."""
     row = record.row
     model = row["model"]
-    place = _MODELS.index(model) if model in _MODELS else len(_MODELS)
+    place = _MODELS.index(model)
     values = tuple(factors.sort_key(record.flat.get(key)) for key in row["factors"])
     return row["data"], place, model, row["depth"], values, row["setting"], row["seed"]
 
