@@ -244,6 +244,24 @@ def test_error_against_time_has_each_network_in_a_fitting_unit(make_run, finishe
     assert bar.get_xydata().tolist() == [[10.0, 6.0], [10.0, 7.0]]
 
 
+@pytest.mark.parametrize("second", [100.0, 101.0, 900.0])
+def test_times_begin_at_zero_so_that_alike_ones_look_alike(make_run, finished, second):
+    make_run("a", [6.0], status={"seconds": 100.0})
+    make_run("b", [7.0], depth=56, status={"seconds": second})
+    (axes,) = summary.draw_error_against_time(finished()).axes
+    low, high = axes.get_xlim()
+    assert (axes.get_xscale(), low) == ("linear", 0)
+    assert max(line.get_xdata()[0] for line in axes.lines) < high
+    assert len([tick for tick in axes.get_xticks() if low <= tick <= high]) in range(3, 8)
+
+
+def test_times_that_span_decades_are_on_a_logarithmic_axis(make_run, finished):
+    make_run("a", [6.0], status={"seconds": 3.0})
+    make_run("b", [7.0], depth=56, status={"seconds": 40_000.0})
+    (axes,) = summary.draw_error_against_time(finished()).axes
+    assert axes.get_xlabel() == "training and evaluation time (hours, log scale)"
+
+
 def test_settings_that_take_as_long_are_not_piled_up_at_one_time(make_run, tmp_path):
     for lr, seconds in ((0.1, 60.0), (0.05, 61.0)):
         make_run(f"r{lr}", [6.0], optim__lr=lr, status={"seconds": seconds})

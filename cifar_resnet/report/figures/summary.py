@@ -137,6 +137,10 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     figure, panels, y_suffix = _broken(networks["mean"], errors)
     times = networks["seconds"] / unit.seconds
     x_suffix = style.scale(panels, times, "x")
+    if not x_suffix:
+        # From zero, so that times that differ by a few percent look as alike as they are.
+        panels[-1].set_xlim(0, 1.08 * float(times.max()))
+        panels[-1].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     depths = sorted(int(depth) for depth in runs["depth"].unique())
     sizes = dict(zip(depths, np.linspace(3.5, 7.0, len(depths)) if len(depths) > 1 else [5.0], strict=True))
     layout = Layout(runs, rank(over_seeds(runs, "test_error")))
@@ -152,8 +156,11 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
             if row["n"] > 1:
                 ends = style.on_axis(pd.Series([row["low"], row["high"]]), axes)
                 axes.plot([times[place]] * 2, ends, linewidth=0.8, **look)
-            mark = {"marker": style.model_mark(str(model)), "markersize": sizes[row["depth"]], "linestyle": "none"}
-            axes.plot([times[place]], [y[place]], markeredgecolor="white", markeredgewidth=0.4, **mark, **look)
+            size = sizes[row["depth"]]
+            # Small marks are above large ones, so that both can be seen where they coincide.
+            mark = {"marker": style.model_mark(str(model)), "markersize": size, "zorder": 4 - size / 10}
+            edge = {"markeredgecolor": "white", "markeredgewidth": 0.4, "linestyle": "none"}
+            axes.plot([times[place]], [y[place]], **mark, **edge, **look)
     # With a single model, its marker is used for the settings.
     single = layout.models[0] if layout.is_ablation and len(layout.models) == 1 else None
     handles: list[Artist] = [
