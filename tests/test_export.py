@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.export import __main__ as export
 from cifar_resnet.export import record
 from cifar_resnet.run.folder import State
@@ -84,6 +85,29 @@ def test_what_can_not_be_read_is_left_out_and_said(make, tmp_path, capsys):
     assert tracker.reports == [tmp_path / "outputs" / "report"]
     assert export.export([tmp_path / "outputs"], tracker) == 1
     assert capsys.readouterr().out.splitlines() == ["2 runs: 1 unchanged, 1 unreadable"]
+
+
+def test_watching_adds_what_is_new_and_survives_a_server_that_is_down(make, tmp_path, capsys):
+    make("first", [30.0])
+    tracker, paused = Remembering(), []
+
+    def pause(seconds):
+        paused.append(seconds)
+        if len(paused) == 1:
+            make("second", [30.0], seed=1)
+        if len(paused) == 3:
+            raise KeyboardInterrupt
+
+    def add_report(folder):
+        if len(paused) == 1:
+            raise ConfigError("the server is down")
+
+    tracker.add_report = add_report
+    export.watch([tmp_path / "outputs"], tracker, pause)
+    printed = capsys.readouterr()
+    assert printed.err == "trying again in 30 seconds: the server is down\n"
+    assert [found.name for found in tracker.records.values()] == ["resnet-20/first", "resnet-20/second"]
+    assert paused == [30.0] * 3
 
 
 @pytest.mark.parametrize("name", export.TRACKERS)

@@ -12,6 +12,7 @@ import importlib.util
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -47,23 +48,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder with run folders under it")
     parser.add_argument("--to", choices=TRACKERS, required=True, help="the tracker; set up by its own variables")
     parser.add_argument("--project", default="cifar-resnet", help="MLflow's experiment or W&B's project (%(default)s)")
-    parser.add_argument(
-        "--watch", type=float, nargs="?", const=30.0, metavar="SECONDS", help="repeat until Ctrl-C (30 s)"
-    )
+    parser.add_argument("--watch", action="store_true", help=f"repeat every {_PAUSE_SECONDS:g} seconds until Ctrl-C")
     options = parser.parse_args(arguments)
     try:
         find_runs(options.paths)
         tracker = _open(options.to, options.project)
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                failed = export(options.paths, tracker)
-                if not options.watch:
-                    return ExitCode.FAILED if failed else ExitCode.FINISHED
-                time.sleep(_PAUSE_SECONDS)
+        failed = export(options.paths, tracker)
+        if options.watch:
+            watch(options.paths, tracker)
     except CifarResnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USER
-    return ExitCode.FINISHED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED if failed else ExitCode.FINISHED
 
 
 def _open(name: str, project: str) -> Tracker:
@@ -96,6 +94,17 @@ def export(paths: list[Path], tracker: Tracker) -> int:
             print(f"{path / 'report'}: {outcome}")
     print(f"{len(runs)} runs: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.items())))
     return done["unreadable"]
+
+
+def watch(paths: list[Path], tracker: Tracker, pause: Callable[[float], None] = time.sleep) -> None:
+    """Adds what is new until Ctrl-C. An error, such as that of a server that is down for a while, is only printed."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            pause(_PAUSE_SECONDS)
+            try:
+                export(paths, tracker)
+            except CifarResnetError as error:
+                print(f"trying again in {_PAUSE_SECONDS:g} seconds: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
