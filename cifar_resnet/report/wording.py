@@ -26,6 +26,15 @@ def number(value: float) -> str:
     return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
+def significant(value: float) -> str:
+    """Three significant digits, with thousands separators.
+
+    >>> [significant(value) for value in (238_912.0, 1476.0, 2.284, 0.05, 0, 3.26e-7)]
+    ['239,000', '1,480', '2.28', '0.05', '0', '3.26e-07']
+    """
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
 def count(amount: int, noun: str) -> str:
     """An amount of something.
 

@@ -55,12 +55,33 @@ def test_degradation(network, judge, deep, verdict):
 
 def test_degradation_of_one_seed_is_called_where_it_is_beyond_the_choice_of_images(network, judge):
     network("plain", 20, [9.0], train=[0.3])
-    network("plain", 56, [9.0], train=[88.0])
+    network("plain", 56, [9.0], train=[60.0])
     claim = judge(1)
     assert claim.verdict == HOLDS
     assert "one seed; a test error of this size on 10,000 test images would have the 95 % interval" in claim.evidence
     assert claim.one_seed and "3 seeds of each network" in claim.missing
     assert "seed=0,1,2" in claim.command and "model=plain" in claim.command and "depth=20,56" in claim.command
+
+
+def test_degradation_is_judged_at_each_depth(network, tmp_path):
+    for depth, train in ((20, [1.0, 1.1, 1.2]), (56, [8.5, 8.6, 8.7]), (110, [89.9, 90.0, 22.0])):
+        network("plain", depth, [9.0] * 3, train=train)
+    claim = claims.judge(load.load([tmp_path]), "cifar10")[1]
+    assert claim.verdict == "holds at 56 layers; inconclusive at 110 layers"
+    assert claim.finding.evidence.endswith(
+        "2 of 3 finished runs of plain-110 learned nothing: the training error is near chance."
+    )
+
+
+def test_a_network_that_learned_nothing_shows_no_degradation(network, judge):
+    network("plain", 20, [9.0], train=[1.0])
+    network("plain", 110, [90.0], train=[89.9])
+    claim = judge(1)
+    assert (claim.verdict, claim.command) == (OPEN, "") and "that learn" in claim.missing
+    assert claim.evidence.endswith("plain-110 learned nothing: the training error is near chance.")
+    network("plain", 56, [20.0], train=[15.0])
+    claim = judge(1)
+    assert claim.verdict == HOLDS and "From 20 to 110" not in claim.evidence
 
 
 @pytest.mark.parametrize(
@@ -259,8 +280,8 @@ def test_a_network_that_learned_nothing_decides_nothing_and_is_named(layers, jud
     make_layers(other, [0.3] * 4, (1, 1, 1, 1))
     responses, gradients = (judge(number) for number in (5, 6))
     assert (responses.verdict, gradients.verdict) == (HOLDS, FAILS) == tuple(one.verdict for one in before)
-    assert responses.evidence.endswith("these learned nothing: plain-110 (1 of 1 finished).")
-    assert "plain-110 has runs that learned nothing" in gradients.evidence
+    assert responses.evidence.endswith("plain-110 learned nothing: the training error is near chance.")
+    assert "plain-110 learned nothing (training error 90.00 %, near chance)" in gradients.evidence
     assert "the ratio is 1e-09 at initialization" in gradients.evidence
 
 

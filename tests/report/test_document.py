@@ -430,7 +430,7 @@ def test_the_summary_and_each_verdict_mark_one_seed(nine_report):
     written = (nine_report / "report.md").read_text()
     summary, _, _ = written.partition("## Experiment setup")
     assert "beats the plain one. **Inconclusive at 20 and 56 layers; holds at 110 layers (one seed).**" in summary
-    verdicts = re.findall(r"\*\*((?:Holds|Does not hold|No, they)[^*]*)\*\*", written)
+    verdicts = re.findall(r"\*\*([^*]*(?:[Hh]olds|[Dd]oes not hold|No, they)[^*]*)\*\*", written)
     assert verdicts and all("(one seed)" in verdict for verdict in verdicts)
     assert re.search(r"\(one seed\)\.\*\* Test errors without and with shortcuts: \d", summary)
     bold = MarkdownIt().render(summary)

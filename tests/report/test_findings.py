@@ -55,6 +55,14 @@ def test_networks_that_came_to_nothing_are_among_the_results(network, findings, 
     assert dead == "Learned nothing, with a training error near chance: plain-56 (90.00 %)."
 
 
+def test_only_the_runs_that_learned_nothing_are_said_to(network, findings, make_run):
+    network("plain", 56, 20.0)
+    make_run("dead", [90.0], [89.5], model="plain", depth=56, seed=9, **REAL)
+    assert findings().results[-1] == (
+        "Learned nothing, with a training error near chance: 1 of 4 finished runs of plain-56 (89.50 %)."
+    )
+
+
 def test_comparisons_begin_with_those_at_equal_depth(network, findings):
     network("plain", 56, 13.0, 6.0)
     network("resnet", 56, 7.0, 0.5)
@@ -73,7 +81,7 @@ def test_one_seed_is_marked_in_every_sentence_with_a_verdict(network, findings):
     network("resnet", 56, 7.0, seeds=1)
     first, tally = findings().comparison
     assert "resnet-56 is better than plain-56 (one seed):" in first
-    assert "(2 of them rest on one seed)" in tally
+    assert tally == "In both comparisons of models and depths (one seed each), the second network is better."
     network("resnet", 56, 9.0, seeds=1, optim__lr=0.05)
     assert findings().ablation[0].endswith("7.00 %).")
     network("resnet", 56, 5.0, seeds=1, optim__lr=0.2)

@@ -18,6 +18,7 @@ from cifar_resnet.report.intervals import SAME, Difference, compare, decimals, h
 from cifar_resnet.report.runs.groups import Group, fewest
 
 _SHALLOW, _DEEP = 20, 110
+_WORDS = {1: HOLDS, -1: FAILS, 0: OPEN}
 _TRAIN, _TEST = ("train_error", "train_images"), ("test_error", "test_images")
 
 
@@ -34,7 +35,7 @@ def judge_equal_depth(case: Case) -> Finding | None:
     pairs = [(case.groups["plain", depth], case.groups["resnet", depth]) for depth in depths]
     found = holm([case.difference(plain, residual, "test_error") for plain, residual in pairs])
     signs = [-1 if case.verdict(one) == SAME else -case.sign(one) for one in found]
-    verdicts = [{1: HOLDS, -1: FAILS}.get(sign, OPEN) for sign in signs]
+    verdicts = [_WORDS[sign] for sign in signs]
     sentences, short = [], []
     for pair, one, verdict in zip(pairs, found, verdicts, strict=True):
         images = fewest(*pair)
@@ -59,26 +60,36 @@ def judge_equal_depth(case: Case) -> Finding | None:
 
 
 def judge_degradation(case: Case) -> Finding | None:
-    """Judges the shallowest and the deepest plain network.
+    """Judges each deeper plain network in comparison with the shallowest.
 
-    The claim holds if the deepest network's final training error is higher by more than its interval, and does not
-    hold if it is lower by more than its interval or if there is no difference worth naming. Networks in between are
-    listed and not counted.
+    At a depth, the claim holds if the network's final training error is higher than the shallowest one's by more than
+    its interval, and does not hold if it is lower by more than its interval or if there is no difference worth naming.
+    The intervals are corrected for the number of depths. The claim holds if it does at every depth, and does not hold
+    if it doesn't at any. A network of which no run learned anything is named and decides nothing.
     """
     depths = case.depths("plain")
     if len(depths) < 2:
         return None
     groups = [case.groups["plain", depth] for depth in depths]
-    one = case.difference(groups[0], groups[-1], "train_error")
-    evidence = f"Final training error: {errors(groups, *_TRAIN)}. {_from_to(groups, one, 'training')}"
-    missing, command = case.more_seeds([one], ["plain"], [depths[0], depths[-1]])
+    judged = [group for group in groups if len(group.unlearned) < len(group.rows)]
+    evidence = f"Final training error: {errors(groups, *_TRAIN)}."
+    rest = case.unfinished("plain") + case.unlearned("plain")
+    if len(judged) < 2:
+        return Finding(OPEN, evidence + rest, "plain networks of two depths that learn, such as by longer training")
+    shallow, *deeper = judged
+    found = holm([case.difference(shallow, group, "train_error") for group in deeper])
+    signs = [-1 if case.verdict(one) == SAME else case.sign(one) for one in found]
+    changes = [_from_to([shallow, group], one, "training") for group, one in zip(deeper, found, strict=True)]
+    uncertain = [group.depth for group, one, sign in zip(deeper, found, signs, strict=True) if one.one_seed or not sign]
+    missing, command = case.more_seeds(found, ["plain"], [shallow.depth, *uncertain])
     return Finding(
-        combine([-1 if case.verdict(one) == SAME else case.sign(one)]),
-        evidence + case.unfinished("plain") + case.unlearned("plain"),
+        combine(signs),
+        " ".join([evidence, *changes]) + rest,
         missing,
         command,
-        f"training error of {errors([groups[0], groups[-1]], *_TRAIN)}",
-        one_seed=one.one_seed,
+        f"training error: {errors(groups, *_TRAIN)}",
+        {str(group.depth): _WORDS[sign] for group, sign in zip(deeper, signs, strict=True)},
+        any(one.one_seed for one in found),
     )
 
 
@@ -104,7 +115,7 @@ def judge_shortcuts(case: Case) -> Finding | None:
     if verdict == OPEN and all(_fits_all(group) for group in ends):
         missing = "a data set that the networks don't fit without error: here the training error can't get any lower"
         command = "python train.py -m sweeps=nine"
-    short = f"training error of {errors(ends, *_TRAIN)}; test error of {errors(ends, *_TEST)}"
+    short = f"training error: {errors(ends, *_TRAIN)}; test error: {errors(ends, *_TEST)}"
     return Finding(verdict, evidence, missing, command, short, one_seed=train.one_seed)
 
 
@@ -164,10 +175,12 @@ def judge_shallow(case: Case) -> Finding | None:
         missing, command = case.more_seeds([final, early], ["plain", "resnet"], [_SHALLOW])
     return Finding(
         verdict,
-        evidence + case.unfinished("plain", "resnet"),
+        evidence + case.unfinished("plain", "resnet", at=_SHALLOW),
         missing,
         command,
-        f"test error of {errors([plain, residual], *_TEST)}",
+        f"test error: {errors([plain, residual], *_TEST)}; mean training error over the first "
+        f"{'epoch' if half == 1 else f'{half} epochs'}: {plain.name} {early.first:.{digits}f} %, {residual.name} "
+        f"{early.second:.{digits}f} %",
         one_seed=final.one_seed,
     )
 
@@ -196,10 +209,10 @@ def judge_preactivation(case: Case) -> Finding | None:
     missing, command = case.more_seeds([one], ["resnet", "preact"], [_DEEP])
     return Finding(
         combine([-1 if case.verdict(one) == SAME else -case.sign(one)]),
-        evidence + case.unfinished("resnet", "preact"),
+        evidence + case.unfinished("resnet", "preact", at=_DEEP),
         missing,
         command,
-        f"test error of {shown}",
+        f"test error: {shown}",
         one_seed=one.one_seed,
     )
 

@@ -5,11 +5,16 @@ Runs that learned nothing, with a training error near chance, are named and deci
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim, Finding, combine, error
 from cifar_resnet.report.intervals import Difference, compare, holm
+from cifar_resnet.report.runs.groups import near_chance
+from cifar_resnet.report.tables.table import plus
+from cifar_resnet.report.wording import significant
 
 # The gradient has vanished if its norm near the input is below VANISHED of that near the output, and is healthy from
 # HEALTHY on; in between the answer is open. These limits are ours: the papers give no number.
@@ -54,7 +59,11 @@ def judge_responses(case: Case) -> Finding | None:
     elif one_seed:
         missing = "3 seeds of each network, which show the spread between trainings"
         command = case.command(["plain", "resnet"], depths, 3, _ENABLED)
-    return Finding(verdict, evidence.strip(), missing, command, one_seed=one_seed)
+    shown = [
+        f"{one.first:.3f} and {one.second:.3f} at {depth} layers" for depth, one in zip(depths, found, strict=True)
+    ]
+    in_short = f"standard deviation in plain and in residual layers: {', '.join(shown)}" if shown else ""
+    return Finding(verdict, evidence.strip(), missing, command, in_short, one_seed=one_seed)
 
 
 def _record_both(case: Case) -> str:
@@ -73,12 +82,12 @@ def _compare_responses(case: Case, depth: int, one: Difference) -> tuple[int, st
     smaller = int((pairs.dropna() > 0).sum())
     count = int(pairs.notna().sum())
     sentence = (
-        f"At {depth} layers, the standard deviation of the responses after the last epoch averages {one.first:.3g} in "
-        f"the plain and {one.second:.3g} in the residual network, where it is smaller in {smaller} of {count} layers "
+        f"At {depth} layers, the standard deviation of the responses after the last epoch averages {one.first:.3f} in "
+        f"the plain and {one.second:.3f} in the residual network, where it is smaller in {smaller} of {count} layers "
     )
     if not one.one_seed:
-        level = f"{100 * (1 - one.level):.3g}"
-        return one.sign, sentence + f"({level} % interval of the difference {one.low:+.3g} to {one.high:+.3g})."
+        level, low, high = f"{100 * (1 - one.level):.3g}", plus(one.low, 3), plus(one.high, 3)
+        return one.sign, sentence + f"({level} % interval of the difference {low} to {high})."
     agreeing = smaller if one.mean < 0 else count - smaller
     sign = int(np.sign(one.mean)) if agreeing >= AGREEING * count else 0
     return sign, sentence + "(one seed: no interval)."
@@ -111,27 +120,27 @@ def judge_gradients(case: Case) -> Finding | None:
         lowest = shares.groupby("seed").min()
         signs += [1 if worst < VANISHED else -1 if deep and worst >= HEALTHY else 0 for worst in lowest]
         sentences.append(_describe_shares(case, depth, shares))
-        short.append(f"plain-{depth}: {_by_epoch(shares)}")
+        short.append(f"{_by_epoch(shares)} in plain-{depth}")
         one_seed = one_seed or len(lowest) == 1
+    verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
+    sentences.append(_CONSEQUENCES[verdict])
     for depth in depths:
         layers = case.diagnostics("plain", depth, learned=False)
         if not layers.empty:
             sentences.append(_describe_unlearned(case, depth, _shares(layers)))
-    verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
-    sentences.append(_CONSEQUENCES[verdict])
     missing, command = "", ""
     if not deep and verdict != HOLDS:
         missing = (
             f"diagnostics of a plain network that learns and is deep enough to degrade, which takes {DEGRADES} layers"
         )
         command = case.command(["plain"], [DEGRADES], extra=_ENABLED)
-    in_short = f"gradient near the input relative to that near the output, {'; '.join(short)}" if short else ""
+    in_short = f"norm near the input relative to that near the output: {'; '.join(short)}" if short else ""
     return Finding(verdict, " ".join(filter(None, sentences)), missing, command, in_short, one_seed=one_seed)
 
 
 _CONSEQUENCES = {
     HOLDS: "Whether that is the cause of the degradation or a consequence of it, the norms by themselves don't show.",
-    FAILS: "So vanishing gradients don't explain the higher error of these networks.",
+    FAILS: "So vanishing gradients don't explain the higher error of deep plain networks here.",
     OPEN: "",
 }
 
@@ -160,8 +169,8 @@ def _by_epoch(shares: pd.Series[float]) -> str:
     parts = []
     for epoch, found in shares.groupby("epoch"):
         low, high = found.min(), found.max()
-        text = f"{low:.3g}" if len(found) == 1 else f"{low:.3g} to {high:.3g} ({len(found)} seeds)"
-        parts.append(f"{text} {_when(epoch)}")
+        text = " to ".join(dict.fromkeys(map(significant, (low, high))))
+        parts.append(f"{text}{f' ({len(found)} seeds)' if len(found) > 1 else ''} {_when(epoch)}")
     return " and ".join(parts)
 
 
@@ -172,8 +181,9 @@ def _when(epoch: object) -> str:
 def _describe_shares(case: Case, depth: int, shares: pd.Series[float]) -> str:
     exploded = [_when(epoch) for epoch, found in shares.groupby("epoch") if found.max() > 1 / VANISHED]
     vanished = [_when(epoch) for epoch, found in shares.groupby("epoch") if found.min() < VANISHED]
+    shown = _training_error(case, depth, learned=True)
     evidence = (
-        f"plain-{depth} learned (final training error {_training_error(case, depth)}): the norm of the gradient over "
+        f"plain-{depth} learned (final training error {shown}): the norm of the gradient over "
         "the quarter of the layers next to the input, relative to that over the quarter next to the output, is "
         f"{_by_epoch(shares)}."
     )
@@ -186,15 +196,17 @@ def _describe_shares(case: Case, depth: int, shares: pd.Series[float]) -> str:
 
 def _describe_unlearned(case: Case, depth: int, shares: pd.Series[float]) -> str:
     return (
-        f"plain-{depth} has runs that learned nothing, with a training error near chance (mean over its runs: "
-        f"{_training_error(case, depth)}). In those the ratio is {_by_epoch(shares)}; they decide nothing, because "
-        "small gradients may be a consequence of the failure."
+        f"{case.groups['plain', depth].unlearned_name} learned nothing (training error "
+        f"{_training_error(case, depth, learned=False)}, near chance). There, the ratio is {_by_epoch(shares)}; this "
+        "decides nothing, because small gradients may be a consequence of the failure."
     )
 
 
-def _training_error(case: Case, depth: int) -> str:
+def _training_error(case: Case, depth: int, learned: bool) -> str:
+    """The mean final training error of the runs that learned, or of those that didn't."""
     group = case.groups["plain", depth]
-    return error(group, "train_error", group.smallest("train_images"))
+    rows = [row for row in group.rows if near_chance(row) != learned]
+    return error(replace(group, rows=rows), "train_error", group.smallest("train_images"))
 
 
 CLAIMS = (

@@ -23,9 +23,10 @@ from cifar_resnet.report.intervals import (
     seeds_needed,
 )
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.groups import Group, fewest, near_chance
+from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.differences import difference
 from cifar_resnet.report.tables.table import plus
+from cifar_resnet.report.wording import join
 from cifar_resnet.run.folder import State
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
@@ -97,7 +98,7 @@ class Case:
     @cached_property
     def _unlearned(self) -> set[str]:
         """The folders of the finished runs whose training error is near chance."""
-        return {row["folder"] for group in self.groups.values() for row in group.rows if near_chance(row)}
+        return {row["folder"] for group in self.groups.values() for row in group.unlearned}
 
     def _pick(self, frame: pd.DataFrame, model: str, depth: int) -> pd.DataFrame:
         return frame[
@@ -158,23 +159,26 @@ class Case:
         )
         return words, self.command(models, depths, seeds, extra) if seeds <= _MOST_SEEDS else ""
 
-    def unfinished(self, *models: str) -> str:
-        """A sentence on the networks of these models of which some started run hasn't finished; empty without any."""
+    def unfinished(self, *models: str, at: int | None = None) -> str:
+        """A sentence on the networks of these models of which some started run hasn't finished; empty without any.
+
+        Args:
+            models: their names.
+            at: the only depth that matters, if there is one.
+        """
         lost = [
             f"{group.finished} of {group.started} of {group.name} ({group.lost})"
-            for (model, _), group in self.networks.items()
-            if model in models and group.lost
+            for (model, depth), group in self.networks.items()
+            if model in models and group.lost and at in (None, depth)
         ]
         return f" Runs that have finished: {', '.join(lost)}. The others aren't counted." if lost else ""
 
     def unlearned(self, *models: str) -> str:
         """A sentence on the networks of these models with runs that learned nothing; empty without any."""
-        found = []
-        for (model, _), group in self.groups.items():
-            bad = sum(near_chance(row) for row in group.rows)
-            if model in models and bad:
-                found.append(f"{group.name} ({bad} of {group.finished} finished)")
-        return f" With a training error near chance, these learned nothing: {', '.join(found)}." if found else ""
+        found = [
+            group.unlearned_name for (model, _), group in self.groups.items() if model in models and group.unlearned
+        ]
+        return f" {join(found)} learned nothing: the training error is near chance." if found else ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
 from cifar_resnet.report import published
-from cifar_resnet.report.claims import JudgedClaim
+from cifar_resnet.report.claims import HOLDS, JudgedClaim
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
 from cifar_resnet.report.tables import Table
@@ -227,6 +227,12 @@ class Facts:
         if key not in {one.claim.key for one in self.claims}:
             raise KeyError(key)
         return next((one.finding.verdict for one in self.judged if one.claim.key == key), None)
+
+    def holds(self, key: str) -> bool:
+        """Whether the claim with this key holds, at least in part."""
+        return any(
+            HOLDS in (one.finding.verdict, *one.finding.parts.values()) for one in self.judged if one.claim.key == key
+        )
 
     @property
     def statistics(self) -> list[str]:

@@ -10,7 +10,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.groups import Group, fewest, near_chance
+from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.beside import is_comparable
 from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
 from cifar_resnet.report.tables.table import MISSING, with_std
@@ -84,9 +84,12 @@ class Findings:
         return f"Not all runs have finished: {', '.join(lost[:_MOST])}{more}." if lost else ""
 
     def _unlearned(self) -> str:
-        dead = [group for group in self._main if any(near_chance(row) for row in group.rows)]
-        shown = [f"{group.name} ({_mean(group, 'train_error'):.{_digits(group, 'train_error')}f} %)" for group in dead]
-        return f"Learned nothing, with a training error near chance: {join(shown)}." if dead else ""
+        shown = []
+        for group in self._main:
+            if group.unlearned:
+                mean, _ = mean_and_std([row["train_error"] for row in group.unlearned])
+                shown.append(f"{group.unlearned_name} ({mean:.{_digits(group, 'train_error')}f} %)")
+        return f"Learned nothing, with a training error near chance: {join(shown)}." if shown else ""
 
     @property
     def comparison(self) -> list[str]:
@@ -126,14 +129,20 @@ class Findings:
         verdicts = Counter(self._verdict(each) for each in made)
         words = {
             BETTER: "the second network is better",
-            WORSE: "it is worse",
+            WORSE: "it is worse" if verdicts[BETTER] else "the second network is worse",
             SAME: "there is no difference worth naming",
             OPEN: "the result is inconclusive",
         }
-        parts = [f"in {verdicts[verdict]:,} {words[verdict]}" for verdict in words if verdicts[verdict]]
         single = sum(each.one.one_seed for each in made if each.one)
-        marked = f" ({single:,} of them rest on one seed)" if single else ""
-        return f"Of {count(len(made), 'comparison')} of models and depths{marked}, {join(parts)}."
+        some = "one rests on one seed" if single == 1 else f"{single:,} rest on one seed"
+        marked = f" ({some if single < len(made) else 'one seed each'})" if single else ""
+        if len(verdicts) == 1:
+            (verdict,) = verdicts
+            amounts = {1: "the only comparison", 2: "both comparisons"}
+            amount = amounts.get(len(made), f"all {len(made):,} comparisons")
+            return f"In {amount} of models and depths{marked}, {words[verdict]}."
+        parts = [f"in {verdicts[verdict]:,} {words[verdict]}" for verdict in words if verdicts[verdict]]
+        return f"Of {len(made):,} comparisons of models and depths{marked}, {join(parts)}."
 
     @cached_property
     def ablation(self) -> list[str]:

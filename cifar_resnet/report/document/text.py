@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
 from cifar_resnet.report import escaping, published, reproduce, wording
-from cifar_resnet.report.claims import HOLDS, JudgedClaim
+from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
 from cifar_resnet.report.document.findings import Findings
 from cifar_resnet.report.document.formulas import FORMULAS
@@ -96,7 +96,6 @@ class Text:
             "smallest": self.facts.runs.smallest,
             "references": self._references(),
             "fail": _fail,
-            "HOLDS": HOLDS,
             "number": wording.number,
             "count_range": wording.count_range,
             "lab_epochs": published.LAB_EPOCHS,

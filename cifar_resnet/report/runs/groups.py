@@ -67,6 +67,22 @@ class Group:
         return ", ".join(f"{self.states[state]} {state}" for state in ends if self.states[state])
 
     @property
+    def unlearned(self) -> list[dict[str, Any]]:
+        """The finished runs that learned nothing, see `near_chance`."""
+        return [row for row in self.rows if near_chance(row)]
+
+    @property
+    def unlearned_name(self) -> str:
+        """The network's name, or how many of its runs if only some of them learned nothing.
+
+        >>> rows = [{"classes": 10, "train_error": error} for error in (90.0, 5.0)]
+        >>> Group("plain", "", 56, 0, rows).unlearned_name, Group("plain", "", 56, 0, rows[:1]).unlearned_name
+        ('1 of 2 finished runs of plain-56', 'plain-56')
+        """
+        dead, count = len(self.unlearned), len(self.rows)
+        return self.name if dead == count else f"{dead} of {count} finished runs of {self.name}"
+
+    @property
     def seed_draws_images(self) -> bool:
         """Whether the seed also draws which images the runs are trained on."""
         return bool(self.rows) and all(row.get("seed_draws_images") for row in self.rows)
