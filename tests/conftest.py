@@ -31,9 +31,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from cifar_resnet.run.config import FIELDS, from_container
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.schema import FIELDS
 from cifar_resnet.sweep.resolvers import plain_config
 
 # No deadline, because any example can be slow on a busy machine.

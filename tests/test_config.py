@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run import config as schema
-from cifar_resnet.run import later_keys
-from cifar_resnet.run.config import FIELDS, from_container, nearest_depths
+from cifar_resnet.run import later_keys, schema
+from cifar_resnet.run.config import from_container, nearest_depths
 from cifar_resnet.run.defaults import REPO_ROOT, folder_name, scaled_milestones
+from cifar_resnet.run.schema import FIELDS
 
 
 def test_default_is_resnet20_on_cifar10_with_the_labs_recipe(composed):

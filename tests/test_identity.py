@@ -7,8 +7,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from cifar_resnet.run import later_keys
-from cifar_resnet.run.config import FIELDS
 from cifar_resnet.run.identity import MAX_NAME, config_hash, flatten, run_name
+from cifar_resnet.run.schema import FIELDS
 from cifar_resnet.sweep.resolvers import plain_config
 
 OLD_RUNS = sorted((Path(__file__).parent / "old_runs").glob("*/*/seed*"))

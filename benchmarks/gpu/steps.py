@@ -20,8 +20,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.training import loop
 from cifar_resnet.training.backend import set_up

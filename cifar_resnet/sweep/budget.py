@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.durations import seconds_of
+from cifar_resnet.run.schema import Config
 from cifar_resnet.status.table import count_runs
 from cifar_resnet.sweep.control import Control
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.schema import Config
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
 from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection, warm_up

@@ -15,9 +15,10 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import check_support, driver_fault, require_tensorboard, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import later_keys, locks
-from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash, flatten, identity
+from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.resolvers import plain_config
 

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep import checks, slots
 from cifar_resnet.sweep.control import LEAVING, STOPPING
 from cifar_resnet.sweep.slurm import submit

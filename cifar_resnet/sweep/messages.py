@@ -14,7 +14,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import CifarResnetError, ExitCode
-from cifar_resnet.run.config import FIELDS, describe, unknown_key
+from cifar_resnet.run.schema import FIELDS, describe, unknown_key
 from cifar_resnet.status.live import LiveTable
 
 _GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; the message names no group

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.defaults import REPO_ROOT, overridden
 from cifar_resnet.run.identity import run_name
+from cifar_resnet.run.schema import Config
 
 
 def register() -> None:

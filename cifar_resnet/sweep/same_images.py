@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import DataError, RunError
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from cifar_resnet.devices import count_slots
-from cifar_resnet.run.config import Config
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cifar_resnet.devices import check_support, count_cores, driver_fault, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError
-from cifar_resnet.run.config import Config
+from cifar_resnet.run.schema import Config
 from cifar_resnet.training.models import Network
 
 # Block shapes of one network, with and without gradients, for each batch size in an epoch.

@@ -14,7 +14,7 @@ import torch
 
 from cifar_resnet import __version__
 from cifar_resnet.datasets import DATASETS
-from cifar_resnet.run.config import Config
+from cifar_resnet.run.schema import Config
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import Training
 from cifar_resnet.training.models import count_parameters

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.run.config import Config
+from cifar_resnet.run.schema import Config
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.models import Network, block_named
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.precisions import PRECISIONS
-from cifar_resnet.run.config import Config
+from cifar_resnet.run.schema import Config
 from cifar_resnet.training import kernel_choice, optimizer, random_state
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifar_resnet.errors import CifarResnetError, ExitCode
-from cifar_resnet.run.config import Config, from_container
+from cifar_resnet.run.config import from_container
+from cifar_resnet.run.schema import Config
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
 from cifar_resnet.training.data.workload import Workload, count

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cifar_resnet.run.config import OptimConfig
+from cifar_resnet.run.schema import OptimConfig
 
 _BETA2 = 0.999
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cifar_resnet.run.config import OptimConfig
+from cifar_resnet.run.schema import OptimConfig
 from cifar_resnet.schedules import SCHEDULES, Course
 
 WARMUP_FACTOR = 0.1

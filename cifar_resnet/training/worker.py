@@ -24,12 +24,12 @@ import torch
 
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
-from cifar_resnet.run import config as schema
-from cifar_resnet.run.config import Config
+from cifar_resnet.run.config import check_batches, from_container
 from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.run.files import FULL_DISK, READ_ONLY, digest, open_to_append
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now, stopped_by
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.run.schema import Config
 from cifar_resnet.terminal import never_fail
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
@@ -82,7 +82,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     device, threads = set_up(config)
     show_bar = config.runtime.progress and not quiet and sys.stderr.isatty()
     dataset = load(config.data, config.seed, progress=show_bar)
-    schema.check_batches(config, *dataset.train.images.shape[:3])
+    check_batches(config, *dataset.train.images.shape[:3])
     training = Training(config, dataset, device)
     origin = _take_up(run, config, dataset, training)
     described = describe_run(config, dataset, training, threads)
@@ -235,7 +235,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     run.checked_config()  # before the lock, which makes a folder where there is none
     with run.lock(timeout=2):
         values = run.checked_config()
-        config = schema.from_container(values)
+        config = from_container(values)
         if run.verified_state(values) is State.FINISHED:
             log.info("finished before; skipped")
             return ExitCode.FINISHED

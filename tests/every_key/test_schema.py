@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from cifar_resnet.run.config import FIELDS, from_container
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import flatten
+from cifar_resnet.run.schema import FIELDS
 from cifar_resnet.sweep.worker_process import worker_config
 from tests.conftest import compose_run
 

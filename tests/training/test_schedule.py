@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cifar_resnet.run.config import OptimConfig
+from cifar_resnet.run.schema import OptimConfig
 from cifar_resnet.training.schedule import Schedule, Warmup, count_steps
 
 

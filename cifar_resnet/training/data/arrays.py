@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cifar_resnet.datasets.arrays import SPLITS, open_arrays
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data.source import Source, make_source
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cifar_resnet.datasets import cifar10
 from cifar_resnet.errors import DataError
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import image_folder
 from cifar_resnet.training.data.source import Source, make_source
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.datasets import DATASETS, cifar10
 from cifar_resnet.errors import DataError
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data.source import Source, Split, Statistics, channel_statistics, choose_balanced
 
 # Random streams separate from those of the epochs, which are numbered from 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cifar_resnet.datasets import DIGITS_TEST_IMAGES
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data.source import Source, choose_balanced, make_source
 
 _CLASSES = tuple(str(digit) for digit in range(10))

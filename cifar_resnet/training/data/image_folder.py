@@ -15,7 +15,7 @@ from rich.progress import track
 from cifar_resnet.datasets import image_files
 from cifar_resnet.datasets.folders import SPLITS, Listing, list_classes, list_images, sample
 from cifar_resnet.devices import count_cores
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import image_cache
 from cifar_resnet.training.data.source import Source
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_resnet.datasets import sizes_of
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 
 
 @dataclass(frozen=True)

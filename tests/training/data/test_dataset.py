@@ -7,7 +7,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from cifar_resnet.errors import DataError
-from cifar_resnet.run.config import DataConfig
+from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.embedded import make_synthetic
 from cifar_resnet.training.data.source import channel_statistics, choose_balanced, make_source
