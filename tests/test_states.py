@@ -1,15 +1,19 @@
 """A run's state: states and their files, writing run.json on a full disk, locks that wait, and finding run folders."""
 
 import errno
+import re
+import signal
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import folder, locks
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir, State, find_runs, now
+from cifar_resnet.run.folder import RunDir, State, find_runs, now, stopped_by
+from cifar_resnet.run.identity import config_hash
 
 TABLES = ["metrics", "diagnostics", "predictions"]
 
@@ -121,6 +125,59 @@ def test_diagnostics_asked_for_later_are_added_to_a_finished_run(
         finished.diagnostics.unlink()
         finished.update_status(diagnostics_digest=None)
     assert finished.verified_state(config) is state
+
+
+def test_a_folder_belongs_to_the_run_that_its_config_describes(run, composed):
+    run.claim(composed("optim.lr=0.2", "seed=1"))
+    run.check_belongs_to(composed("optim.lr=0.2", "seed=1", "runtime.threads=3"))
+    with pytest.raises(RunError, match=r"contains another run \(seed is 1 there and 0 here\)"):
+        run.check_belongs_to(composed("optim.lr=0.2"))
+    with pytest.raises(RunError) as refused:
+        run.claim(composed("depth=56", "optim.momentum=0.5", "model=plain"))
+    # The first three keys that differ.
+    assert re.findall(r"([\w.]+) is (\S+) there and (\S+) here[,)]", str(refused.value)) == [
+        ("depth", "20", "56"),
+        ("seed", "1", "0"),
+        ("model.name", "resnet", "plain"),
+    ]
+    assert run.read_config()["depth"] == 20
+
+
+def test_a_folder_without_its_config_belongs_to_the_run_of_the_recorded_hash(run, composed):
+    run.update_status(state=State.FAILED, hash=config_hash(composed()))
+    run.check_belongs_to(composed())
+    with pytest.raises(RunError, match="contains another run, without its config.yaml"):
+        run.check_belongs_to(composed("seed=1"))
+
+
+def test_a_config_that_was_changed_after_the_run_began_is_refused(run, composed):
+    begun, changed = config_hash(composed()), config_hash(composed("seed=1"))
+    run.write_config(composed())
+    run.update_status(state=State.RUNNING, hash=begun)
+    assert run.checked_config()["seed"] == 0
+    run.write_config(composed("seed=1"))
+    with pytest.raises(RunError, match=f"its hash is {changed}, but run.json has {begun}"):
+        run.checked_config()
+    run.status.write_text("{")
+    assert run.checked_config()["seed"] == 1
+
+
+def test_a_config_may_be_changed_by_whoever_has_read_it(run, composed):
+    run.write_config(composed())
+    run.checked_config()["optim"]["lr"] = 9.0
+    assert run.checked_config()["optim"]["lr"] == composed()["optim"]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGINT, "stopped by Ctrl-C"), (signal.SIGTERM, "stopped by SIGTERM")]
+)
+def test_the_signal_that_stopped_a_run_is_named(number, reason):
+    assert stopped_by(number) == reason
+
+
+def test_a_half_written_file_that_gets_its_name_in_the_meantime_is_no_leftover(run, monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [self / pattern.replace("*", "renamed")])
+    run.remove_leftovers()
 
 
 def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(run):

@@ -196,7 +196,7 @@ def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     parts = [_variance(values) / len(values) for values in (a, b)]
     total = sum(parts)
     if total == 0:
-        return 0.0, float(len(a) + len(b) - 2)
+        return 0.0, math.inf
     freedom = total**2 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (a, b), strict=True))
     return math.sqrt(total), freedom
 
@@ -207,7 +207,7 @@ def _by_images(first: Array, second: Array) -> tuple[float, float]:
     Agresti and Min (2005): the interval of McNemar's setting after half an image was added to each of its four cells
     (both right, both wrong, only one of them wrong).
     """
-    difference = np.asarray(second, float) - np.asarray(first, float)
+    difference = second - first
     images = len(difference) + 2
     mean = difference.sum() / images
     square = ((difference**2).sum() + 1) / images

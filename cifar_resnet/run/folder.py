@@ -317,7 +317,7 @@ class RunDir:
         return None
 
     def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:
-        wanted = ((config or {}).get("diagnostics") or {}).get("enabled", False)
+        wanted = ((config or {}).get("diagnostics") or {}).get("enabled")
         # Without a checkpoint, adding them would require training again.
         return bool(wanted) and not self.diagnostics.exists() and self.checkpoint.exists()
 

@@ -1,5 +1,6 @@
 """Intervals agree with SciPy's tests, published examples, and calculations by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from cifar_resnet.report.intervals import (
     ONE_SEED,
     OPEN,
     PAIRED,
+    POWER,
     SAME,
     SAME_IMAGES,
     WELCH,
@@ -123,11 +125,13 @@ def test_several_seeds_against_one_are_averaged_image_by_image():
     variance = ((differences**2).sum() + 1) / 6 - middle**2
     assert (found.center, found.error) == pytest.approx((100 * middle, 100 * math.sqrt(variance / 6)))
     assert (found.method, found.n) == (SAME_IMAGES, (2, 1))
+    assert found.spread == pytest.approx((25 / math.sqrt(2), math.nan), nan_ok=True)
 
 
 def test_one_seed_without_images_is_inconclusive():
-    found = compare({0: 0.0}, {0: 100.0})
+    found = compare({0: 25.0}, {0: 100.0})
     assert (found.low, found.high, found.sign, found.p) == (-math.inf, math.inf, 0, 1.0)
+    assert found.center == found.mean == 75.0
     assert found.verdict(0.1) == OPEN
 
 
@@ -146,7 +150,18 @@ def test_seeds_that_agree_exactly_have_an_interval_of_no_width():
 
 @pytest.mark.parametrize(
     ("low", "high", "within"),
-    [(-0.9, 0.9, True), (-1.1, 0.5, None), (1.1, 3.0, False), (-3.0, -1.1, False), (0.5, 1.5, None), (1.0, 1.0, True)],
+    [
+        (-0.9, 0.9, True),
+        (-1.1, 0.5, None),
+        (1.1, 3.0, False),
+        (-3.0, -1.1, False),
+        (0.5, 1.5, None),
+        # At the margin, the means are similar.
+        (-1.0, 1.0, True),
+        (1.0, 1.0, True),
+        (1.0, 3.0, None),
+        (-3.0, -1.0, None),
+    ],
 )
 def test_similar_means_that_the_whole_interval_is(low, high, within):
     assert between(low, high).lies_within(1.0) is within
@@ -228,6 +243,30 @@ def test_the_seeds_needed_are_those_of_the_tables(std, wanted, seeds):
     )
     assert one.spread == pytest.approx((std, std))
     assert seeds_needed(one, wanted) == seeds
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"), [(1.0, 0.2, 3.0), (0.2, 1.0, 3.0), (2.0, 1.0, 4.0), (0.5, 0.5, 9.0)]
+)
+def test_one_seed_fewer_would_not_find_the_difference(first, second, wanted):
+    def power(n):
+        """Of Welch's test with n seeds each, by its definition."""
+        variances = first**2 / n, second**2 / n
+        freedom = sum(variances) ** 2 / sum(variance**2 / (n - 1) for variance in variances)
+        limit = scipy.stats.t.ppf(1 - LEVEL / 2, freedom)
+        return 1 - scipy.stats.nct.cdf(limit, freedom, wanted / math.sqrt(sum(variances)))
+
+    seeds = seeds_needed(dataclasses.replace(compare(A, B), spread=(first, second)), wanted)
+    assert power(seeds) >= POWER
+    assert seeds == 2 or power(seeds - 1) < POWER
+
+
+def test_nobody_is_sent_to_train_more_than_10_000_seeds():
+    one = dataclasses.replace(compare(A, B), spread=(1.0, 1.0))
+    # With so many seeds, t is normal: (1.95996 + 0.84162) · √(2 / n).
+    limit = 2.80158 * math.sqrt(2 / 10_000)
+    assert seeds_needed(one, limit * (1 + 5e-5)) == 10_000
+    assert seeds_needed(one, limit) is None
 
 
 def test_without_a_spread_nobody_knows_how_many_seeds_it_takes():

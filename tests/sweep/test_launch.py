@@ -137,11 +137,11 @@ def test_a_single_run_has_all_cores_and_no_sweep(hydra, values, tmp_path):
 
 
 @pytest.mark.parametrize(("launcher", "threads"), [({"n_jobs": 2}, 4), ({}, 8)])
-def test_a_run_of_a_sweep_has_its_share_of_the_cores_and_its_position(hydra, values, launcher, threads):
+def test_a_run_of_a_sweep_has_its_share_of_the_cores_and_its_position(hydra, values, tmp_path, launcher, threads):
     values["runtime"]["threads"] = None
     begun = Control.begin(9, live=False)
     assignment, control = hydra(RunMode.MULTIRUN, 0, launcher)
-    assert (control, assignment.index) == (begun, 4)
+    assert (assignment.run.path, control, assignment.index) == (tmp_path, begun, 4)
     assert assignment.config["runtime"]["threads"] == threads
     begun.end()
 

@@ -1,5 +1,6 @@
 """When the parent starts a worker for a run, and what it passes on. No process is started."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,8 +10,8 @@ import time
 import pytest
 
 from cifar_resnet.devices import Gpu
-from cifar_resnet.errors import ExitCode
-from cifar_resnet.run.folder import State
+from cifar_resnet.errors import ExitCode, RunError
+from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch, slots
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun
@@ -86,6 +87,37 @@ def test_a_run_that_another_sweep_trained_while_this_one_waited_for_a_gpu_is_ski
     assert "finished before; skipped" in capsys.readouterr().out
 
 
+def test_a_run_that_another_process_began_while_this_one_waited_for_a_gpu_is_skipped(
+    run, values, started, one_gpu, monkeypatch, capsys
+):
+    slot, held = slots.acquire([one_gpu], 1), contextlib.ExitStack()
+
+    def wait(seconds):
+        held.enter_context(run.lock())
+        slot.release()
+        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits for the run, too"))
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with held:
+        assert launch.train(Assignment(run, values), SingleRun()) == ExitCode.BUSY
+    assert started == []
+    assert "another process is training this run; skipped" in capsys.readouterr().out
+
+
+def test_a_folder_of_slots_that_others_can_write_to_is_a_failure(run, values, started, one_gpu, control, capsys):
+    slots.folder().mkdir()
+    slots.folder().chmod(0o777)
+    reason = "other users can write to it"
+    if control == SingleRun():
+        with pytest.raises(RunError, match=reason):
+            launch.train(Assignment(run, values), control)
+    else:
+        assert launch.train(Assignment(run, values), control) == ExitCode.FAILED
+        assert reason in control.notes("reason")[run]
+        assert reason in capsys.readouterr().out
+    assert started == []
+
+
 @pytest.mark.parametrize("stopped", ["the user", "the main process"])
 def test_a_stopped_sweep_does_not_wait_for_a_gpu(run, values, started, one_gpu, sweep, monkeypatch, stopped):
     taken = slots.acquire([one_gpu], 1)
@@ -138,25 +170,31 @@ def test_missing_diagnostics_are_added_to_a_finished_run(run, values, started, s
     assert "finished before; adding its diagnostics" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("patience", [0, 60])
+@pytest.mark.parametrize("patience", [[], [0], [60]], ids=["none", "0", "60"])
 def test_a_run_that_is_released_within_the_patience_is_trained(run, values, started, monkeypatch, patience):
     holder = run.lock()
     holder.__enter__()
     monkeypatch.setattr(time, "sleep", lambda seconds: holder.__exit__(None, None, None))
-    code = launch.train(Assignment(run, values), SingleRun(), patience)
-    assert (code, len(started)) == ((ExitCode.FINISHED, 1) if patience else (ExitCode.BUSY, 0))
+    code = launch.train(Assignment(run, values), SingleRun(), *patience)
+    assert (code, len(started)) == ((ExitCode.FINISHED, 1) if patience == [60] else (ExitCode.BUSY, 0))
 
 
-@pytest.mark.parametrize("when", ["before", "at the start"])
-def test_a_busy_run_is_skipped_and_noted_for_the_end_of_the_sweep(run, values, started, control, capsys, when):
-    if when == "before":
-        with run.lock():
-            code = launch.train(Assignment(run, values), control)
-        assert started == []
-    else:  # another worker has started it in the meantime
+@pytest.mark.parametrize("when", ["before", "before it is started", "after it was started"])
+def test_a_busy_run_is_skipped_and_noted_for_the_end_of_the_sweep(
+    run, values, started, control, monkeypatch, capsys, when
+):
+    if when == "after it was started":
         started.work, started.code = lambda run: None, ExitCode.BUSY
         code = launch.train(Assignment(run, values), control)
-    assert "another process is training this run; skipped" in capsys.readouterr().out
+    else:
+        with run.lock(), monkeypatch.context() as patched:
+            if when == "before it is started":
+                patched.setattr(RunDir, "is_locked", lambda self, timeout: False)
+            code = launch.train(Assignment(run, values), control)
+        assert started == []
+    *before, line = capsys.readouterr().out.splitlines()
+    assert line.endswith(": another process is training this run; skipped")
+    assert when != "before" or not before  # in particular, not that it has started
     if control == SingleRun():
         assert code == ExitCode.BUSY
     else:
