@@ -146,7 +146,7 @@ def test_a_folder_belongs_to_the_run_that_its_config_describes(run, composed):
 def test_a_folder_without_its_config_belongs_to_the_run_of_the_recorded_hash(run, composed):
     run.update_status(state=State.FAILED, hash=config_hash(composed()))
     run.check_belongs_to(composed())
-    with pytest.raises(RunError, match="contains another run, without its config.yaml"):
+    with pytest.raises(RunError, match="contains another run, without its config"):
         run.check_belongs_to(composed("seed=1"))
 
 

@@ -35,8 +35,10 @@ def test_the_latest_is_loaded(run):
 def test_a_damaged_one_is_named_and_the_one_before_used(run, caplog, damage):
     run.checkpoint.write_bytes(damage(run.checkpoint.read_bytes()))
     assert checkpoint.load(run, CPU)["step"] == 1
-    assert f"{run.checkpoint} is damaged" in caplog.text
-    assert "continuing from checkpoint.previous.pt" in caplog.text
+    assert caplog.messages == [
+        f"{run.checkpoint} is damaged: its checksum doesn't match its content; "
+        "continuing from checkpoint.previous.pt instead"
+    ]
 
 
 def test_killed_between_the_two_names_nothing_is_lost(run):
@@ -78,6 +80,47 @@ def test_what_is_loaded_is_what_was_saved(run):
     state = checkpoint.load(run, CPU)
     assert state.keys() == {"step", "weights"}
     assert torch.equal(state["weights"], torch.full((1000,), 2.0))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_tensors_are_loaded_on_the_device_asked_for(run, device):
+    assert checkpoint.load(run, torch.device(device))["weights"].device.type == device
+    network = torch.nn.Linear(2, 3)
+    checkpoint.save_weights(run.final, network.state_dict())
+    weights = checkpoint.Weights(run.final).load(network, torch.device(device))
+    assert {name: (value.device.type, tuple(value.shape)) for name, value in weights.items()} == {
+        "weight": (device, (3, 2)),
+        "bias": (device, (3,)),
+    }
+
+
+def test_a_file_that_is_larger_than_any_checkpoint_is_refused_without_reading_it(run, monkeypatch):
+    network = torch.nn.Linear(2, 3)
+    checkpoint.save_weights(run.final, network.state_dict())
+    monkeypatch.setattr(checkpoint, "_MOST_BYTES", 1_000)
+    with pytest.raises(RunError, match=r"can't be read: .* has more than 1,000 bytes; delete it"):
+        checkpoint.load(run, CPU)
+    with pytest.raises(OSError, match="has more than 1,000 bytes"):
+        checkpoint.Weights(run.final)
+
+
+@pytest.mark.parametrize("content", [torch.ones(3), {"weight": [1.0, 2.0]}, {"weight": torch.ones(3), "step": 5}])
+def test_a_file_without_tensors_by_name_contains_no_weights(run, content):
+    torch.save(content, run.final)
+    with pytest.raises(ValueError, match="expected tensors by name"):
+        checkpoint.Weights(run.final)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [torch.nn.Linear(2, 4), torch.nn.Linear(2, 3, bias=False), torch.nn.Conv2d(2, 3, 1), torch.nn.Bilinear(2, 2, 3)],
+)
+def test_weights_of_another_network_are_refused_by_the_first_name_whose_shape_differs(run, other):
+    network = torch.nn.Linear(2, 3)
+    checkpoint.save_weights(run.final, other.state_dict())
+    name = "bias" if other.bias is None else "weight"
+    with pytest.raises(ValueError, match=f"^{name} has the shape .*; expected "):
+        checkpoint.Weights(run.final).load(network, CPU)
 
 
 def test_a_run_whose_images_have_changed_is_refused(make_folder):
