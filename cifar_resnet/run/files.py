@@ -158,6 +158,11 @@ def folders_with(name: str, top: Path) -> Iterator[Path]:
 def digest(path: Path) -> str | None:
     """16 hexadecimal digits: a hash of a file's contents; None if the file can't be read."""
     try:
-        return hashlib.blake2b(read(path), digest_size=8).hexdigest()
+        return digest_of(read(path))
     except OSError:
         return None
+
+
+def digest_of(content: bytes) -> str:
+    """The same hash of contents that have been read."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

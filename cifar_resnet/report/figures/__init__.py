@@ -93,7 +93,9 @@ def draw_all(runs: Runs, data: str, out: Path, for_page: bool = True) -> list[Dr
 
 def _save(figure: Figure, stem: Path) -> None:
     # The layout is solved once and each canvas draws once; savefig would repeat both for each format.
-    figure.draw_without_rendering()
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
     figure.set_layout_engine("none")
     style.save_png(figure, stem.with_name(f"{stem.name}.png"))
     # Without dates and programs' versions, the same data give the same bytes.

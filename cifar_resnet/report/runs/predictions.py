@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifar_resnet.errors import RunError
-from cifar_resnet.report.runs import csv_files
 from cifar_resnet.report.runs.groups import Group
-from cifar_resnet.run.files import digest
+from cifar_resnet.run import files
 from cifar_resnet.run.folder import RunDir
 
 Array = np.ndarray[Any, Any]
@@ -27,17 +25,18 @@ def read(folder: str, known: str | None) -> tuple[Array, Array] | None:
         folder: the run folder.
         known: the digest of predictions.csv in run.json, if it has one.
     """
-    path = RunDir(Path(folder)).predictions
-    if known is not None and known != digest(path):
-        return None
     try:
-        text = csv_files.read_lines(path)
-        frame = pd.read_csv(io.StringIO(text), usecols=["index", "label", "prediction"], dtype=np.int32)
-    except (RunError, ValueError):
+        content = files.read(RunDir(Path(folder)).predictions)
+        if known is not None and known != files.digest_of(content):
+            return None
+        # A last line without a line break was cut off: its process was killed while writing it.
+        complete = io.BytesIO(content[: content.rfind(b"\n") + 1])
+        frame = pd.read_csv(complete, usecols=["index", "label", "prediction"], dtype=np.int32)
+    except (OSError, ValueError):
         return None
     if frame.empty:
         return None
-    ordered = frame.sort_values("index", kind="stable")
+    ordered = frame if frame["index"].is_monotonic_increasing else frame.sort_values("index", kind="stable")
     return _narrow(ordered["label"].to_numpy()), _narrow(ordered["prediction"].to_numpy())
 
 
