@@ -13,12 +13,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import psutil
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.files import open_to_append
@@ -117,6 +120,7 @@ class Control:
     def end(self) -> None:
         """Removes the files that the sweep's processes shared."""
         os.environ.pop(_VARIABLE, None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def join(self) -> bool:
@@ -156,6 +160,7 @@ class Control:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, receive)
+        _shield_new_processes()
 
     def stop(self, reason: str = "") -> None:
         """Asks the runs to write their checkpoints and end, for this reason; harmless when the sweep is over."""
@@ -254,3 +259,15 @@ class Control:
                 if not alive:
                     worker.wait()
                     os._exit(ExitCode.INTERRUPTED)
+
+
+def _shield_new_processes() -> None:
+    """Keeps Ctrl-C, which the terminal sends to all processes of the sweep, from those that this one starts.
+
+    Otherwise it would kill joblib's processes before they `join`, with a traceback. They inherit which signals this
+    thread blocks. Another thread takes the signal instead, and Python still calls the handler in this one.
+    """
+    for tracker in (resource_tracker, loky_tracker):
+        tracker.ensure_running()  # joblib does so, too, and in older versions unblocks the signal
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

@@ -38,8 +38,9 @@ def compile_kernels(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     if needed:
         precisions = sorted({str(values["precision"]) for values in needed})
         command = [sys.executable, "-m", "cifar_resnet.training.kernel_choice", *precisions]
-        # If it fails, each worker will, and say why in its log.
-        subprocess.run(command, env=worker_environment(needed[0]), check=False)
+        # If it fails, each worker will, and say why in its log. In a session of its own, because Ctrl-C would have it
+        # print a traceback; `run` kills it instead.
+        subprocess.run(command, env=worker_environment(needed[0]), check=False, start_new_session=True)
 
 
 def _uses_fused(config: Mapping[str, Any]) -> bool:

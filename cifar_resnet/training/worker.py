@@ -50,6 +50,7 @@ class StopRequest:
         self._limit: tuple[float, str] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # a sweep's processes block it
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.reason = stopped_by(number)

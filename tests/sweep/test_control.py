@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from multiprocessing import resource_tracker
 
 import psutil
 import pytest
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control, SingleRun
@@ -28,6 +31,13 @@ def handlers():
         signal.signal(number, handler)
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_process_of_a_sweep_knows_the_sweep(control):
     assert Control.current() == control
     assert (control.main, control.size, control.on_stop) == (os.getpid(), 9, STOPPING)
@@ -47,17 +57,28 @@ def test_a_sweep_that_has_ended_leaves_nothing(control):
     assert not control.folder.exists()
 
 
+def test_ctrl_c_does_not_kill_a_process_that_has_not_joined_the_sweep_yet(control, handlers):
+    control.listen()
+    resource_tracker.ensure_running()  # as joblib does
+    loky_tracker.ensure_running()
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    assert subprocess.run([sys.executable, "-S", "-c", code]).returncode == 0
+    control.end()
+    assert subprocess.run([sys.executable, "-S", "-c", code], stderr=subprocess.DEVNULL).returncode != 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_stops_the_sweep_and_a_second_one_stops_it_at_once(control, handlers, capfd, number):
     control.listen()
     assert (control.is_stopping(), control.is_stopping_now()) == (False, False)
     os.kill(os.getpid(), number)
-    assert (control.is_stopping(), control.is_stopping_now()) == (True, False)
+    wait_until(control.is_stopping)
+    assert not control.is_stopping_now()
     assert control.why_stopping() == {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by SIGTERM"}[number]
     # A live table shows the message itself, and a line in between would break it.
     assert capfd.readouterr().err == ("" if control.live else f"\n{STOPPING}\n")
     os.kill(os.getpid(), number)
-    assert (control.is_stopping(), control.is_stopping_now()) == (True, True)
+    wait_until(control.is_stopping_now)
     assert capfd.readouterr().err == ""
 
 
