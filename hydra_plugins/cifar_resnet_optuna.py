@@ -7,6 +7,7 @@ Hydra imports it at every start. Without the extra `optuna` it is empty, and the
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import Any
 
 with contextlib.suppress(ImportError):
@@ -16,18 +17,17 @@ with contextlib.suppress(ImportError):
         """hydra-optuna-sweeper's sweeper, except that `n_trials` counts the trials of all starts together."""
 
         def __init__(self, storage: str, n_trials: int, n_jobs: int, params: Any, **sampler: int) -> None:
-            super().__init__(
-                sampler=None,  # type: ignore[arg-type]  # created from its settings at each start
-                direction="minimize",
-                storage=storage,
-                study_name=None,
-                n_trials=n_trials,
-                n_jobs=n_jobs,
-                max_failure_rate=1.0,  # a failed trial doesn't end the search
-                search_space=None,
-                custom_search_space=None,
-                params=params,
-            )
+            # The other settings are unused; which ones there are differs between versions.
+            unused = dict.fromkeys(inspect.signature(OptunaSweeper).parameters)
+            used = {
+                "direction": "minimize",
+                "storage": storage,
+                "n_trials": n_trials,
+                "n_jobs": n_jobs,
+                "max_failure_rate": 1.0,  # a failed trial doesn't end the search
+                "params": params,
+            }
+            super().__init__(**{**unused, **used})
 
         def sweep(self, arguments: list[str]) -> None:
             """Continues the search until it has all its trials or is stopped."""

@@ -1,8 +1,10 @@
 """A run's state: states and their files, writing run.json on a full disk, locks that wait, and finding run folders."""
 
 import errno
+import os
 import re
 import signal
+import socket
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -271,6 +273,27 @@ def test_a_lock_is_free_after_a_fault_of_its_holder(run):
     with pytest.raises(ZeroDivisionError), run.lock():
         raise ZeroDivisionError
     assert not run.is_locked()
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "state"),
+    [
+        (socket.gethostname(), os.getpid(), State.RUNNING),
+        (socket.gethostname(), 2**31, State.INTERRUPTED),
+        (socket.gethostname(), 2**22, State.INTERRUPTED),  # above the largest number of a process in Linux
+        (socket.gethostname(), None, State.RUNNING),
+        ("elsewhere", 2**22, State.RUNNING),
+        (None, None, State.RUNNING),
+    ],
+)
+def test_where_a_lock_cannot_be_tested_the_process_of_this_machine_counts(run, monkeypatch, host, pid, state):
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, "another user's")
+
+    run.update_status(state=State.RUNNING, host=host, pid=pid)
+    locks.file_of(run.path).touch()
+    monkeypatch.setattr(locks, "hold", refuse)
+    assert run.recorded_state() is run.verified_state() is state
 
 
 def test_a_folder_that_nobody_held_is_not_locked_and_is_not_made(tmp_path):

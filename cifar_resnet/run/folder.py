@@ -262,8 +262,9 @@ class RunDir:
         try:
             return self.is_locked()
         except OSError:
-            # On a read-only disk, the lock can't be tested.
-            return True
+            # On a read-only disk or in another user's folder, the lock can't be tested, but its process can.
+            status = self.read_status()
+            return not locks.is_gone(status.get("host"), status.get("pid"))
 
     def verified_state(self, config: Mapping[str, Any] | None = None) -> State:
         """The state that sweep, worker and report act on; see `verify`."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import psutil
 
 from cifar_resnet.errors import BusyError
 from cifar_resnet.run.files import umask
@@ -76,3 +78,12 @@ def break_soft(folder: Path, only_own: bool = False) -> None:
     with contextlib.suppress(FileNotFoundError):
         if are_soft() and not (only_own and file.lstat().st_uid != os.getuid()):
             file.unlink()
+
+
+def is_gone(host: object, pid: object) -> bool:
+    """Whether the process with these values in run.json has certainly ended: it was one of this machine."""
+    if host != socket.gethostname() or not isinstance(pid, int):
+        return False
+    with contextlib.suppress(OverflowError):  # no process has such a number
+        return not psutil.pid_exists(pid)
+    return True

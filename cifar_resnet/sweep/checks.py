@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -22,6 +23,7 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.resolvers import plain_config
 
+_SWEEP = "multirun.yaml"  # Hydra's name for the config of a sweep
 # Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
 _SHAPE = ("name", "shortcut", "width", "norm")
 
@@ -110,6 +112,8 @@ def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
 def check_out(out: str, folder: str) -> None:
     """Creates the folder for run folders; raises ConfigError if it can't be created or written to.
 
+    Removes another user's multirun.yaml, which Hydra writes at each start of a sweep and couldn't overwrite.
+
     Args:
         out: the key `out`, below which run folders are, unless Hydra's own keys place them elsewhere.
         folder: the folder that is needed: of one run or of the whole sweep.
@@ -118,6 +122,9 @@ def check_out(out: str, folder: str) -> None:
     try:
         needed.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=needed).close()
+        with contextlib.suppress(FileNotFoundError):
+            if (needed / _SWEEP).lstat().st_uid != os.getuid():
+                (needed / _SWEEP).unlink()
     except OSError as error:
         raise ConfigError(f"{key}={needed}: expected a folder that can be written to ({error.strerror})") from error
 

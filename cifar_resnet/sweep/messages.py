@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -14,6 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.run.files import FULL_DISK, READ_ONLY
 from cifar_resnet.run.schema import FIELDS, describe, unknown_key
 from cifar_resnet.status.live import LiveTable
 
@@ -48,7 +50,7 @@ def is_user_error(error: BaseException) -> bool:
     """Whether the error is a user's mistake and not a bug; for some mistakes Hydra raises a plain ValueError."""
     if isinstance(error, (CifarResnetError, HydraException, OmegaConfBaseException)):
         return True
-    if _is_of_rerun(error):
+    if _is_of_rerun(error) or _is_of_file(error):
         return True
     return type(error) is ValueError and str(error).startswith((_GROUP_OVERRIDE, *_FLAGS))
 
@@ -58,12 +60,19 @@ def _is_of_rerun(error: BaseException) -> bool:
     return any(frame.name == _RERUN for frame in traceback.extract_tb(error.__traceback__))
 
 
+def _is_of_file(error: BaseException) -> bool:
+    """Whether a file can't be used that Hydra, its plugins or we need for the whole sweep, perhaps another user's."""
+    return isinstance(error, OSError) and error.errno in READ_ONLY | FULL_DISK and error.filename is not None
+
+
 def one_line(error: BaseException) -> str:
     """What was wrong, what was expected, and what to do, in one line."""
     if isinstance(error, CifarResnetError):
         return str(error)
     if _is_of_rerun(error):
         return f"--experimental-rerun: {' '.join(str(error).split())}; expected a config.pickle that Hydra wrote"
+    if isinstance(error, OSError) and _is_of_file(error):
+        return f"{os.fsdecode(error.filename)} can't be used ({error.strerror}); set another out, or make it writable"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={option}: expected one of {', '.join(sorted(error.options))}"

@@ -236,7 +236,10 @@ def _retry(study: Any, n_trials: int) -> tuple[int, int]:
     from optuna.trial import TrialState
 
     for trial in study.trials:
-        if not trial.state.is_finished():
+        if trial.state is TrialState.WAITING:
+            # Optuna 4 ends only trials that have begun; `ask` begins those that wait.
+            study.tell(study.ask().number, state=TrialState.FAIL)
+        elif trial.state is TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
     done = _completed(study)
     again: list[dict[str, Any]] = []

@@ -138,7 +138,7 @@ class TestWithTheExtra:
         from optuna.trial import TrialState
 
         study = optuna.create_study()
-        space = {"lr": optuna.distributions.UniformDistribution(0, 1)}
+        space = {"lr": optuna.distributions.CategoricalDistribution([0.1, 0.2, 0.3, 0.5])}
         study.enqueue_trial({"lr": 0.5})
         study.tell(study.ask(space), 10.0)
         for lr in (0.1, 0.2, 0.5, 0.1):  # 0.5 already has a result
