@@ -62,7 +62,7 @@ def stopped_by(number: int) -> str:
 
 def now() -> str:
     """The time as ISO 8601 in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")  # noqa: TID251
 
 
 @dataclass(frozen=True)
