@@ -1,29 +1,50 @@
-"""`python -m cifar_resnet`: prints the version, and which programs there are."""
+"""The command `cifar-resnet`, also `python -m cifar_resnet`: starts the program that its first argument names."""
 
-import argparse
+from __future__ import annotations
 
-from cifar_resnet import __version__
+import importlib
+import os
+import sys
+
+from cifar_resnet.errors import ExitCode
+from cifar_resnet.programs import CONSOLE, PROGRAMS, SETTINGS, version
 from cifar_resnet.terminal import never_fail
 
-_PROGRAMS = """programs:
-  python train.py --help                     train one network or a sweep
-  python aggregate.py --help                 tables, figures and a report from run folders
-  python -m cifar_resnet.status --help       the state of all runs under a folder
-  python -m cifar_resnet.evaluate --help     test a finished run again
-  python -m cifar_resnet.diagnose --help     gradients and responses before any training
+_HELP = f"""usage: {CONSOLE} PROGRAM …
+
+{{programs}}
+
+`{CONSOLE} PROGRAM --help` explains each; `{CONSOLE} --version` prints the versions.
+
+Your own sweeps/ and conf/ in the working folder are found, too. If a file there has the name of a packaged
+one, yours is used. The packaged ones are in {SETTINGS}
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry of the program."""
+def main() -> int:
+    """Entry of the command; returns the exit code of the program that it starts."""
     never_fail()
-    parser = argparse.ArgumentParser(
-        prog="python -m cifar_resnet", epilog=_PROGRAMS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"cifar-resnet {__version__}")
-    parser.parse_args(arguments)
-    parser.print_help()
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        width = max(map(len, PROGRAMS))
+        print(_HELP.format(programs="\n".join(f"  {one:{width}}  {PROGRAMS[one].summary}" for one in PROGRAMS)), end="")
+        return ExitCode.FINISHED
+    if name == "--version":
+        print(version())
+        return ExitCode.FINISHED
+    if name in ("-sc", "--shell_completion"):
+        # Hydra's completion asks the command and not the subcommand, and knows options of `train` only.
+        line = os.environ.get("COMP_LINE", "").split(maxsplit=2)
+        if line[1:2] != ["train"]:
+            return ExitCode.FINISHED
+        os.environ["COMP_LINE"] = " ".join([line[0], *line[2:]])
+        name, arguments = "train", sys.argv[1:]
+    if name not in PROGRAMS:
+        print(f"error: {CONSOLE} {name}: expected one of {', '.join(PROGRAMS)}", file=sys.stderr)
+        return ExitCode.USER
+    sys.argv = [CONSOLE, *arguments]
+    return int(importlib.import_module(PROGRAMS[name].module).main())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cifar_resnet import precisions
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.programs import install
 
 _CAPABILITY = (75, 76)  # the driver's numbers of the attributes COMPUTE_CAPABILITY_MAJOR and …_MINOR
 
@@ -37,8 +38,8 @@ def require_tensorboard() -> None:
     """Raises ConfigError unless the extra `tensorboard` is installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
-            "runtime.tensorboard=true: TensorBoard is not installed; expected the extra, "
-            "`pip install -e '.[tensorboard]'` in the project's folder, or runtime.tensorboard=false"
+            "runtime.tensorboard=true: TensorBoard is not installed; expected the extra "
+            f"({install('tensorboard')}), or runtime.tensorboard=false"
         )
 
 

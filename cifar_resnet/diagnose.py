@@ -1,15 +1,4 @@
-"""Measures networks before any training: `python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110`.
-
-Gradients and responses of each 3×3 convolution at initialization, on one batch of training images, within seconds.
-They reveal vanishing or exploding signals. Takes the keys and groups of train.py, with several values separated by
-commas:
-
-    python -m cifar_resnet.diagnose model=plain,resnet depth=20,56,110 model.norm=batch,none
-    python -m cifar_resnet.diagnose model=preact depth=110 data=cifar10 --out FOLDER
-
-The images are synthetic unless data=… is given, so nothing is downloaded. Writes initialisation.csv and
-initialisation.png.
-"""
+"""Measures networks before any training: gradients and responses of each 3×3 convolution at initialization."""
 
 from __future__ import annotations
 
@@ -20,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.programs import SETTINGS, command
 from cifar_resnet.run.files import write_text
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.sweep.messages import user_errors
@@ -30,19 +20,27 @@ if TYPE_CHECKING:
 
 _DEFAULTS = ("data=synthetic", "data.train_size=128", "data.test_size=1")
 _NAMED = {"model.name", "depth", "seed", "data.kind"}
+_EPILOG = """On one batch of training images, within seconds. Reveals vanishing or exploding signals. Takes the keys and
+groups of training, with several values separated by commas:
+
+    {command} model=plain,resnet depth=20,56,110 model.norm=batch,none
+    {command} model=preact depth=110 data=cifar10 --out FOLDER
+
+The images are synthetic unless data=… is given, so nothing is downloaded. Writes initialisation.csv and
+initialisation.png.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
     never_fail()
-    head, _, rest = str(__doc__).partition("\n\n")
     parser = argparse.ArgumentParser(
-        prog="python -m cifar_resnet.diagnose",
-        description=head,
-        epilog=rest,
+        prog=command("diagnose"),
+        description=__doc__,
+        epilog=_EPILOG.format(command=command("diagnose")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as for train.py")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as for training")
     parser.add_argument("--out", type=Path, default=Path("outputs/initialisation"), help="folder (%(default)s)")
     options = parser.parse_args(arguments)
     with user_errors():
@@ -61,12 +59,13 @@ def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from cifar_resnet.run.defaults import REPO_ROOT
+    from cifar_resnet.sweep import search_path
     from cifar_resnet.sweep.resolvers import plain_config
 
     says_data = any(override.startswith("data=") for override in overrides)
     words = [*(() if says_data else _DEFAULTS), *overrides]
-    with hydra.initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
+    search_path.set_up()
+    with hydra.initialize_config_dir(str(SETTINGS / "conf"), version_base="1.3"):
         parsed = OverridesParser.create().parse_overrides(words)
         (choices,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         return [plain_config(hydra.compose("config", overrides=list(choice))) for choice in choices]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
+from cifar_resnet.programs import command
 from cifar_resnet.terminal import never_fail
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
     never_fail()
     parser = argparse.ArgumentParser(
-        prog="python -m cifar_resnet.evaluate",
+        prog=command("evaluate"),
         description="Tests a finished run's network again and compares the error with the recorded one.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")

@@ -35,6 +35,7 @@ from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import FIELDS
+from cifar_resnet.sweep import search_path
 from cifar_resnet.sweep.resolvers import plain_config
 
 # No deadline, because any example can be slow on a busy machine.
@@ -192,6 +193,7 @@ def work(run: RunDir, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def _composed(*overrides: str) -> DictConfig:
+    search_path.set_up()
     with initialize_config_dir(str(REPO_ROOT / "conf"), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
     return OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])

@@ -66,7 +66,9 @@ MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for p
 PROGRAMS = sorted(name for name, path in MODULES.items() if 'if __name__ == "__main__"' in path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("program", ["report.command", *(name for name in PROGRAMS if name not in ANSWERS)])
+@pytest.mark.parametrize(
+    "program", ["sweep.command", "report.command", *(name for name in PROGRAMS if name not in ANSWERS)]
+)
 def test_every_program_begins_with_it(monkeypatch, program):
     module = importlib.import_module(f"cifar_resnet.{program}")
 
@@ -74,5 +76,6 @@ def test_every_program_begins_with_it(monkeypatch, program):
         raise Called
 
     monkeypatch.setattr(module, "never_fail", call)
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
     with pytest.raises(Called):
-        module.main(["--help"])
+        module.main()

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode, RunError
 from cifar_resnet.export.record import Record, read
+from cifar_resnet.programs import command, install
 from cifar_resnet.run.folder import find_runs
 from cifar_resnet.terminal import never_fail
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code."""
     never_fail()
     parser = argparse.ArgumentParser(
-        prog="python -m cifar_resnet.export",
+        prog=command("export"),
         description="Copies the run folders under the given folders to an experiment tracker. Run again, it adds what "
         "is new: runs, epochs, states and files.",
     )
@@ -66,10 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _open(name: str, project: str) -> Tracker:
     if importlib.util.find_spec(name) is None:
-        raise ConfigError(
-            f"--to {name}: {name} is not installed; expected the extra, `pip install -e '.[{name}]'` in the project's "
-            "folder"
-        )
+        raise ConfigError(f"--to {name}: {name} is not installed; expected the extra: {install(name)}")
     tracker: Tracker = importlib.import_module(TRACKERS[name]).Tracker(project)
     return tracker
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar_resnet import __version__
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode
+from cifar_resnet.programs import command, version
 from cifar_resnet.run.files import write_text
 from cifar_resnet.terminal import never_fail
 
@@ -29,10 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry of the program; returns the exit code: 0, or 2 after a user's mistake, which is reported in one line."""
     never_fail()
     parser = argparse.ArgumentParser(
-        prog="aggregate.py",
+        prog=command("aggregate"),
         description="Creates a report from the run folders under the given folders: tables, figures and text.",
-        epilog="examples: python aggregate.py outputs/ · "
-        "python aggregate.py outputs/ --where model=resnet --where optim.lr=0.1,0.05 --format md,csv --out report",
+        epilog=f"examples: {command('aggregate')} outputs/ · "
+        f"{command('aggregate')} outputs/ --where model=resnet --where optim.lr=0.1,0.05 --format md,csv --out report",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder with run folders under it")
     parser.add_argument("--out", type=Path, help="folder for the report (default: report/ in the first FOLDER)")
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="smallest difference between errors worth naming, in percentage points (default: 0.1)",
     )
     parser.add_argument("--author", default="", metavar="NAME", help="name under the report's title, with today's date")
-    parser.add_argument("--version", action="version", version=f"cifar-resnet {__version__}")
+    parser.add_argument("--version", action="version", version=version())
     options = parser.parse_args(arguments)
     out = options.out or options.paths[0] / "report"
     try:

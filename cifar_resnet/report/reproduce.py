@@ -1,4 +1,4 @@
-"""The commands that train given runs again, as short as the defaults of conf/ allow."""
+"""The commands that train given runs again, as short as the packaged defaults allow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cifar_resnet import programs
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.report.runs.factors import as_override
-from cifar_resnet.run.defaults import REPO_ROOT, folder_name, overridden, recipe
+from cifar_resnet.run.defaults import USUAL_RECIPE, folder_name, has_recipe, overridden, recipe
 from cifar_resnet.run.identity import flatten
 
 _OUT = "outputs"
@@ -27,7 +28,7 @@ def overrides(config: Mapping[str, Any]) -> list[str]:
 
 
 def commands(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """As few `python train.py …` commands as possible that train exactly the runs of these configs."""
+    """As few commands as possible that train exactly the runs of these configs."""
     configs = list(configs)
     choices = [_choices(config) for config in configs]
     # A key that some runs need is given for all runs of the same data and recipe, so that they can share a command.
@@ -54,9 +55,9 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
 
 
 def relative(path: str) -> str:
-    """A folder as it is written on the command line: relative to the project if it lies inside."""
-    inside = Path(path)
-    return str(inside.relative_to(REPO_ROOT)) if inside.is_absolute() and inside.is_relative_to(REPO_ROOT) else path
+    """A folder as it is written on the command line: relative to where commands are typed, if it lies inside."""
+    inside, start = Path(path), programs.start_folder()
+    return str(inside.relative_to(start)) if inside.is_absolute() and inside.is_relative_to(start) else path
 
 
 def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,11 +74,13 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     chosen["optim"] = recipe(flatten(config))
     if relative(config.get("out", _OUT)) != _OUT:
         chosen["out"] = relative(config["out"])
-    return chosen | overridden(config)
+    chosen |= overridden(config)
+    # A recipe from elsewhere is written as its differences from the usual one.
+    return chosen | ({} if has_recipe(chosen["optim"]) else {"optim": USUAL_RECIPE})
 
 
 def _needed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values in the usual order, without those that are the defaults of a bare `python train.py`."""
+    """The values in the usual order, without those that a command needn't contain."""
     bare = {"seed": 0, "data": "cifar10", "optim": "lab"}
     ordered = sorted(values, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key == "out"))
     return {key: values[key] for key in ordered if key not in bare or values[key] not in (bare[key], [bare[key]])}
@@ -107,7 +110,7 @@ def _command(values: Mapping[str, Sequence[Any]]) -> str:
     needed = _needed(values)
     words = [_shell(f"{key}={','.join(_value(value) for value in needed[key])}") for key in needed]
     many = any(len(values) > 1 for values in needed.values())
-    return " ".join(["python train.py", *(["-m"] if many else []), *words])
+    return " ".join([programs.command("train"), *(["-m"] if many else []), *words])
 
 
 def _shell(word: str) -> str:

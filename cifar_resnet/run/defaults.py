@@ -1,7 +1,7 @@
-"""The defaults in conf/, and where a run's config differs from them; doesn't import Hydra.
+"""The packaged defaults in conf/, and where a run's config differs from them; doesn't import Hydra.
 
 Sweeps use the differences to name run folders. Reports use them for the rows of an ablation and for the commands that
-repeat a run.
+repeat a run. The conf/ of a working folder doesn't count here, so that a run has the same name everywhere.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from cifar_resnet.programs import SETTINGS
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
-_CONF = REPO_ROOT / "conf"
+"""The folder that contains the package."""
+_CONF = SETTINGS / "conf"
 # The location of the data is not part of a run's identity.
 _PATHS = {"data.root", "data.cache"}
 RECIPE = "optim"
 """The recipe's group on the command line, and the key for the recipe's name in flat configs."""
-_USUAL_RECIPE = "lab"
+USUAL_RECIPE = "lab"
 
 
 def scaled_milestones(length: int | None, reference_length: int, milestones: Sequence[int]) -> list[int]:
@@ -53,6 +55,11 @@ OmegaConf.register_new_resolver("scaled_milestones", scaled_milestones, replace=
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
+def has_recipe(name: str) -> bool:
+    """Whether conf/ has this recipe; others come from the conf/ of a working folder."""
+    return (_CONF / "optim" / f"{name}.yaml").is_file()
+
+
 def recipe(flat: Mapping[str, Any]) -> str:
     """The recipe that a flat config is compared with: the option of the group optim that it was composed from.
 
@@ -68,7 +75,8 @@ def recipe(flat: Mapping[str, Any]) -> str:
 
 @lru_cache
 def _defaults(model: str, optim: str, data: str) -> dict[str, Any]:
-    """The defaults of config.yaml and of one option of each group, flat."""
+    """The defaults of config.yaml and of one option of each group, flat; of the usual recipe for an unknown one."""
+    optim = optim if has_recipe(optim) else USUAL_RECIPE
     top = _read(_CONF / "config.yaml")
     kept: dict[str, Any] = {key: top[key] for key in ("depth", "seed", "precision", "init_from") if key in top}
     for group, option in (("model", model), ("optim", optim), ("data", data)):
@@ -101,7 +109,8 @@ def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -
 
     Depends only on the composed config, so the same experiment always has the same name, however it was requested.
     Excludes what the path already shows (data, model, depth, seed) and the location of the data. A recipe other than
-    the lab's counts as one difference, and the other values are compared with that recipe. If `keys` is given, only
+    the lab's counts as one difference, and the other values are compared with that recipe, or with the lab's if conf/
+    doesn't have it. If `keys` is given, only
     these are compared.
 
     Args:
@@ -114,7 +123,7 @@ def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -
     unnamed = {"depth", "seed", "model.name", "data.name", "data.kind", "optim.name", *_PATHS}
     named = sorted(set(flat) & set(raw) - unnamed if keys is None else set(flat) & set(raw) & set(keys) - unnamed)
     expected = {key: _compute(key, raw[key], flat) if _is_computed(raw[key]) else raw[key] for key in named}
-    other = name != _USUAL_RECIPE and (keys is None or RECIPE in keys)
+    other = name != USUAL_RECIPE and (keys is None or RECIPE in keys)
     differing = {key: flat[key] for key in named if not _same(expected[key], flat[key])}
     return ({RECIPE: name} if other else {}) | differing
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from cifar_resnet.errors import BusyError, ConfigError, RunError
+from cifar_resnet.programs import command
 from cifar_resnet.run import locks
 from cifar_resnet.run.config import typed
 from cifar_resnet.run.files import FULL_DISK, digest, folders_with, overwrite, read_text, write_text
@@ -344,5 +345,5 @@ def find_runs(paths: list[Path]) -> list[RunDir]:
             found.setdefault(folder.resolve(), RunDir(folder))
     if not found:
         named = ", ".join(str(path) for path in paths)
-        raise RunError(f"no run folder under {named}; train some first: python train.py -m sweeps=demo")
+        raise RunError(f"no run folder under {named}; train some first: {command('train')} -m sweeps=demo")
     return list(found.values())

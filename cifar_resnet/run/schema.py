@@ -17,6 +17,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS
+from cifar_resnet.programs import command
 from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.schedules import SCHEDULES
 
@@ -200,5 +201,7 @@ def unknown_key(key: str) -> str:
         close = difflib.get_close_matches(key, FIELDS, n=1)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     where = f"in {group}" if group else "at the top level"
-    listing = f"accepted {where} are {', '.join(siblings)}" if siblings else "`python train.py --help` lists all keys"
+    listing = (
+        f"accepted {where} are {', '.join(siblings)}" if siblings else f"`{command('train')} --help` lists all keys"
+    )
     return f"unknown key {key}: {hint}{listing}"

@@ -1,4 +1,4 @@
-"""Shows the state of every run under some folders: `python -m cifar_resnet.status outputs/ [--watch]`.
+"""Shows the state of every run under some folders.
 
 Only run folders are read, so it works from any terminal and machine that can see them.
 """
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
+from cifar_resnet.programs import command
 from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_table, read_row
@@ -33,7 +34,7 @@ def _read_one(run: RunDir) -> Row:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the program; returns the exit code."""
     never_fail()
-    parser = argparse.ArgumentParser(prog="python -m cifar_resnet.status", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=command("status"), description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, metavar="FOLDER", help="folder that contains run folders")
     parser.add_argument("--watch", action="store_true", help="refresh the table once a second until Ctrl-C")
     options = parser.parse_args(arguments)

@@ -15,11 +15,12 @@ from omegaconf import DictConfig
 from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.errors import ExitCode
+from cifar_resnet.programs import command
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.run.schema import Config
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
-from cifar_resnet.sweep import checks, compose, launch, machines, same_images, selection, warm_up
+from cifar_resnet.sweep import checks, compose, launch, machines, same_images, search_path, selection, warm_up
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.budget import Budget
 from cifar_resnet.sweep.control import Control
@@ -45,6 +46,7 @@ class SweepCallback(Callback):
     @user_errors()
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the single run."""
+        search_path.print_replaced()
         selection.check_single_run(config)
         machine = machines.choose(config)
         machine.check_single_run()
@@ -61,6 +63,7 @@ class SweepCallback(Callback):
     @user_errors()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks all runs of the sweep, prints their states, and begins to show them."""
+        search_path.print_replaced()
         machine = machines.choose(config)
         machine.check_launcher()
         selected = selection.choose(config)
@@ -97,7 +100,7 @@ class SweepCallback(Callback):
             return
         wait_for_others(self._sweep.control)
         is_well = self._sweep.end()
-        print(f"tables and figures: python aggregate.py {shlex.join(self._sweep.selected.folders)}")
+        print(f"tables and figures: {command('aggregate')} {shlex.join(self._sweep.selected.folders)}")
         if not is_well:
             sys.exit(ExitCode.FAILED)
 

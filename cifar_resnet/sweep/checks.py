@@ -68,7 +68,7 @@ def _check_recipe(config: DictConfig, name: str) -> None:
     if chosen is not None and chosen != name:
         raise ConfigError(
             f"optim.name={name}: this only names the recipe, whose values are those of optim={chosen}; choose another "
-            f"recipe with optim={name}"
+            f"recipe with optim={name} (in a file of your own, conf/optim/{chosen}.yaml, expected name: {chosen})"
         )
 
 

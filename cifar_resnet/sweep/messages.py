@@ -15,6 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.programs import command
 from cifar_resnet.run.files import FULL_DISK, READ_ONLY
 from cifar_resnet.run.schema import FIELDS, describe, unknown_key
 from cifar_resnet.status.live import LiveTable
@@ -91,5 +92,5 @@ def one_line(error: BaseException) -> str:
         return describe(error)
     text = re.sub(r"\s+", " ", str(error)).strip()
     if text.startswith(_GROUP_OVERRIDE):
-        return f"{text}: set each group to the name of one of its options; `python train.py --help` lists them"
+        return f"{text}: set each group to the name of one of its options; `{command('train')} --help` lists them"
     return text

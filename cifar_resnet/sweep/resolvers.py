@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from cifar_resnet import programs
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.devices import default_n_jobs
-from cifar_resnet.run.defaults import REPO_ROOT, overridden
+from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.identity import run_name
 from cifar_resnet.run.schema import Config
 
@@ -28,7 +30,8 @@ def register() -> None:
     warnings.filterwarnings("ignore", r"Experimental rerun CLI option")
     ConfigStore.instance().store(name="schema", node=Config)
     resolvers: dict[str, Callable[..., Any]] = {
-        "repo_root": lambda: str(REPO_ROOT),
+        "command": programs.command,
+        "options_in": _options_in,
         "run_dir": lambda *, _root_: _run_dir(_root_),
         "default_n_jobs": default_n_jobs,
         "a_tenth_of": _a_tenth_of,
@@ -66,6 +69,12 @@ def _without_noise(value: Any) -> Any:
 def _run_dir(root: DictConfig) -> str:
     config = plain_config(root)
     return run_name(config, overridden(config))
+
+
+def _options_in(folder: str) -> str:
+    """The names of the YAML files in `folder` of the packaged settings and of the working folder, for the help text."""
+    places = (programs.SETTINGS, Path())
+    return ", ".join(sorted({path.stem for place in places for path in (place / folder).glob("*.yaml")}))
 
 
 def _a_tenth_of(kind: str, train_size: int | None) -> int:

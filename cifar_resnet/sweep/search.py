@@ -25,6 +25,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from cifar_resnet.errors import BusyError, ConfigError, RunError
+from cifar_resnet.programs import install
 from cifar_resnet.run import locks
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.status.table import count
@@ -55,7 +56,7 @@ def compose_base(config: DictConfig) -> DictConfig:
         ConfigError: the search is impossible.
     """
     if not is_installed():
-        raise ConfigError("sweeps=search needs the extra optuna: pip install -e '.[optuna]'")
+        raise ConfigError(f"sweeps=search needs the extra optuna: {install('optuna')}")
     for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("n_startup_trials", 0)):
         value = config.hydra.sweeper[key]
         if not isinstance(value, int) or value < least:

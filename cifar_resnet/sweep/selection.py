@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from omegaconf import DictConfig
 
 from cifar_resnet.errors import ConfigError
+from cifar_resnet.programs import command
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs
 from cifar_resnet.sweep import compose, search
@@ -96,7 +97,8 @@ def check_single_run(config: DictConfig) -> None:
     if config.hydra.sweeper.get("params") or not compose.is_listing(config):
         name = config.hydra.runtime.choices.get("sweeps")
         described = f"sweeps={name} is a sweep" if name else "hydra.sweeper is for sweeps"
-        raise ConfigError(f"{described}, and this command would train one run: add -m, as in python train.py -m …")
+        example = f"{command('train')} -m …"
+        raise ConfigError(f"{described}, and this command would train one run: add -m, as in {example}")
 
 
 def all_finished(runs: Iterable[RunDir]) -> bool:

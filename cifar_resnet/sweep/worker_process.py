@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def import_path() -> dict[str, str]:
     Where a user happens to start a sweep may hold other people's files, among them a torch.py.
     """
     # An empty entry would stand for the working folder.
-    paths = [str(REPO_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    if REPO_ROOT not in map(Path.resolve, map(Path, [*site.getsitepackages(), site.getusersitepackages()])):
+        # Installed packages are found anyway, and mustn't come before what the user wants to come before them.
+        paths.insert(0, str(REPO_ROOT))
     if sys.version_info < (3, 11):
         paths.insert(0, str(Path(__file__).parent / "python310"))
     return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONSAFEPATH": "1"}

@@ -32,12 +32,20 @@ def describe_device(device: torch.device) -> str:
 
 
 def git_commit() -> str | None:
-    """The project's commit, followed by `+changes` if tracked files differ from it; None outside a checkout."""
-    folder = Path(__file__).parent
+    """The project's commit, followed by `+changes` if tracked files differ from it; None outside a checkout.
+
+    An installed package has none, not even inside another project's checkout, which doesn't track its files.
+    """
+    file = Path(__file__)
+    questions = (
+        ["ls-files", "--error-unmatch", file.name],
+        ["rev-parse", "HEAD"],
+        ["status", "--porcelain", "--untracked-files=no"],
+    )
     try:
-        commit, changes = (
-            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        _, commit, changes = (
+            subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, check=True).stdout.strip()
+            for words in questions
         )
     except (OSError, subprocess.CalledProcessError):
         return None

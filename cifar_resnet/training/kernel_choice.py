@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.programs import install
 from cifar_resnet.run.schema import Config
 from cifar_resnet.training.backend import compiled
 from cifar_resnet.training.models import Network, block_named
@@ -97,7 +98,7 @@ def _why_not_fused(config: Config, network: Network, wanted: str) -> str | None:
     try:
         from cifar_resnet.training import fused
     except ImportError as error:
-        return f"the fused ones need Numba ({error}); the extra fast installs it: pip install -e '.[fast]'"
+        return f"the fused ones need Numba ({error}); the extra fast installs it: {install('fast')}"
     except RuntimeError as error:
         return f"Numba finds no folder for its cache ({error}); NUMBA_CACHE_DIR sets one"
     lacking = fused.uncovered(network)

@@ -248,6 +248,14 @@ def test_earlier_parts_of_a_run_are_included_in_commits_and_devices(make_run, re
     assert "**Several machines or versions.**" in text
 
 
+def test_runs_of_an_installed_package_are_reported_with_its_version(make_run, report):
+    versions = {"cifar_resnet": "0.1.0", "torch": "2.13.0", "python": "3.11.7"}
+    make_run("a", [6.0], status={"commit": None, "versions": versions})
+    assert "The runs used version `0.1.0` of the package." in report()
+    make_run("b", [6.0], seed=1, status={"commit": "0" * 40, "versions": versions})
+    assert "The runs used commit `0000000000` and version `0.1.0` of the package." in report()
+
+
 def test_without_a_finished_run_the_report_lists_them(make_run, report, tmp_path):
     make_run("a", [90.0], state="failed", status={"reason": "out of memory"})
     text = report()

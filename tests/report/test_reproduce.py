@@ -6,6 +6,7 @@ import shlex
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from cifar_resnet import programs
 from cifar_resnet.report import reproduce
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.identity import config_hash
@@ -54,6 +55,21 @@ def test_commands_train_the_runs_and_no_others(composed, runs, lines):
 def test_a_default_run_has_a_short_command(composed):
     assert reproduce.commands([composed()]) == ["python train.py model=resnet depth=20"]
     assert reproduce.overrides(composed("optim.lr=0.05")) == ["model=resnet", "depth=20", "optim.lr=0.05"]
+
+
+def test_a_recipe_that_is_not_packaged_is_written_as_its_values(composed):
+    config = composed("depth=20", "optim.lr=0.05", "optim.epochs=2")
+    config["optim"]["name"] = "mine"
+    (line,) = reproduce.commands([config])
+    assert line == "python train.py model=resnet depth=20 optim.epochs=2 optim.lr=0.05"
+    assert trained(line, composed) == [config_hash(config)]
+
+
+def test_installed_commands_are_typed_in_the_working_folder(composed, monkeypatch, tmp_path):
+    monkeypatch.setattr(programs, "IS_INSTALLED", True)
+    monkeypatch.chdir(tmp_path)
+    config = composed("depth=20", f"out={tmp_path}/outputs", f"data.root={tmp_path}/images")
+    assert reproduce.commands([config]) == ["cifar-resnet train model=resnet depth=20 data.root=images"]
 
 
 def test_a_command_varies_what_it_is_asked_to(composed):

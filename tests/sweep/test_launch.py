@@ -1,9 +1,11 @@
 """What Hydra calls for a run, and what only takes effect on its worker before it starts."""
 
 import os
+import site
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +52,15 @@ def test_a_worker_finds_this_package_first(values, monkeypatch, given, others):
     path = worker_process.worker_environment(values)["PYTHONPATH"].split(os.pathsep)
     assert path[path.index(str(REPO_ROOT)) :] == [str(REPO_ROOT), *others]
     assert len(path) == 1 + len(others) + (sys.version_info < (3, 11))
+
+
+def test_an_installed_package_comes_after_what_the_user_put_before_it(values, monkeypatch):
+    installed = Path(site.getsitepackages()[0]).resolve()
+    monkeypatch.setattr(worker_process, "REPO_ROOT", installed)
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    path = worker_process.worker_environment(values)["PYTHONPATH"].split(os.pathsep)
+    assert path[-1] == "/mine"
+    assert str(installed) not in path
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,14 @@ def test_the_commit_is_the_checkouts_and_changes_of_tracked_files_are_noted(chec
     assert describe.git_commit() == f"{head}+changes"
 
 
+def test_an_installed_package_has_no_commit_inside_another_projects_checkout(checkout, monkeypatch):
+    installed = checkout / ".venv" / "describe.py"
+    installed.parent.mkdir()
+    installed.write_text("1\n")
+    monkeypatch.setattr(describe, "__file__", str(installed))
+    assert describe.git_commit() is None
+
+
 def test_outside_a_checkout_or_without_git_there_is_no_commit(checkout, monkeypatch):
     (checkout / ".git").rename(checkout / "elsewhere")
     assert describe.git_commit() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cifar_resnet import programs
 from cifar_resnet.report.claims.claim import (
     FAILS,
     HOLDS,
@@ -114,7 +115,7 @@ def judge_shortcuts(case: Case) -> Finding | None:
     missing, command = case.more_seeds([train, test], ["resnet"], [depths[0], depths[-1]])
     if verdict == OPEN and all(_fits_all(group) for group in ends):
         missing = "a data set that the networks don't fit without error: here the training error can't get any lower"
-        command = "python train.py -m sweeps=nine"
+        command = f"{programs.command('train')} -m sweeps=nine"
     short = f"training error: {errors(ends, *_TRAIN)}; test error: {errors(ends, *_TEST)}"
     return Finding(verdict, evidence, missing, command, short, one_seed=train.one_seed)
 

@@ -15,6 +15,7 @@ from markdown_it.token import Token
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
+from cifar_resnet.programs import command
 from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
@@ -88,6 +89,7 @@ class Text:
         configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
         names = wording.join(map(title, self.facts.models))
         commits = [str(commit) for commit in self.facts.measured("commit")]
+        installed = finished[finished["commit"].isna()]
         return {
             "facts": self.facts,
             "findings": self.findings,
@@ -109,10 +111,12 @@ class Text:
             "ref": lambda name: f"Figure {self._number(name)}",
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
+            "aggregate": command("aggregate"),
             "folders": " ".join(
                 dict.fromkeys(shlex.quote(reproduce.relative(config.get("out", "outputs"))) for config in configs)
             ),
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
+            "versions": list(dict.fromkeys(installed["version"].dropna())),
             "dirty": any("+" in commit for commit in commits),
             "prints": [str(fingerprint) for fingerprint in self.facts.measured("fingerprint")],
         }

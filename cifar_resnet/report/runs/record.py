@@ -54,7 +54,7 @@ def read_record(run: RunDir) -> Record:
 
 
 def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each part of a run was trained with: commit, device, threads, versions of PyTorch and Python.
+    """What each part of a run was trained with: commit, device, threads, and the versions of what it ran on.
 
     A run has several parts if it was interrupted and continued; the last one comes last.
     """
@@ -62,14 +62,14 @@ def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
     for part in [*status.get("earlier", []), status]:
         versions = part.get("versions") or {}
         named = {key: part.get(key) for key in ("commit", "device", "threads", "kernels")}
-        made.append({**named, "torch": versions.get("torch"), "python": versions.get("python")})
+        made.append({**named, **{name: versions.get(name) for name in ("cifar_resnet", "torch", "python")}})
     return made
 
 
 def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
     """How an earlier part of the run differed from the last one, for the table of runs."""
     shown = {
-        "commit": short_commit(earlier["commit"]),
+        "commit": program(earlier["commit"], earlier["cifar_resnet"]),
         "device": earlier["device"],
         "threads": f"threads {earlier['threads']}",
         # Not recorded in the oldest runs.
@@ -80,9 +80,11 @@ def _differences(earlier: dict[str, Any], last: dict[str, Any]) -> str:
     return ", ".join(str(shown[key]) for key in shown if earlier[key] != last[key])
 
 
-def short_commit(commit: str | None) -> str | None:
-    """The first digits of the commit, with a + if files differed from it."""
-    return commit and commit[:8] + "+" * commit.endswith("+changes")
+def program(commit: str | None, version: str | None) -> str | None:
+    """The first digits of the commit, with a + if files differed from it; the version if there was no commit."""
+    if commit:
+        return commit[:8] + "+" * commit.endswith("+changes")
+    return version and f"version {version}"
 
 
 def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +112,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "precision": config["precision"],
         "fingerprint": data.get("fingerprint"),
         "commit": made_by["commit"],
+        "version": made_by["cifar_resnet"],
         "torch": made_by["torch"],
         "python": made_by["python"],
         "earlier": "; ".join(_differences(part, made_by) for part in earlier) or None,

@@ -10,7 +10,7 @@ from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.report.intervals import decimals
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import as_override, describe, sort_key
-from cifar_resnet.report.runs.record import short_commit
+from cifar_resnet.report.runs.record import program
 from cifar_resnet.report.tables.table import MISSING, Table
 from cifar_resnet.report.wording import count
 from cifar_resnet.schedules import SCHEDULES
@@ -47,7 +47,7 @@ def runs_table(runs: Runs, data: str) -> Table:
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     note = (
         "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + if "
-        "files differed from it."
+        "files differed from it, or the version if there was no commit."
     )
     if "earlier parts" not in empty:
         note = note.removesuffix(".") + "; earlier parts: what was different before the run was last continued."
@@ -58,7 +58,8 @@ def runs_table(runs: Runs, data: str) -> Table:
 def _run_row(row: dict[str, Any]) -> dict[str, str]:
     row["test_error"] = _error(row["test_error"], row["test_images"])
     row["train_error"] = _error(row["train_error"], row["train_images"])
-    row["commit"] = short_commit(row["commit"]) if isinstance(row["commit"], str) else None
+    commit, version = (row[name] if isinstance(row[name], str) else None for name in ("commit", "version"))
+    row["commit"] = program(commit, version)
     for name in ("threads", "seconds"):
         row[name] = None if pd.isna(row[name]) else f"{row[name]:.{1 if name == 'seconds' else 0}f}"
     return {head: MISSING if pd.isna(row[column]) else str(row[column]) for head, column in _COLUMNS.items()}
@@ -85,7 +86,7 @@ def hyperparameters(runs: Runs, data: str) -> Table:
         )
     rows.sort(key=lambda row: row["in these runs"])
     title = f"Hyperparameters of the runs on {runs.title(data)}"
-    note = "Keys are those of the command line of train.py; milestones are in the unit of the length."
+    note = "Keys are those of the command line; milestones are in the unit of the length."
     differing = sum(row["in these runs"] == "differs" for row in rows)
     return Table("hyperparameters", title, pd.DataFrame(rows), note, shown=differing)
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import ConfigError, RunError
+from cifar_resnet.programs import install
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.compose import run_dir
@@ -42,7 +43,7 @@ def is_installed() -> bool:
 def check(config: DictConfig) -> None:
     """Raises ConfigError if jobs can't be submitted from this machine or the launcher's settings are invalid."""
     if not is_installed():
-        raise ConfigError("hydra/launcher=slurm needs the extra slurm: pip install -e '.[slurm]'")
+        raise ConfigError(f"hydra/launcher=slurm needs the extra slurm: {install('slurm')}")
     if shutil.which("sbatch") is None:
         raise ConfigError(
             "hydra/launcher=slurm: sbatch was not found; expected a machine that can submit jobs (a login node), "

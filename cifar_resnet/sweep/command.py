@@ -1,0 +1,29 @@
+"""The command line of `train.py`: Hydra composes the runs and starts `launch` for each."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+
+from cifar_resnet.errors import ExitCode
+from cifar_resnet.programs import SETTINGS, version
+from cifar_resnet.sweep import search_path
+from cifar_resnet.sweep.launch import launch
+from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.terminal import never_fail
+
+
+def main() -> int:
+    """Entry of the program, which reads sys.argv; returns the exit code, or exits with it."""
+    never_fail()
+    if "--version" in sys.argv[1:]:  # Hydra's own option of this name prints Hydra's version
+        print(version())
+        return ExitCode.FINISHED
+    # Makes Hydra raise the errors that it would print over several lines; `user_errors` prints them as one.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with user_errors():
+        search_path.set_up()
+        hydra.main(version_base="1.3", config_path=str(SETTINGS / "conf"), config_name="config")(launch)()
+    return ExitCode.FINISHED
