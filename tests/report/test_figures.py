@@ -19,6 +19,7 @@ from cifar_resnet.report.figures import (
     diagnostics,
     forest,
     paper,
+    search,
     settings,
     style,
     summary,
@@ -316,9 +317,27 @@ def test_evenly_spaced_values_have_a_linear_axis(make_run, finished):
 def test_searched_values_are_drawn_one_factor_per_panel(make_run, finished):
     for index in range(8):
         make_run(f"r{index}", [6.0 + index], optim__lr=0.01 * 2**index, optim__momentum=0.9 - 0.01 * index)
-    figure = settings.draw_searched(finished())
+    figure = search.draw_searched(finished())
     assert [axes.get_xlabel() for axes in figure.axes] == ["lr, log scale", "momentum"]
     assert figure.axes[0].lines[0].get_xydata().tolist()[0] == [0.01, 6.0]
+
+
+def test_a_search_shows_choices_and_lost_trials_too(make_run, tmp_path):
+    for index in range(9):
+        keys = {"optim__lr": 0.01 * 2**index, "optim__momentum": 0.9 - 0.01 * index}
+        state = {7: "failed", 8: "diverged"}.get(index, "finished")
+        make_run(f"r{index}", [6.0 + index], state=state, model__shortcut="AB"[index % 2], **keys)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    figure = search.draw_searched(subject.finished, subject.runs.unfinished)
+    lr, choice = (next(axes for axes in figure.axes if axes.get_xlabel().startswith(key)) for key in ("lr", "shortcut"))
+    assert [label.get_text() for label in choice.get_xticklabels()] == ["A", "B"]
+    assert [line.get_label().rpartition(" · ")[2] for line in lr.lines] == ["20 layers", "diverged", "failed"]
+    finished, diverged, failed = lr.lines
+    assert len(finished.get_xdata()) == 7
+    assert (list(diverged.get_xdata()), list(failed.get_xdata())) == ([2.56], [1.28])
+    assert diverged.get_ydata() == failed.get_ydata() == [1.0]  # the upper edge
+    assert subject.default is None
+    assert "default" not in subject.ranked_settings + subject.lines
 
 
 def test_a_forest_plot_has_each_comparison_with_its_interval(make_run, tmp_path):

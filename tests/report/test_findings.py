@@ -107,3 +107,15 @@ def test_a_default_that_is_the_best_is_said_to_be(network, findings):
     assert findings().ablation == [
         "resnet-20: of 2 settings, none has a lower final test error than the default (lr=0.1, 6.01 %)."
     ]
+
+
+def test_the_best_of_a_search_is_chosen_on_the_held_out_images_and_said_to_be_biased(make_run, tmp_path):
+    for index in range(8):
+        keys = {"optim__lr": 0.01 * 2**index, "optim__momentum": 0.9 - 0.01 * index, "data__holdout": 144}
+        make_run(f"t{index}", [9.0 - index], val=[5.0 + index], **keys)
+    sentences = Findings(load.load([tmp_path]), "digits").results
+    assert sentences[0] == (
+        "resnet-20 has the lowest final validation error: 5.00 % (one seed, lr=0.01, momentum=0.9); its final test "
+        "error is 9.0 %. It is the best of 8 trials of a search, so its final validation error is optimistically "
+        "biased."
+    )

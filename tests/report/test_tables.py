@@ -346,6 +346,35 @@ def test_a_search_shows_what_to_expect_from_its_trials(make_run, tmp_path):
     assert table.numbers["resnet-20"].is_monotonic_decreasing
 
 
+def test_a_search_over_networks_has_the_trials_of_all_in_a_column(make_run, tmp_path):
+    for index in range(8):
+        keys = {"optim__lr": 0.01 + index / 7, "optim__weight_decay": 1e-4 * (1 + index % 5)}
+        make_run(f"t{index}", [10.0 + index], depth=(20, 56)[index % 2], **keys, **REAL)
+    make_run("lost", [50.0], state="failed", optim__lr=7.0, optim__weight_decay=2e-4, **REAL)
+    table = tables.search(load.load([tmp_path]), "cifar10")
+    first, *_ = rows(table)
+    assert first == {"trials": "1", "all": "13.50", "resnet-20": "13.00", "resnet-56": "14.00"}
+    assert "; without a value: 1 failed." in table.note
+
+
+def test_networks_searched_one_by_one_have_no_column_of_all(make_run, tmp_path):
+    searched(make_run, range(10, 26))
+    for index in range(16):
+        keys = {"optim__lr": 0.01 + index / 7, "optim__weight_decay": 1e-4 * (1 + index % 5), "data__holdout": 5000}
+        make_run(f"u{index}", [9.0], val=[9.0], depth=56, **keys, **REAL)
+    assert list(tables.search(load.load([tmp_path]), "cifar10").frame) == ["trials", "resnet-20", "resnet-56"]
+
+
+def test_trials_are_not_compared_with_the_one_that_happens_to_be_nearest_to_the_defaults(make_run, tmp_path):
+    searched(make_run, range(26, 10, -1))
+    runs = load.load([tmp_path])
+    assert tables.ablation(runs, "cifar10") is None
+    # The best trial takes the place of the default setting where one setting is shown.
+    assert runs.main_settings["cifar10"] == str(runs.finished.sort_values("val_error")["setting"].iloc[0])
+    make_run("conf", [9.0], val=[9.0], optim__lr=0.1, optim__weight_decay=1e-4, data__holdout=5000, **REAL)
+    assert len(rows(tables.ablation(load.load([tmp_path]), "cifar10"))) == 16
+
+
 @pytest.mark.parametrize("trials", [7, 0])
 def test_few_trials_and_grids_are_no_search(make_run, tmp_path, trials):
     searched(make_run, range(10, 10 + trials))

@@ -10,7 +10,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.groups import Group, fewest
+from cifar_resnet.report.runs.groups import Group, compared, fewest
 from cifar_resnet.report.tables.beside import is_comparable
 from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
 from cifar_resnet.report.tables.table import MISSING, with_std
@@ -40,14 +40,22 @@ class Findings:
         return [sentence for sentence in found if sentence]
 
     def _lowest(self) -> str:
-        groups = [group for group in self.runs.groups[self.data].values() if group.values("test_error")]
+        # Where images are held out, they choose, so that the error on the test set isn't that of a choice on it.
+        measure = compared(self.runs.of(self.data).finished)
+        groups = [group for group in self.runs.groups[self.data].values() if group.values(measure)]
         if not groups:
             return ""
-        best = min(groups, key=lambda group: _mean(group, "test_error"))
-        mean, std = mean_and_std(list(best.values("test_error").values()))
+        best = min(groups, key=lambda group: _mean(group, measure))
         setting = f", {best.setting}" if best.setting else ""
-        seeds = count(len(best.values("test_error")), "seed")
-        sentence = f"{best.name} has the lowest final test error: {_std(best, mean, std)} % ({seeds}{setting})"
+        seeds = count(len(best.values(measure)), "seed")
+        sentence = f"{best.name} has the lowest {MEASURES[measure].words}: {_std(best, measure)} % ({seeds}{setting})"
+        if measure != "test_error" and best.values("test_error"):
+            sentence += f"; its final test error is {_std(best, 'test_error')} %"
+        if not self.runs.has_default(self.data):
+            trials = count(len(self.runs.networks[self.data]), "trial")
+            sentence += (
+                f". It is the best of {trials} of a search, so its {MEASURES[measure].words} is optimistically biased"
+            )
         paper = published.published(best.model, best.depth, "paper")
         if paper and is_comparable(best):
             sentence += f". {paper[0].source.partition(' (')[0]} report {paper[0].text} % for this network"
@@ -181,8 +189,8 @@ def _digits(group: Group, measure: str) -> int:
     return decimals(group.smallest(MEASURES[measure].split))
 
 
-def _std(group: Group, mean: float, std: float) -> str:
-    return with_std(mean, std, _digits(group, "test_error"))
+def _std(group: Group, measure: str) -> str:
+    return with_std(*mean_and_std(list(group.values(measure).values())), _digits(group, measure))
 
 
 def _shown(group: Group, each: Comparison) -> str:

@@ -96,7 +96,8 @@ def _draw_multiples(layout: Layout, label: str, band: str | None) -> Figure:
         for model, depth in networks
         if ((means["model"].astype(str) == model) & (means["depth"] == depth)).any()
     ]
-    handles.append(style.line_handle(_BEHIND, **_GRAY))
+    if default is not None:
+        handles.append(style.line_handle(_BEHIND, **_GRAY))
     if band:
         handles.append(style.band_handle(band))
     style.legend(figure, handles)

@@ -18,14 +18,13 @@ from cifar_resnet.report.figures import style
 from cifar_resnet.report.figures.layout import best_with_default, setting_label
 from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import over_seeds
+from cifar_resnet.report.runs import factors
 from cifar_resnet.report.runs.groups import compared
 
 # The most settings in a figure: the default one and the best ones.
 MAX_SETTINGS = 30
 # The fewest values of a factor for an axis of its own, and the most combinations of the other factors' values.
 _FEWEST_VALUES, _MOST_PANELS = 3, 9
-# Fewer values than this are no search, and more factors than this don't fit.
-_FEWEST_SEARCHED, _MOST_SEARCHED = 8, 6
 _COLUMNS = 3
 _DOT: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "none"}
 
@@ -44,7 +43,7 @@ def values_of(settings: Iterable[str]) -> dict[str, dict[str, float]]:
     >>> values_of(["shortcut=A, lr=0.1", "shortcut=B, lr=0.05"])
     {'lr': {'shortcut=A, lr=0.1': 0.1, 'shortcut=B, lr=0.05': 0.05}}
     """
-    parts = {setting: dict(part.partition("=")[::2] for part in setting.split(", ")) for setting in settings}
+    parts = {setting: factors.values(setting) for setting in settings}
     found = {}
     for key in dict.fromkeys(chain.from_iterable(parts.values())):
         try:
@@ -54,8 +53,8 @@ def values_of(settings: Iterable[str]) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw_settings(runs: pd.DataFrame) -> Figure | None:
-    """Final error (see `compared`) of each setting; the default one is marked.
+def draw_settings(runs: pd.DataFrame, has_default: bool = True) -> Figure | None:
+    """Final error (see `compared`) of each setting; the default one is marked, where there is one.
 
     If a factor is a number with at least three values, the error is drawn against it, with one panel for each
     combination of the other factors. Otherwise each setting is a row, the best at the top.
@@ -65,9 +64,10 @@ def draw_settings(runs: pd.DataFrame) -> Figure | None:
     """
     if runs["setting"].nunique() < 2:
         return None
+    default = default_of(runs) if has_default else None
     if factor := axis_of(runs):
-        return _draw_against(runs, factor)
-    return _draw_rows(runs)
+        return _draw_against(runs, factor, default)
+    return _draw_rows(runs, default)
 
 
 def axis_of(runs: pd.DataFrame) -> str | None:
@@ -84,8 +84,8 @@ def _without(setting: str, key: str) -> str:
     return ", ".join(part for part in setting.split(", ") if part.partition("=")[0] != key)
 
 
-def _draw_against(runs: pd.DataFrame, factor: str) -> Figure:
-    column, default = compared(runs), default_of(runs)
+def _draw_against(runs: pd.DataFrame, factor: str, default: str | None) -> Figure:
+    column = compared(runs)
     value = values_of(runs["setting"].unique())[factor]
     means = over_seeds(runs, column)
     others = list(dict.fromkeys(_without(str(setting), factor) for setting in runs["setting"]))
@@ -96,7 +96,7 @@ def _draw_against(runs: pd.DataFrame, factor: str) -> Figure:
     for axes, other in zip(panels, others, strict=False):
         axes.set_title("\n".join(textwrap.wrap(other, 30)))
         in_panel = means[[_without(str(setting), factor) == other for setting in means["setting"]]]
-        for (model, depth), look in _networks(runs).items():
+        for (model, depth), look in networks(runs).items():
             mean = in_panel[(in_panel["model"].astype(str) == model) & (in_panel["depth"] == depth)]
             mean = mean.assign(x=mean["setting"].astype(str).map(value)).sort_values("x")
             if mean.empty:
@@ -109,7 +109,7 @@ def _draw_against(runs: pd.DataFrame, factor: str) -> Figure:
                 axes.plot(own["setting"].map(value), style.on_axis(own[column], axes), **seeds)
             marked = mean[mean["setting"] == default]
             axes.plot(marked["x"], style.on_axis(marked["mean"], axes), label=style.name(name, "default"), **_RING)
-        _value_axis(axes, sorted(set(value.values())))
+        value_axis(axes, sorted(set(value.values())))
     for axes in panels[len(others) :]:
         axes.set_axis_off()
     last = max(len(others) - columns, 0)
@@ -118,7 +118,7 @@ def _draw_against(runs: pd.DataFrame, factor: str) -> Figure:
         axes.tick_params(labelbottom=True)
     for row in grid:
         row[0].set_ylabel(f"final {SIDES[column]}\n(%{suffix})")
-    style.legend(figure, _handles(runs, means))
+    style.legend(figure, _handles(runs, means, default))
     return figure
 
 
@@ -132,7 +132,7 @@ _RING: dict[str, Any] = {
 }
 
 
-def _value_axis(axes: Axes, values: Sequence[float]) -> None:
+def value_axis(axes: Axes, values: Sequence[float]) -> None:
     """The factor's axis, logarithmic if its values span a factor of more than three in steps that grow."""
     if values[0] > 0 and values[-1] / values[0] > 3 and not np.allclose(np.diff(values, 2), 0):
         axes.set_xscale("log")
@@ -148,7 +148,7 @@ def _value_axis(axes: Axes, values: Sequence[float]) -> None:
     axes.margins(x=0.12)
 
 
-def _networks(runs: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
+def networks(runs: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
     """Model and depth → color and mark."""
     depths = sorted(int(depth) for depth in runs["depth"].unique())
     return {
@@ -163,19 +163,20 @@ def _networks(runs: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
     }
 
 
-def _handles(runs: pd.DataFrame, means: pd.DataFrame) -> list[Artist]:
+def _handles(runs: pd.DataFrame, means: pd.DataFrame, default: str | None) -> list[Artist]:
     handles: list[Artist] = [
         style.line_handle(style.name(model, f"{depth} layers"), linewidth=1.0, **look)
-        for (model, depth), look in _networks(runs).items()
+        for (model, depth), look in networks(runs).items()
     ]
     if (means["n"] > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], **_DOT))
-    handles.append(style.line_handle("default", **{**_RING, "markersize": 8}))
+    if default is not None:
+        handles.append(style.line_handle("default", **{**_RING, "markersize": 8}))
     return handles
 
 
-def _draw_rows(runs: pd.DataFrame) -> Figure:
-    column, default = compared(runs), default_of(runs)
+def _draw_rows(runs: pd.DataFrame, default: str | None) -> Figure:
+    column = compared(runs)
     means = over_seeds(runs, column)
     best = means.groupby("setting", sort=False, observed=True)["mean"].mean().sort_values()
     shown = best_with_default([str(setting) for setting in best.index], default, MAX_SETTINGS)
@@ -186,10 +187,10 @@ def _draw_rows(runs: pd.DataFrame) -> Figure:
     figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + (0.07 + 0.13 * lines) * len(shown))
     figure.set_figwidth(style.PAGE)
     suffix = style.scale([axes], runs[column].dropna(), "x")
-    networks = _networks(runs)
-    for index, ((model, depth), look) in enumerate(networks.items()):
+    drawn = networks(runs)
+    for index, ((model, depth), look) in enumerate(drawn.items()):
         mean = means[(means["model"].astype(str) == model) & (means["depth"] == depth)]
-        shift = 0.5 * (index - (len(networks) - 1) / 2) / len(networks)
+        shift = 0.5 * (index - (len(drawn) - 1) / 2) / len(drawn)
         name = style.name(model, f"{depth} layers")
         rows = mean["setting"].astype(str).map(row_of) + shift
         axes.plot(style.on_axis(mean["mean"], axes, "x"), rows, label=name, linestyle="none", **look)
@@ -205,7 +206,7 @@ def _draw_rows(runs: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(shown)), labels)
     for label, setting in zip(axes.get_yticklabels(), shown, strict=True):
         label.set_fontweight("bold" if setting == default else "normal")
-    handles = _handles(runs, means)
+    handles = _handles(runs, means, default)
     for handle in handles:
         handle.set(linestyle="none")
     style.legend(figure, handles)
@@ -214,42 +215,3 @@ def _draw_rows(runs: pd.DataFrame) -> Figure:
 
 def _wrapped(setting: str) -> str:
     return "\n".join(textwrap.wrap(setting, 48, max_lines=4, placeholder=" …"))
-
-
-def draw_searched(runs: pd.DataFrame) -> Figure | None:
-    """Final error against each factor that takes many values, as in a search: one panel per factor, one mark per run.
-
-    Returns:
-        None if no factor has enough values.
-    """
-    found = values_of(runs["setting"].unique())
-    found = {key: values for key, values in found.items() if len(set(values.values())) >= _FEWEST_SEARCHED}
-    if not found:
-        return None
-    column = compared(runs)
-    shown = list(found)[:_MOST_SEARCHED]
-    columns = min(len(shown), _COLUMNS)
-    figure, grid = style.figure_of(-(-len(shown) // columns), columns, height=1.8)
-    panels = list(chain.from_iterable(grid))
-    suffix = style.scale(panels, runs[column].dropna())
-    for axes, key in zip(panels, shown, strict=False):
-        for (model, depth), look in _networks(runs).items():
-            own = runs[(runs["model"] == model) & (runs["depth"] == depth)]
-            x, errors = own["setting"].map(found[key]), style.on_axis(own[column], axes)
-            axes.plot(x, errors, linestyle="none", label=style.name(model, f"{depth} layers"), alpha=0.8, **look)
-        _value_axis(axes, sorted(set(found[key].values())))
-        axes.set_xlabel(f"{key}{', log scale' if axes.get_xscale() == 'log' else ''}")
-        axes.tick_params(labelbottom=True)
-    for axes in panels[len(shown) :]:
-        axes.set_axis_off()
-    for row in grid:
-        row[0].set_ylabel(f"final {SIDES[column]}\n(%{suffix})")
-    networks = _networks(runs).items()
-    style.legend(
-        figure,
-        [
-            style.line_handle(style.name(m, f"{depth} layers"), linestyle="none", **look)
-            for (m, depth), look in networks
-        ],
-    )
-    return figure

@@ -14,6 +14,7 @@ from cifar_resnet.report.figures import (
     forest,
     headline,
     paper,
+    search,
     settings,
     summary,
     unfinished,
@@ -113,7 +114,7 @@ FIGURES = (
         "settings",
         "ablation",
         "Final {of.ranked_settings}",
-        lambda of: settings.draw_settings(of.finished),
+        lambda of: settings.draw_settings(of.finished, of.default is not None),
     ),
     FigureSpec(
         "setting_differences",
@@ -125,8 +126,8 @@ FIGURES = (
     FigureSpec(
         "searched_values",
         "ablation",
-        "Final error against each value that takes many values, one mark per run.",
-        lambda of: settings.draw_searched(of.finished),
+        "Final {of.compared_side} against each searched value, one mark per run{of.lost_trials}",
+        lambda of: search.draw_searched(of.finished, of.runs.unfinished),
     ),
     FigureSpec(
         "error_against_length",

@@ -77,8 +77,8 @@ class Subject:
 
     @cached_property
     def default(self) -> str | None:
-        """The default setting; None if no run has finished."""
-        return settings.default_of(self.finished)
+        """The default setting; None if no run has finished, or in a search without one."""
+        return settings.default_of(self.finished) if self.runs.has_default(self.data) else None
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -145,6 +145,8 @@ class Subject:
         count, most = self.finished["setting"].nunique(), curves.MOST_PANELS
         if count <= curves.MOST_OVERLAID:
             return f"one line per {'setting' if self.is_ablation else 'depth'}"
+        if self.default is None:
+            return f"one panel per setting and one line per network{f'; the {most} best settings' * (count > most)}"
         which = f"; of {count} settings, the {most - 1} best and the default one" if count > most else ""
         return f"one panel per setting and one line per network, with the default setting in gray{which}"
 
@@ -201,11 +203,22 @@ class Subject:
     def ranked_settings(self) -> str:
         """Which error of which settings is shown, and how."""
         count, most = self.finished["setting"].nunique(), settings.MAX_SETTINGS
-        side = paper.SIDES[compared(self.finished)]
+        known, ring = self.default is not None, "; the default setting has a ring" * (self.default is not None)
         if factor := settings.axis_of(self.finished):
-            return f"{side} against {factor}; the default setting has a ring."
-        which = f"the {most} best of {count} settings, with the default one" if count > most else "each setting"
-        return f"{side} of {which}, the best at the top; the default setting has a ring."
+            return f"{self.compared_side} against {factor}{ring}."
+        best = f"the {most} best of {count} settings{', with the default one' * known}"
+        return f"{self.compared_side} of {best if count > most else 'each setting'}, the best at the top{ring}."
+
+    @property
+    def compared_side(self) -> str:
+        """The error that settings are compared by."""
+        return paper.SIDES[compared(self.finished)]
+
+    @property
+    def lost_trials(self) -> str:
+        """The end of a sentence: what the marks at the upper edge stand for, where there are any."""
+        lost = self.runs.unfinished["state"].isin([State.DIVERGED.value, State.FAILED.value])
+        return "; those that diverged or failed are at the upper edge." if lost.any() else "."
 
     @property
     def measured_on(self) -> str:

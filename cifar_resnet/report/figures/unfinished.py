@@ -13,7 +13,7 @@ from cifar_resnet.run.folder import State
 
 # The most runs of a model that have a line.
 MOST = 30
-_END_MARKS = {
+END_MARKS = {
     State.PENDING: "o",
     State.QUEUED: "o",
     State.RUNNING: ">",
@@ -55,7 +55,7 @@ def draw_unfinished(epochs: pd.DataFrame) -> Figure | None:
                 color=looks[depth],
                 linewidth=1.0,
                 label=style.name(model, f"{depth} layers", f"seed {seed}", setting, state.value),
-                marker=_END_MARKS[state],
+                marker=END_MARKS[state],
                 markevery=[len(run) - 1],
                 markersize=5.5,
                 markeredgecolor="white",
@@ -73,7 +73,7 @@ def draw_unfinished(epochs: pd.DataFrame) -> Figure | None:
     ]
     for state in dict.fromkeys(sorted(states, key=list(State).index)):
         look: dict[str, Any] = {"color": style.NEUTRAL[1], "linestyle": "none", "markersize": 5.5}
-        handles.append(style.line_handle(state.value, marker=_END_MARKS[state], **look))
+        handles.append(style.line_handle(state.value, marker=END_MARKS[state], **look))
     style.legend(figure, handles)
     return figure
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report.intervals import SMALLEST
-from cifar_resnet.report.runs import confusion
+from cifar_resnet.report.runs import confusion, factors
 from cifar_resnet.report.runs.confusion import Confusion
-from cifar_resnet.report.runs.groups import Group, Key, collect
+from cifar_resnet.report.runs.groups import Group, Key, collect, has_default
 from cifar_resnet.run.folder import State
 
 NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
@@ -76,6 +76,14 @@ class Runs:
         return {
             data: {key: group for key, group in found.items() if group.rows} for data, found in self.networks.items()
         }
+
+    def has_default(self, data: str) -> bool:
+        """Whether the settings of a data set can be compared with a default one, see `groups.has_default`."""
+        return has_default(self.runs[self.runs["data"] == data])
+
+    def is_search(self, data: str) -> bool:
+        """Whether the settings of a data set are drawn values, see `factors.are_drawn`."""
+        return factors.are_drawn(setting for _, setting, _ in self.networks[data])
 
     @cached_property
     def confusions(self) -> dict[str, list[Confusion]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from cifar_resnet.run.defaults import RECIPE, overridden, with_defaults
@@ -13,6 +14,8 @@ from cifar_resnet.run.identity import as_text, identity
 # Keys that every table shows anyway.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
 _LENGTHS = ("optim.epochs", "optim.iterations")
+# Fewer settings than this are no search.
+_FEWEST_DRAWN = 8
 
 
 def as_override(value: Any) -> str:
@@ -99,6 +102,29 @@ def split_length(setting: str) -> tuple[str, str]:
     parts = setting.split(", ")
     rest, length = ([part for part in parts if part.startswith(words) is is_length] for is_length in (False, True))
     return ", ".join(rest), ", ".join(length)
+
+
+def values(setting: str) -> dict[str, str]:
+    """Factor → value of a setting.
+
+    >>> values("lr=0.05, shortcut=B"), values("")
+    ({'lr': '0.05', 'shortcut': 'B'}, {})
+    """
+    return dict(part.partition("=")[::2] for part in setting.split(", ") if part)
+
+
+def are_drawn(settings: Iterable[str]) -> bool:
+    """Whether the settings are a search: at least eight, and fewer than half of the combinations of their values.
+
+    >>> are_drawn(f"lr={n}, decay={n}" for n in range(8)), are_drawn(f"lr={n}, decay=1" for n in range(8))
+    (True, False)
+    """
+    distinct = list(dict.fromkeys(settings))
+    known: dict[str, set[str]] = {}
+    for setting in distinct:
+        for key, value in values(setting).items():
+            known.setdefault(key, set()).add(value)
+    return _FEWEST_DRAWN <= len(distinct) < prod(map(len, known.values())) / 2
 
 
 def _labels(keys: Iterable[str]) -> dict[str, str]:

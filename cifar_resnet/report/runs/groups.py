@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.report.runs.factors import are_drawn
 from cifar_resnet.run.folder import State
 
 _WAITING = (State.PENDING.value, State.QUEUED.value)
@@ -112,6 +113,14 @@ def collect(runs: pd.DataFrame) -> dict[str, dict[Key, Group]]:
         if row["state"] == State.FINISHED.value:
             group.rows.append(row)
     return groups
+
+
+def has_default(runs: pd.DataFrame) -> bool:
+    """Whether the settings of these runs can be compared with a default one.
+
+    The drawn values of a search can't, unless a run has the values of conf/: the nearest ones are nobody's choice.
+    """
+    return bool((runs["off_default"] == 0).any()) or not are_drawn(map(str, runs["setting"].unique()))
 
 
 def near_chance(run: Mapping[str, Any]) -> bool:

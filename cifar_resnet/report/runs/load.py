@@ -16,6 +16,7 @@ from cifar_resnet.printable import printable
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.report.runs.collection import NAMES, Runs
 from cifar_resnet.report.runs.filters import Where
+from cifar_resnet.report.runs.groups import compared, has_default
 from cifar_resnet.report.runs.record import Record, read_record
 from cifar_resnet.run import columns, defaults
 from cifar_resnet.run.folder import RunDir, State, find_runs
@@ -206,16 +207,18 @@ def _named(frame: pd.DataFrame, runs: pd.DataFrame, kept: list[int], columns: Se
 def _main_settings(runs: pd.DataFrame) -> dict[str, str]:
     """The main setting of each data set.
 
-    It is the one with the most finished networks; among those the nearest to the defaults of conf/, then the one with
-    the most runs, then the longest.
+    It is the one with the most finished networks; among those the nearest to the defaults of conf/ (in a search the one
+    with the lowest error, see `groups.compared`), then the one with the most runs, then the longest.
     """
     chosen = {}
     for data, part in runs.groupby("data", sort=False):
+        measure = None if has_default(part) else compared(part[part["state"] == State.FINISHED.value])
         ranks = {}
         for place, (setting, group) in enumerate(part.groupby("setting", sort=False)):
             finished = group[group["state"] == State.FINISHED.value]
             networks = len(finished[["model", "depth"]].drop_duplicates())
             longest = int(finished["epochs"].max()) if networks else 0
-            ranks[str(setting)] = (-networks, int(group["off_default"].min()), -len(finished), -longest, place)
+            rank = group["off_default"].min() if measure is None else finished[measure].mean() if networks else 100.0
+            ranks[str(setting)] = (-networks, float(rank), -len(finished), -longest, place)
         chosen[str(data)] = min(ranks, key=lambda setting: ranks[setting])
     return chosen

@@ -79,11 +79,14 @@ def comparisons(runs: Runs, data: str) -> list[Comparison]:
 
 
 def ablations(runs: Runs, data: str) -> list[Comparison]:
-    """Each setting compared with the default one of the same model and depth; none if there is only one setting.
+    """Each setting compared with the default one of the same model and depth.
 
+    None if there is only one setting, or if the settings are those of a search without a default one.
     The default is the setting with the fewest values that differ from conf/; among several, the one with the most runs.
     If settings differ in more than the length of training, only those of the same length are compared.
     """
+    if not runs.has_default(data):
+        return []
     measure = compared(runs.of(data).finished)
     made = []
     for groups in _by_length(runs, data).values():
