@@ -8,11 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib
 import pytest
 
 from cifar_resnet.devices import Gpu
 from cifar_resnet.precisions import PRECISIONS
+from cifar_resnet.report import command as report
 from cifar_resnet.run.defaults import REPO_ROOT
+from tests.report.conftest import write_run
 
 NOTEBOOK = json.loads((REPO_ROOT / "notebooks/lab.ipynb").read_text(encoding="utf-8"))
 CODE = {cell["id"]: cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"}
@@ -109,3 +112,16 @@ def test_the_settings_suit_the_gpus(capabilities, precision, tmp_path, monkeypat
     )
     assert precision is None or precision in PRECISIONS
     assert found.runs == tmp_path / "runs" / ("cifar10" if precision else "digits")
+
+
+@pytest.mark.parametrize("rates, rows", [((0.1,), [""]), ((0.1, 0.05), ["lr=0.05", "lr=0.1"])])
+def test_the_figure_has_a_row_for_each_setting(rates, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    for rate in rates:
+        write_run(tmp_path, f"run-{rate}", [30.0, 20.0], optim__lr=rate)
+    assert report.main([str(tmp_path), "--format", "csv"]) == 0
+    with matplotlib.rc_context():
+        grid = execute("own-picture", {"runs": tmp_path})["grid"]
+    assert sorted(grid.row_names) == rows
+    assert {axes.get_ylabel() for axes in grid.axes.flat} == {"training error (%)"}
+    matplotlib.pyplot.close(grid.figure)
