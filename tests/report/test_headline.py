@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.report.figures import headline, style
+from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
 from tests.report.test_figures import assert_legible, legend_of
 
@@ -96,7 +97,8 @@ def test_runs_that_drop_the_rate_at_different_epochs_have_no_milestones():
 
 def test_the_overview_has_the_panels_and_the_table(six, epochs):
     table = [["final test error (%)", "20 layers", "56 layers", "110 layers"], ["plain", "9", "13", "90"]]
-    figure = headline.draw_overview(epochs(), table)
+    figure = headline.draw_overview(epochs(), table, "CIFAR-10, 164 epochs")
+    assert figure.get_suptitle() == "CIFAR-10, 164 epochs"
     *panels, below = figure.axes
     assert [axes.get_title() for axes in panels] == ["20 layers", "56 layers", "110 layers"]
     cells = below.tables[0].get_celld()
@@ -105,3 +107,17 @@ def test_the_overview_has_the_panels_and_the_table(six, epochs):
         figure.draw_without_rendering()
     top = below.tables[0].get_window_extent().y1
     assert all(axes.xaxis.label.get_window_extent().y0 >= top for axes in panels)
+
+
+@pytest.mark.parametrize("depths", [[20], [20, 32, 44, 56, 110]])
+def test_any_number_of_depths_has_an_overview(make_run, tmp_path, depths):
+    for depth in depths:
+        make_run(f"plain{depth}", [9.0, 8.0], model="plain", depth=depth)
+        make_run(f"resnet{depth}", [9.0, 7.0], model="resnet", depth=depth)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    figure = headline.draw_overview(subject.main_epochs, subject.final_errors, subject.title)
+    assert figure.get_suptitle() == "digits, 2 epochs"
+    *panels, below = figure.axes
+    assert len(panels) == min(len(depths), 3)
+    # All depths are in the table.
+    assert {column for _, column in below.tables[0].get_celld()} == set(range(len(depths) + 1))

@@ -85,7 +85,9 @@ def draw_all(runs: Runs, data: str, out: Path, for_page: bool = True) -> list[Dr
                 shown = screen.draw(figure) if for_page else None
                 written.append(Drawn(spec.name, spec.caption_of(subject), spec.section, shown))
         (folder / OVERVIEW).unlink(missing_ok=True)
-        overview = headline.draw_overview(subject.main_epochs, subject.final_errors) if subject.has_results else None
+        overview = None
+        if subject.has_results:
+            overview = headline.draw_overview(subject.main_epochs, subject.final_errors, subject.title)
         if overview is not None:
             style.save_png(overview, folder / OVERVIEW)
     return written

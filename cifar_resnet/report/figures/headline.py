@@ -229,11 +229,13 @@ def milestones(epochs: pd.DataFrame) -> list[int]:
     return list(found.pop()) if len(found) == 1 else []
 
 
-def draw_overview(epochs: pd.DataFrame, table: Sequence[Sequence[str]]) -> Figure | None:
-    """The panels of `draw_by_depth` and a table below them, for a README or a slide."""
+def draw_overview(epochs: pd.DataFrame, table: Sequence[Sequence[str]], title: str) -> Figure | None:
+    """The panels of `draw_by_depth` and a table below them, for a README or a slide, which have no caption."""
     figure = draw_by_depth(epochs, table)
     if figure is None:
         return None
+    figure.suptitle(title, fontsize=10, fontweight="bold")
+    figure.set_figheight(figure.get_figheight() + 0.2)
     axes = figure.add_subplot(GridSpec(2, 1, figure=figure, height_ratios=[2.4, _table_height(len(table))])[1])
     axes.set_axis_off()
     axes.grid(False)

@@ -166,6 +166,11 @@ class Subject:
         return f"; the {forest.MOST} clearest of {pairs} pairs." if pairs > forest.MOST else "."
 
     @property
+    def title(self) -> str:
+        """A title for a picture without a caption: the data set and the length of training."""
+        return f"{self.runs.title(self.data)}, {join(sorted(self.main_runs['epochs'].unique()))} epochs"
+
+    @property
     def in_setting(self) -> str:
         """A sentence that names the main setting; empty where there is only one."""
         return f" Setting: {self._main}." if self.is_ablation and self._main else ""
