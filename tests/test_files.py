@@ -2,13 +2,14 @@
 
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from cifar_resnet import diagnose
 from cifar_resnet.report import command
-from cifar_resnet.run.files import write_atomically
+from cifar_resnet.run.files import read, write_atomically
 from cifar_resnet.run.folder import RunDir
 from tests.conftest import TINY, tree, work
 from tests.report.conftest import write_run
@@ -106,3 +107,14 @@ def test_a_full_disk_is_named_by_the_file_that_was_to_be_written(tmp_path):
     with pytest.raises(OSError) as error:
         write_atomically(tmp_path / "a", write)
     assert (error.value.errno, error.value.filename) == (28, str(tmp_path / "a"))
+
+
+def test_reading_a_small_file_takes_little_memory_however_large_it_might_be(tmp_path):
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(b"state")
+    tracemalloc.start()
+    try:
+        assert read(file, most=2**32) == b"state"
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()

@@ -25,8 +25,8 @@ def read(path: Path, most: int = MOST_BYTES) -> bytes:
         OSError: it can't be read, it is a pipe, a device or a folder, or it is too large.
     """
     with open_to_read(path) as file:
-        # One byte more than allowed, to notice that there are more.
-        content = file.read(most + 1)
+        # One byte more than there are or may be, to notice more. Python reserves as much memory as it is asked to read.
+        content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     if len(content) > most:
         raise OSError(f"{path} has more than {most:,} bytes")
     return content
