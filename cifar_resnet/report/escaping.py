@@ -72,7 +72,7 @@ def latex(text: str) -> str:
     >>> latex("6.61 ± 0.16 % of batch_size")
     '6.61 $\\\\pm$ 0.16 \\\\% of batch\\\\_size'
     """
-    return " ".join(printable(text).split()).translate(_TRANSLATION)
+    return re.sub(r"[^\S\u00a0]+", " ", printable(text)).strip(" ").translate(_TRANSLATION)
 
 
 def cell(value: object) -> object:

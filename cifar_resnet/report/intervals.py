@@ -76,6 +76,7 @@ class Difference:
         method: PAIRED, WELCH, SAME_IMAGES or ONE_SEED.
         spread: standard deviations over the seeds of the first and of the second; NaN for one seed.
         level: the interval's error rate: LEVEL, or less after `holm`.
+        bound: the largest difference that is possible: 100 points for errors.
     """
 
     first: float
@@ -88,6 +89,7 @@ class Difference:
     method: str
     spread: tuple[float, float] = (math.nan, math.nan)
     level: float = LEVEL
+    bound: float = math.inf
 
     @property
     def mean(self) -> float:
@@ -108,12 +110,12 @@ class Difference:
     @property
     def low(self) -> float:
         """Lower end of the interval."""
-        return self.center - self.half
+        return max(self.center - self.half, -self.bound)
 
     @property
     def high(self) -> float:
         """Upper end of the interval."""
-        return self.center + self.half
+        return min(self.center + self.half, self.bound)
 
     @property
     def p(self) -> float:
@@ -175,12 +177,12 @@ def compare(
         drawn: whether the seed also draws the images, so that runs of the same seed belong together.
     """
     a, b = list(first.values()), list(second.values())
-    n = len(a), len(b)
+    n, bound = (len(a), len(b)), 100.0 if images else math.inf
     (mean_a, std_a), (mean_b, std_b) = mean_and_std(a), mean_and_std(b)
     if min(n) < 2:
         center, error = _by_images(*wrong) if wrong else _independent(mean_a, mean_b, images)
         method = SAME_IMAGES if wrong else ONE_SEED
-        return Difference(mean_a, mean_b, center, error, math.inf, 0.0, n, method, (std_a, std_b))
+        return Difference(mean_a, mean_b, center, error, math.inf, 0.0, n, method, (std_a, std_b), bound=bound)
     step = 100 / images if images else 0.0
     if drawn and first.keys() == second.keys():
         error, freedom = math.sqrt(_variance([second[seed] - first[seed] for seed in first]) / n[0]), n[0] - 1.0
@@ -188,7 +190,7 @@ def compare(
     else:
         error, freedom = _welch(a, b)
         method = WELCH
-    return Difference(mean_a, mean_b, mean_b - mean_a, error, freedom, step, n, method, (std_a, std_b))
+    return Difference(mean_a, mean_b, mean_b - mean_a, error, freedom, step, n, method, (std_a, std_b), bound=bound)
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

@@ -332,10 +332,15 @@ def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
     assert "<script>" not in re.sub(r"\\<", "", markdown)
 
 
+def test_a_percent_sign_stays_with_its_number(nine_report):
+    assert re.search(r"\d~\\%", (nine_report / "report.tex").read_text())
+    assert re.search(r"\d\u00a0%", (nine_report / "report.html").read_text())
+
+
 def test_latex_is_well_formed_and_includes_every_figure(nine_report):
     source = (nine_report / "report.tex").read_text()
     assert_latex(source)
-    included = re.findall(r"\\includegraphics\{([^#}]+)\}", source)
+    included = re.findall(r"\\shownfigure\{([^#}]+)\}", source)
     assert set(included) == {f"figures/{path.name}" for path in (nine_report / "figures").glob("*.pdf")}
     assert source.count(r"\[") == 2
 

@@ -290,3 +290,9 @@ def test_an_error_has_the_decimals_that_its_images_allow():
 @pytest.mark.parametrize("images", [None, math.nan, 0, -1])
 def test_an_error_of_unknown_images_has_two_decimals(images):
     assert decimals(images) == 2
+
+
+def test_an_interval_of_errors_ends_where_errors_do():
+    one = compare({0: 90.0, 1: 90.0, 2: 20.0}, {0: 6.0, 1: 6.1, 2: 6.2}, images=10_000)
+    assert one.low == -100 and one.high > 0
+    assert compare({0: 90.0, 1: 20.0}, {0: 6.0, 1: 6.1}).low < -100  # values that aren't errors

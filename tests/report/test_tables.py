@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -386,10 +387,24 @@ def test_few_trials_and_grids_are_no_search(make_run, tmp_path, trials):
 
 def test_every_run_can_be_traced(make_run, tmp_path):
     run = make_run("a", [6.0], status={"commit": "0123456789abcdef+changes", "versions": {"torch": "2.13.0"}})
-    (row,) = rows(tables.runs_table(load.load([tmp_path]), "digits"))
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    (row,) = rows(table)
     assert "earlier parts" not in row
-    assert (row["commit"], row["torch"], row["folder"], row["seed"]) == ("01234567+", "2.13.0", str(run.path), "0")
-    assert len(row["config"]) == 8
+    assert (row["folder"], row["seed"], len(row["config"])) == (str(run.path), "0", 8)
+    assert table.note.startswith("In this run: commit 01234567+, data digits-images, torch 2.13.0, ")
+
+
+def test_only_what_differs_between_runs_has_a_column(make_run, tmp_path):
+    for seed, torch in enumerate(("2.12.0", "2.13.0")):
+        make_run(f"r{seed}", [6.0], seed=seed, status={"commit": "0" * 40, "versions": {"torch": torch}})
+    found = load.load([tmp_path]).runs
+    for folder, name in zip(found["folder"], found["hash"], strict=True):
+        Path(folder).rename(f"{folder}-{name}")
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    assert [row["torch"] for row in rows(table)] == ["2.12.0", "2.13.0"]
+    assert not {"commit", "data", "config"} & set(table.frame)
+    assert "In all runs: commit 00000000, data digits-images, device a CPU, threads 1, precision fp32." in table.note
+    assert {"commit", "fingerprint", "hash"} <= set(table.numbers)
 
 
 def test_a_run_of_an_installed_package_is_traced_to_its_version(make_run, tmp_path):
@@ -409,7 +424,7 @@ def test_a_run_in_several_parts_shows_how_earlier_ones_differed(make_run, tmp_pa
     table = tables.runs_table(load.load([tmp_path]), "digits")
     one, other = rows(table)
     assert "earlier parts:" in table.note
-    assert (one["commit"], one["earlier parts"]) == ("00000000", "ffffffff, threads 2, torch 2.12.0")
+    assert one["earlier parts"] == "ffffffff, threads 2, torch 2.12.0" and "commit 00000000" in table.note
     assert other["earlier parts"] == "–"
 
 

@@ -226,6 +226,7 @@ CLAIMS = (
         needs="a plain and a residual network of the same depth",
         command=lambda case: case.command(["plain", "resnet"], sorted({*case.depths("plain"), *case.depths("resnet")})),
         judge=judge_equal_depth,
+        figure="models_by_depth",
     ),
     Claim(
         key="degradation",
@@ -242,6 +243,7 @@ CLAIMS = (
         needs="residual networks of two depths",
         command=lambda case: _two_depths(case, "resnet"),
         judge=judge_shortcuts,
+        figure="training_and_test_error",
     ),
     Claim(
         key="shallow",
@@ -250,6 +252,7 @@ CLAIMS = (
         needs="a plain and a residual network of 20 layers",
         command=lambda case: case.command(["plain", "resnet"], [_SHALLOW]),
         judge=judge_shallow,
+        figure="models_by_depth",
     ),
     Claim(
         key="preactivation",
@@ -258,5 +261,6 @@ CLAIMS = (
         needs="a residual and a pre-activation network of 110 layers",
         command=lambda case: case.command(["resnet", "preact"], [_DEEP]),
         judge=judge_preactivation,
+        figure="models_by_depth",
     ),
 )

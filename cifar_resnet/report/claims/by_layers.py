@@ -217,6 +217,7 @@ CLAIMS = (
         needs="diagnostics of a plain and a residual network of the same depth",
         command=_record_both,
         judge=judge_responses,
+        figure="responses",
     ),
     Claim(
         key="gradients",
@@ -225,6 +226,7 @@ CLAIMS = (
         needs="diagnostics of a plain network",
         command=_record_plain,
         judge=judge_gradients,
+        figure="gradient_of_outputs",
         answers={HOLDS: "yes, they vanish", FAILS: "no, they don't vanish"},
     ),
 )

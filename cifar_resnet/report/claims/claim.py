@@ -193,6 +193,7 @@ class Claim:
         command: the command that provides them, as if the runs of the case had been more.
         judge: what the runs show; None where they lack what the claim needs.
         answers: verdict → its words, for a question.
+        figure: the name of the figure that shows it, if there is one.
     """
 
     key: str
@@ -202,6 +203,7 @@ class Claim:
     command: Callable[[Case], str]
     judge: Callable[[Case], Finding | None]
     answers: Mapping[str, str] = field(default_factory=dict)
+    figure: str = ""
 
     def find(self, case: Case) -> Finding:
         """What the runs show about the claim; where that is nothing, what they lack."""

@@ -85,6 +85,8 @@ def _blocks(tokens: Sequence[Token], tables: Iterator[Table], pdfs: Mapping[str,
             children = inline.children or []
             if children and children[0].type == "image":
                 yield _figure(children[0], pdfs[str(children[0].attrs["src"])])
+            elif index > 0 and tokens[index - 1].type == "table_close" and children[0].type == "em_open":
+                yield f"\\tablenote{{{_inline(children[1:-1])}}}\n\n"
             elif not inline.content.startswith(("**Table ", "*Figure ")):
                 # Tables and figures already have these as their captions.
                 yield _inline(children) + "\n\n"
@@ -143,8 +145,9 @@ def _figure(image: Token, pdf: str) -> str:
     """A figure where the text has it: one that floats past a long table can push text off the page."""
     caption = re.sub(r"^Figure \d+\. ", "", image.content)
     return (
+        f"\\measurefigure{{{pdf}}}{{{escaping.latex(caption)}}}\n"
         "\\begin{figure}[H]\n\\centering\n"
-        f"\\includegraphics{{{pdf}}}\n"
+        f"\\shownfigure{{{pdf}}}\n"
         f"\\caption{{{escaping.latex(caption)}}}\n\\end{{figure}}\n\n"
     )
 

@@ -55,7 +55,12 @@ class Text:
     @cached_property
     def tokens(self) -> list[Token]:
         """The parsed Markdown, with HTML disabled so that text from a config can't become an element."""
-        return MarkdownIt("commonmark", {"html": False}).enable("table").parse(self.markdown)
+        tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(self.markdown)
+        for child in (child for token in tokens for child in token.children or []):
+            if child.type in ("text", "image"):
+                # A number stays on one line with its percent sign.
+                child.content = re.sub(r"(?<=\d) %", "\u00a0%", child.content)
+        return tokens
 
     @cached_property
     def markdown(self) -> str:

@@ -9,7 +9,7 @@ from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.tables.table import Table, with_std
-from cifar_resnet.report.wording import count_range
+from cifar_resnet.report.wording import count_range, join
 
 # The most classes in the table: the hardest ones. Its CSV file has all classes.
 MOST_CLASSES = 20
@@ -43,6 +43,13 @@ def class_errors(runs: Runs, data: str) -> Table | None:
     ]
     if lost:
         note.append(f"Of these networks, only some of the runs that started have finished: {', '.join(lost)}.")
+    dead = [
+        group.unlearned_name
+        for (_, setting, _), group in runs.groups[data].items()
+        if setting == runs.main_settings[data] and group.unlearned
+    ]
+    if dead:
+        note.append(f"{join(dead)} learned nothing, but {'is' if len(dead) == 1 else 'are'} included.")
     title = "Test error of each class (%), final networks"
     return Table("class-errors", title, pd.DataFrame(rows), " ".join(note), numbers.iloc[hardest])
 

@@ -258,7 +258,7 @@ def _note(made: Sequence[Comparison], smallest: float) -> str:
     found = [each.one for each in made if each.one is not None]
     tests = sum(math.isfinite(one.error) for one in found)
     note = (
-        "Errors are those of the last epoch, differences in percentage points, second minus first. "
+        "Errors are those of the last epoch, differences in percentage points, second minus first, before rounding. "
         f"This table makes {count(tests, 'comparison')}; the "
         f"intervals are corrected for their number (Holm), so that the chance of any false “better” or “worse” is "
         f"{100 * LEVEL:g} % in the whole table. “Better” and “worse”: the interval excludes zero and the difference is "

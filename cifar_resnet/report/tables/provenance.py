@@ -15,6 +15,8 @@ from cifar_resnet.report.tables.table import MISSING, Table
 from cifar_resnet.report.wording import count
 from cifar_resnet.schedules import SCHEDULES
 
+# Columns of the table of runs that its note replaces where all runs have the same value.
+_PROVENANCE = ("commit", "data", "torch", "python", "device", "threads", "precision")
 # Header → column, in the order of the table of runs.
 _COLUMNS = {
     "model": "model",
@@ -45,14 +47,23 @@ def runs_table(runs: Runs, data: str) -> Table:
     rows = [_run_row({str(key): value for key, value in row.items()}) for row in part.to_dict("records")]
     frame = pd.DataFrame(rows)
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
+    values = {head: set(frame[head]) - {MISSING} for head in _PROVENANCE}
+    same = {head: found.pop() for head, found in values.items() if len(found) == 1}
+    config = "config: hash of the resolved config"
+    if all(folder.endswith(name) for folder, name in zip(frame["folder"], frame["config"], strict=True)):
+        same["config"] = ""
+        config = "folder: ends with the hash of the resolved config"
     note = (
-        "config: hash of the resolved config; data: fingerprint of the images; commit: of this project, with + if "
-        "files differed from it, or the version if there was no commit."
+        f"{config}; data: fingerprint of the images; commit: of this project, with + if files differed from it, or the "
+        "version if there was no commit."
     )
     if "earlier parts" not in empty:
         note = note.removesuffix(".") + "; earlier parts: what was different before the run was last continued."
+    if any(same.values()):
+        shown = ", ".join(f"{head} {value}" for head, value in same.items() if value)
+        note = f"In {'all runs' if len(frame) > 1 else 'this run'}: {shown}. {note}"
     title = f"Runs on {runs.title(data)}"
-    return Table("runs", title, frame.drop(columns=empty), note, part.drop(columns="off_default"))
+    return Table("runs", title, frame.drop(columns=[*empty, *same]), note, part.drop(columns="off_default"))
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, str]:
