@@ -103,7 +103,7 @@ def test_each_matrix_has_its_own_scale_and_hidden_networks_are_named(make_run, m
         make_predictions(make_run(f"r{depth}", [30.0], depth=depth), pairs, ("cat", "dog"))
     figure = classes.draw_confusion(runs().confusions["digits"])
     assert [axes.images[0].get_clim() for axes in figure.axes] == [(0.0, 10.0), (0.0, 30.0)]
-    assert [axes.get_title().partition("\n")[2] for axes in figure.axes] == ["(darkest: 10 %)", "(darkest: 30 %)"]
+    assert [axes.get_title().partition("\n")[2] for axes in figure.axes] == ["(largest: 10 %)", "(largest: 30 %)"]
     words = Subject(load.load([tmp_path / "runs"]), "digits").largest_confusions
     assert words.endswith("Without a pattern, and not shown: resnet-110.")
 

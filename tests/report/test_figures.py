@@ -221,6 +221,16 @@ def test_a_network_at_chance_breaks_the_axis_of_depths(make_run, finished):
     assert below.get_ylabel() == "final test error (%, axis broken)"
 
 
+def test_a_broken_axis_hides_no_mean(make_run, finished):
+    for model, depth, found in (("plain", 20, (9.0,)), ("resnet", 20, (8.5,)), ("resnet", 110, (6.5,))):
+        make_run(f"{model}{depth}", [50.0, *found], model=model, depth=depth)
+    for seed, error in enumerate((90.0, 20.0)):  # their mean is between them
+        make_run(f"p{seed}", [50.0, error], model="plain", depth=110, seed=seed)
+    for draw in (summary.draw_error_against_depth, summary.draw_error_against_time):
+        limits = [axes.get_ylim() for axes in draw(finished()).axes]
+        assert len(limits) == 2 and any(low < 55 < high for low, high in limits)
+
+
 @pytest.mark.parametrize(("deviation", "beside"), [(0.2470, [8.75]), (0.2458, [])])
 def test_published_values_stand_beside_cifar10_as_a_folder(make_run, finished, deviation, beside):
     data = CIFAR10_FOLDER | {"std": [deviation, 0.2435, 0.2616]}

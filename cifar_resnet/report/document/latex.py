@@ -144,12 +144,7 @@ def _breakable(text: str) -> str:
 def _figure(image: Token, pdf: str) -> str:
     """A figure where the text has it: one that floats past a long table can push text off the page."""
     caption = re.sub(r"^Figure \d+\. ", "", image.content)
-    return (
-        f"\\measurefigure{{{pdf}}}{{{escaping.latex(caption)}}}\n"
-        "\\begin{figure}[H]\n\\centering\n"
-        f"\\shownfigure{{{pdf}}}\n"
-        f"\\caption{{{escaping.latex(caption)}}}\n\\end{{figure}}\n\n"
-    )
+    return f"\\shownfigure{{{pdf}}}{{{escaping.latex(caption)}}}\n\n"
 
 
 def _fence(token: Token) -> str:

@@ -58,8 +58,8 @@ def name_largest(found: Sequence[Confusion], most: int = 3) -> str:
 def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
     """One matrix per network, with the images' classes as rows and the predictions as columns.
 
-    The diagonal (correct predictions) is gray, so that colors show only the mistakes. The darkest cell of each matrix
-    is its largest, which the title gives.
+    The diagonal (correct predictions) is gray, so that colors show only the mistakes. The title gives the largest
+    value of each matrix.
 
     Returns:
         None if no network has a matrix `worth_showing`.
@@ -87,7 +87,7 @@ def draw_confusion(found: Sequence[Confusion]) -> Figure | None:
                 continue
             highest = float(np.nanmax(shares[key]))
             _matrix(axes, shares[key], highest, columns)
-            axes.set_title(f"{key[0]}, {key[1]} layers\n(darkest: {highest:.0f} %)")
+            axes.set_title(f"{key[0]}, {key[1]} layers\n(largest: {highest:.0f} %)")
             # The outermost panels that exist, since a grid may have gaps.
             first = next(other for other in keys if other in shares) == key
             last = [line[keys.index(key)] for line in grid if line[keys.index(key)] in shares][-1] == key

@@ -139,8 +139,7 @@ FIGURES = (
     FigureSpec(
         "error_against_time",
         "comparison",
-        "Final test error against the time of training and evaluation, one mark per network: the mean over its seeds, "
-        "with a bar from the lowest to the highest error{of.measured_on}",
+        "Final test error against the time of training and evaluation, one mark per network{of.bars}{of.measured_on}",
         lambda of: summary.draw_error_against_time(of.timed_runs),
     ),
     FigureSpec(

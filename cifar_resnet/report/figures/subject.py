@@ -171,6 +171,12 @@ class Subject:
         return f"{self.runs.title(self.data)}, {join(sorted(self.main_runs['epochs'].unique()))} epochs"
 
     @property
+    def bars(self) -> str:
+        """What a mark is where networks have several seeds; empty where none has."""
+        several = self.timed_runs.groupby(["model", "depth", "setting"], observed=True)["seed"].nunique().max() > 1
+        return ": the mean over its seeds, with a bar from the lowest to the highest error" if several else ""
+
+    @property
     def in_setting(self) -> str:
         """A sentence that names the main setting; empty where there is only one."""
         return f" Setting: {self._main}." if self.is_ablation and self._main else ""

@@ -44,8 +44,8 @@ def draw_error_against_depth(runs: pd.DataFrame, published: Sequence[Published] 
         return None
     means = over_seeds(runs, "test_error")
     beside = [item for item in published if item.depth in depths]
-    everything = pd.concat([runs["test_error"].dropna(), pd.Series([item.error for item in beside], dtype=float)])
-    figure, panels, suffix = _broken(means["mean"], everything)
+    values = [runs["test_error"].dropna(), means["mean"], pd.Series([item.error for item in beside], dtype=float)]
+    figure, panels, suffix = _broken(means["mean"], pd.concat(values))
     figure.set_figwidth(_WIDTH)
     models = [str(model) for model in runs["model"].unique()]
     step = 0.03 * (depths[-1] - depths[0])
@@ -133,7 +133,7 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
     # Other work on the machine can only slow a run down, so the fastest run shows what training takes.
     fastest = runs.groupby(GROUP, observed=True)["seconds"].min().rename("seconds")
     networks = networks.join(fastest, on=GROUP).sort_values("depth", kind="stable")
-    errors = pd.concat([networks["low"], networks["high"]])
+    errors = pd.concat([networks[name] for name in ("low", "mean", "high")])
     figure, panels, y_suffix = _broken(networks["mean"], errors)
     times = networks["seconds"] / unit.seconds
     x_suffix = style.scale(panels, times, "x")

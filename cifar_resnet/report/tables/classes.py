@@ -23,8 +23,9 @@ def class_errors(runs: Runs, data: str) -> Table | None:
     errors = np.stack([one.errors.mean(0) for one in found])
     hardest = np.argsort(-np.nan_to_num(errors, nan=-1).mean(0), kind="stable")
     images = found[0].matrices[0].sum(1)
+    equal = len(set(images)) == 1
     rows = [
-        {"class": found[0].classes[number], "images": f"{images[number]:,}"}
+        {"class": found[0].classes[number], **({} if equal else {"images": f"{images[number]:,}"})}
         | {_head(one): _cell(one, int(number), int(images[number])) for one in found}
         for number in hardest[:MOST_CLASSES]
     ]
@@ -32,6 +33,8 @@ def class_errors(runs: Runs, data: str) -> Table | None:
     for one in found:
         numbers[f"{one.model}-{one.depth}"] = one.errors.mean(0)
     note = [f"Mean over seeds, ± sample standard deviation; {_seeds(found)}. Classes are sorted by their mean error."]
+    if equal:
+        note.insert(0, f"{images[0]:,} images of each class.")
     if len(hardest) > MOST_CLASSES:
         note.append(f"Only the hardest {MOST_CLASSES} of {len(hardest)} classes are shown.")
     if runs.main_settings[data] and runs.finished["setting"].nunique() > 1:
