@@ -57,8 +57,12 @@ def set_up() -> None:
     The classes aren't in hydra_plugins, because every program with Hydra in the same environment would use them.
 
     Raises:
-        ConfigError: the working folder has a conf/config.yaml that belongs to another program.
+        ConfigError: the working folder is gone, or has a conf/config.yaml that belongs to another program.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the working folder has been deleted; change to one that exists") from error
     own = Path("conf/config.yaml")
     if own.is_file() and not _is_ours(own):
         raise ConfigError(

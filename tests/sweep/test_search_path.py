@@ -1,10 +1,13 @@
 """A user's own conf/ and sweeps/ in the working folder, beside the packaged ones."""
 
+import sys
+
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from cifar_resnet import diagnose
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.programs import SETTINGS
 from cifar_resnet.run.defaults import overridden
 from cifar_resnet.sweep import search_path
@@ -98,6 +101,15 @@ def test_another_programs_configuration_is_refused(put, train_py, tmp_path, text
     assert done.stderr.startswith(f"error: {tmp_path}/conf/config.yaml is not a configuration of this program")
     assert done.stderr.count("\n") == 1
     assert tree(tmp_path) == ["conf/config.yaml"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems don't delete a folder that is in use")
+def test_a_deleted_working_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match="the working folder has been deleted"):
+        search_path.set_up()
 
 
 def test_diagnose_finds_own_files(put):
