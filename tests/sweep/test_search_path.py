@@ -55,6 +55,12 @@ def test_an_own_sweep_is_found_and_listed_with_the_packaged_ones(put, train_py):
     assert {"mine", "demo", "night", "joblib"} <= set(words)
 
 
+def test_an_own_sweep_comes_before_the_packaged_one_of_the_same_name(put, train_py):
+    put("sweeps/nine.yaml", "# @package _global_\nhydra: {sweeper: {params: {depth: '8,14'}}}\n")
+    hydra = yaml.safe_load(train_py("--cfg", "hydra", "sweeps=nine").stdout)["hydra"]
+    assert hydra["sweeper"]["params"] == {"depth": "8,14"}
+
+
 @pytest.mark.parametrize("name", ["conf/optim/lab.yaml", "conf/config.yaml", "sweeps/demo.yaml"])
 def test_of_two_files_with_one_name_the_users_is_used_and_that_is_printed(put, shown, name, capsys):
     packaged = (SETTINGS / name).read_text(encoding="utf-8")
