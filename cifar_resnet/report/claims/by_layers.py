@@ -122,6 +122,8 @@ def judge_gradients(case: Case) -> Finding | None:
         sentences.append(_describe_shares(case, depth, shares))
         short.append(f"{_by_epoch(shares)} in plain-{depth}")
         one_seed = one_seed or len(lowest) == 1
+    if sentences:
+        sentences.append(f"Below {VANISHED:g}, gradients count as vanished, from {HEALTHY:g} on as healthy.")
     verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
     sentences.append(_CONSEQUENCES[verdict])
     for depth in depths:
