@@ -231,7 +231,7 @@ def test_the_title_is_cifar10_if_the_images_are(make_run, report, status, config
 
 def test_seeds_are_counted_and_a_single_one_is_a_threat(make_run, report):
     make_run("a", [50.0, 6.0])
-    assert "one seed each" in report()
+    assert "The results come from one finished run of resnet-20.\n" in report()
     assert "**One seed.**" in report()
     make_run("b", [50.0, 7.0], seed=1)
     assert "2 seeds each" in report()
