@@ -83,6 +83,7 @@ class SweepCallback(Callback):
         selected.print_standing(machine)
         if machine.trains_here:
             warm_up.compile_kernels(by_run, machine.runs_at_a_time)
+        checks.make_way(str(config.hydra.sweep.dir))
         os.environ.update(import_path())  # for joblib's processes and Slurm's jobs
         live = selected.has_runs and config.runtime.progress and sys.stdout.isatty()
         control = Control.begin(selected.size, live, machine.on_stop)

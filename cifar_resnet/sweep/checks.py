@@ -23,7 +23,6 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.resolvers import plain_config
 
-_SWEEP = "multirun.yaml"  # Hydra's name for the config of a sweep
 # Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
 _SHAPE = ("name", "shortcut", "width", "norm")
 
@@ -112,8 +111,6 @@ def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
 def check_out(out: str, folder: str) -> None:
     """Creates the folder for run folders; raises ConfigError if it can't be created or written to.
 
-    Removes another user's multirun.yaml, which Hydra writes at each start of a sweep and couldn't overwrite.
-
     Args:
         out: the key `out`, below which run folders are, unless Hydra's own keys place them elsewhere.
         folder: the folder that is needed: of one run or of the whole sweep.
@@ -122,11 +119,20 @@ def check_out(out: str, folder: str) -> None:
     try:
         needed.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=needed).close()
-        with contextlib.suppress(FileNotFoundError):
-            if (needed / _SWEEP).lstat().st_uid != os.getuid():
-                (needed / _SWEEP).unlink()
     except OSError as error:
         raise ConfigError(f"{key}={needed}: expected a folder that can be written to ({error.strerror})") from error
+
+
+def make_way(folder: str) -> None:
+    """Removes another user's multirun.yaml from the sweep's folder; Hydra writes its own next and couldn't replace it.
+
+    Raises:
+        OSError: it can't be removed.
+    """
+    file = Path(folder) / "multirun.yaml"
+    with contextlib.suppress(FileNotFoundError):
+        if file.lstat().st_uid != os.getuid():
+            file.unlink()
 
 
 def check_folders(configs: Mapping[RunDir, Config]) -> None:

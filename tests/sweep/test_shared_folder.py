@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cifar_resnet.sweep.checks import check_out
+from cifar_resnet.sweep.checks import make_way
 from cifar_resnet.sweep.messages import user_errors
 
 
@@ -17,7 +17,7 @@ def test_another_users_record_of_a_sweep_makes_way_and_ones_own_stays(tmp_path):
             os.chown(file, user, -1)
         except PermissionError:
             pytest.skip("only root can give a file to another user")
-        check_out(str(tmp_path), str(tmp_path))
+        make_way(str(tmp_path))
         assert file.exists() == stays
 
 
