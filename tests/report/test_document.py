@@ -337,6 +337,17 @@ def test_a_percent_sign_stays_with_its_number(nine_report):
     assert re.search(r"\d\u00a0%", (nine_report / "report.html").read_text())
 
 
+def test_a_caption_names_a_key_without_the_escapes_of_markdown(report, make_run, tmp_path):
+    for decay in (1e-4, 1e-3):
+        for depth in (20, 56):
+            make_run(f"{decay}-{depth}", [6.0, 5.0], depth=depth, optim__weight_decay=decay)
+    assert "weight\\_decay=0.0001." in report()  # the Markdown
+    source = (tmp_path / "report" / "report.tex").read_text()
+    assert "weight\\_decay=0.0001." in source
+    assert "textbackslash" not in source
+    assert "weight\\_decay" not in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_latex_is_well_formed_and_includes_every_figure(nine_report):
     source = (nine_report / "report.tex").read_text()
     assert_latex(source)

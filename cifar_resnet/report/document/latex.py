@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from cifar_resnet.report import escaping
 from cifar_resnet.report.document import formulas
-from cifar_resnet.report.document.text import Text
+from cifar_resnet.report.document.text import Text, plain
 from cifar_resnet.report.tables import Table
 
 # Digits of 8 and 7 points that fit on a line of 17 cm. The gap between columns is as wide as one and a half of them.
@@ -143,7 +143,7 @@ def _breakable(text: str) -> str:
 
 def _figure(image: Token, pdf: str) -> str:
     """A figure where the text has it: one that floats past a long table can push text off the page."""
-    caption = re.sub(r"^Figure \d+\. ", "", image.content)
+    caption = re.sub(r"^Figure \d+\. ", "", plain(image))
     return f"\\shownfigure{{{pdf}}}{{{escaping.latex(caption)}}}\n\n"
 
 

@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from cifar_resnet.report.document import formulas
-from cifar_resnet.report.document.text import Text
+from cifar_resnet.report.document.text import Text, plain
 from cifar_resnet.report.figures import Screen
 from cifar_resnet.report.tables import Table
 from cifar_resnet.report.wording import count
@@ -48,7 +48,7 @@ def render(text: Text, stamp: str = "") -> str:
     # Included as they are: braces in them are not the template's.
     style, script = (Markup(loader.get_source(environment, name)[0]) for name in ("page.css", "page.js"))
     return environment.get_template("page.html.j2").render(
-        title=_text(tokens[1]), contents=contents, body=Markup(body), style=style, script=script, stamp=stamp
+        title=plain(tokens[1]), contents=contents, body=Markup(body), style=style, script=script, stamp=stamp
     )
 
 
@@ -67,7 +67,7 @@ class Page:
         screen = self.screens[path]
         if screen is None:
             raise ValueError(f"{path} was not drawn for the page")
-        return figure(screen, Path(path).stem, tokens[index].content)
+        return figure(screen, Path(path).stem, plain(tokens[index]))
 
     def fence(self, tokens: Sequence[Token], index: int) -> str:
         """A formula as MathML; code as code."""
@@ -80,7 +80,7 @@ class Page:
 
     def table_open(self, tokens: Sequence[Token], index: int) -> str:
         """A table in a box that scrolls if the page is too narrow, below a link to its CSV file."""
-        title = _text(tokens[index - 2]) if index > 1 and tokens[index - 2].type == "inline" else "table"
+        title = plain(tokens[index - 2]) if index > 1 and tokens[index - 2].type == "inline" else "table"
         number = re.match(r"Table (\d+)\.", title)
         self.table = self.text.tables[int(number[1]) - 1] if number else None
         heads = next(place for place in range(index, len(tokens)) if tokens[place].type == "thead_close")
@@ -138,17 +138,12 @@ def csv_link(table: Table) -> str:
     return f'<a download="{table.name}.csv" href="data:text/csv;charset=utf-8,{content}">CSV</a>'
 
 
-def _text(token: Token) -> str:
-    """A token's text without markup."""
-    return "".join(child.content for child in token.children or [])
-
-
 def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
     """Gives each second-level heading an id; returns ids and titles."""
     contents = []
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.tag == "h2":
-            words = _text(inline)
+            words = plain(inline)
             name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
             token.attrSet("id", name)
             contents.append((name, words))

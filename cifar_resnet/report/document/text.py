@@ -164,6 +164,11 @@ class Text:
         return f"{head}\n\n{table.to_markdown()}{note}"
 
 
+def plain(token: Token) -> str:
+    """A token's text without markup and escapes."""
+    return "".join(child.content for child in token.children or [])
+
+
 def today() -> str:
     """Today's date, as in 26 November 2026."""
     day = date.today()
