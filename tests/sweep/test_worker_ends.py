@@ -13,6 +13,7 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun
+from tests.conftest import wait_for
 from tests.sweep.conftest import Exited, finish
 
 
@@ -52,8 +53,9 @@ def test_the_first_ctrl_c_asks_the_worker_once_to_stop(sweep):
 
 def test_the_second_ctrl_c_kills_a_worker_that_ignores_the_first(sweep, interruptible):
     sweep.listen()
-    for _ in range(2):
+    for has_arrived in (sweep.is_stopping, sweep.is_stopping_now):
         os.kill(os.getpid(), signal.SIGINT)
+        wait_for(has_arrived)  # another thread takes the signal
     worker = Stubborn()
     assert sweep.wait(worker) == -signal.SIGKILL
     assert worker.received == ["terminate", "kill"]
