@@ -145,7 +145,7 @@ FAULTS = {
     "a model that doesn't exist": (edit, ["model", "name", "../../evil"], "model.name"),
     "a text for a number": (edit, ["optim", "lr", "0.1\n```\n```math\n\\input{/etc/passwd}\n```"], "optim.lr"),
     "an infinite number": (edit, ["", "depth", float("inf")], "depth"),
-    "a huge number": (as_text, ["config.yaml", f"seed: 1{'0' * 5000}"], "can't be read"),
+    "a huge number": (as_text, ["config.yaml", f"seed: 1{'0' * 5000}"], "config.yaml"),
     "a deep network": (edit, ["", "depth", 6 * 10**8 + 2], "depth is too large"),
     "an interpolation": (edit, ["data", "cache", "/x/${oc.env:HOME}"], "contains ${…}"),
     "an escape sequence": (edit, ["data", "root", "\x1b[31mred"], "data.root='\\x1b[31mred'"),

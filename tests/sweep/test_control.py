@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing import resource_tracker
 
 import psutil
@@ -13,6 +12,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.control import LEAVING, STOPPING, Control, SingleRun
+from tests.conftest import wait_for
 
 
 @pytest.fixture(params=[False, True], ids=["lines", "live"])
@@ -29,13 +29,6 @@ def handlers():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_process_of_a_sweep_knows_the_sweep(control):
@@ -72,13 +65,13 @@ def test_one_signal_stops_the_sweep_and_a_second_one_stops_it_at_once(control, h
     control.listen()
     assert (control.is_stopping(), control.is_stopping_now()) == (False, False)
     os.kill(os.getpid(), number)
-    wait_until(control.is_stopping)
+    wait_for(control.is_stopping)
     assert not control.is_stopping_now()
     assert control.why_stopping() == {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by SIGTERM"}[number]
     # A live table shows the message itself, and a line in between would break it.
     assert capfd.readouterr().err == ("" if control.live else f"\n{STOPPING}\n")
     os.kill(os.getpid(), number)
-    wait_until(control.is_stopping_now)
+    wait_for(control.is_stopping_now)
     assert capfd.readouterr().err == ""
 
 
