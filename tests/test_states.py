@@ -127,6 +127,16 @@ def test_diagnostics_asked_for_later_are_added_to_a_finished_run(
         finished.diagnostics.unlink()
         finished.update_status(diagnostics_digest=None)
     assert finished.verified_state(config) is state
+    reason = "its diagnostics haven't been added yet" if state is State.INTERRUPTED else None
+    assert finished.verify(config) == (state, reason)
+
+
+def test_a_state_comes_with_its_reason(run):
+    run.update_status(state=State.FAILED, reason="disk full")
+    assert run.verify() == (State.FAILED, "disk full")
+    run.status.write_text("{")
+    state, reason = run.verify()
+    assert state is State.INTERRUPTED and f"{run.status} can't be read" in str(reason)
 
 
 def test_a_folder_belongs_to_the_run_that_its_config_describes(run, composed):

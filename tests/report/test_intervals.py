@@ -246,7 +246,7 @@ def test_the_seeds_needed_are_those_of_the_tables(std, wanted, seeds):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "wanted"), [(1.0, 0.2, 3.0), (0.2, 1.0, 3.0), (2.0, 1.0, 4.0), (0.5, 0.5, 9.0)]
+    ("first", "second", "wanted"), [(1.0, 0.2, 3.0), (0.2, 1.0, 3.0), (2.0, 1.0, 4.0), (1.0, 2.0, 4.0), (0.5, 0.5, 9.0)]
 )
 def test_one_seed_fewer_would_not_find_the_difference(first, second, wanted):
     def power(n):

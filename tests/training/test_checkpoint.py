@@ -53,14 +53,16 @@ def test_two_damaged_ones_are_refused_with_what_to_do(run):
         checkpoint.load(run, CPU)
 
 
-def test_a_file_that_would_run_code_is_refused_and_runs_none(run, tmp_path):
+@pytest.mark.parametrize("dump", [pickle.dump, torch.save])
+def test_a_file_that_would_run_code_is_refused_and_runs_none(run, tmp_path, dump):
     class Bomb:
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
 
+    buffer = io.BytesIO()
+    dump(Bomb(), buffer)
     for path in (run.checkpoint, run.previous_checkpoint):
-        content = pickle.dumps(Bomb())
-        path.write_bytes(content + hashlib.sha256(content).digest())
+        path.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
     with pytest.raises(RunError, match="is not a checkpoint of this program"):
         checkpoint.load(run, CPU)
     assert not (tmp_path / "ran").exists()
@@ -115,12 +117,16 @@ def test_a_file_without_tensors_by_name_contains_no_weights(run, content):
     "other",
     [torch.nn.Linear(2, 4), torch.nn.Linear(2, 3, bias=False), torch.nn.Conv2d(2, 3, 1), torch.nn.Bilinear(2, 2, 3)],
 )
-def test_weights_of_another_network_are_refused_by_the_first_name_whose_shape_differs(run, other):
-    network = torch.nn.Linear(2, 3)
+def test_weights_of_another_network_are_refused_by_the_first_name_whose_shape_differs(run, other, monkeypatch):
+    network, devices, load = torch.nn.Linear(2, 3), [], checkpoint._load
+    monkeypatch.setattr(
+        checkpoint, "_load", lambda content, device: devices.append(device.type) or load(content, device)
+    )
     checkpoint.save_weights(run.final, other.state_dict())
     name = "bias" if other.bias is None else "weight"
     with pytest.raises(ValueError, match=f"^{name} has the shape .*; expected "):
         checkpoint.Weights(run.final).load(network, CPU)
+    assert devices == ["meta"]  # so nothing was allocated for them
 
 
 def test_a_run_whose_images_have_changed_is_refused(make_folder):
