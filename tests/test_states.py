@@ -295,6 +295,8 @@ def test_a_lock_is_free_after_a_fault_of_its_holder(run):
         ("elsewhere", 2**22, State.RUNNING),
         (None, None, State.RUNNING),
     ],
+    # Not the number of this process, which would be another one in each of pytest's.
+    ids=["here", "gone", "gone, largest number", "unknown", "elsewhere", "nowhere"],
 )
 def test_where_a_lock_cannot_be_tested_the_process_of_this_machine_counts(run, monkeypatch, host, pid, state):
     def refuse(*arguments):
