@@ -21,10 +21,11 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -55,18 +56,8 @@ FLAT_RATIO = 1.001
 MAX_LINES = 8
 SEPARATOR = " · "
 
-# Begins with seaborn's style "whitegrid", whose import would take a second and 50 MB.
-_SETTINGS: Any = {
+_SETTINGS: dict[str, Any] = {
     "font.family": fonts.USUAL,
-    "text.color": ".15",
-    "axes.labelcolor": ".15",
-    "xtick.color": ".15",
-    "ytick.color": ".15",
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
@@ -94,7 +85,8 @@ _SETTINGS: Any = {
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
     """Applies the style while figures are drawn and saved."""
-    with mpl.rc_context(_SETTINGS):
+    settings: Any = {**sns.axes_style("whitegrid"), **_SETTINGS}
+    with mpl.rc_context(settings):
         yield
 
 
@@ -112,8 +104,7 @@ def shades(model: str | None, count: int) -> list[str]:
     triple = NEUTRAL if model is None else ARCHITECTURES[model].shades
     if count == 1:
         return [triple[1]]
-    blended = LinearSegmentedColormap.from_list("", triple)
-    return [to_hex(blended(place)) for place in np.linspace(0, 1, count)]
+    return [to_hex(color) for color in sns.blend_palette(triple, count)]
 
 
 def color(model: str) -> str:
