@@ -22,13 +22,8 @@ _ORDER = ("model", "depth", "seed", "data", "data.root", "data.name", "optim")
 _BARE = re.compile(r"[A-Za-z0-9_./:+-]+")
 
 
-def overrides(config: Mapping[str, Any]) -> list[str]:
-    """`key=value` for everything that differs from the defaults of conf/, groups first; model and depth always."""
-    return [f"{key}={_value(value)}" for key, value in _needed(_choices(config)).items()]
-
-
 def commands(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """As few commands as possible that train exactly the runs of these configs."""
+    """As few commands as possible that train exactly the runs of these configs, with the same diagnostics."""
     configs = list(configs)
     choices = [_choices(config) for config in configs]
     # A key that some runs need is given for all runs of the same data and recipe, so that they can share a command.
@@ -36,7 +31,7 @@ def commands(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     for one, config in zip(choices, configs, strict=True):
         needed[one["data"], one["optim"]] |= dict.fromkeys(overridden(config))
     filled = [
-        one | {key: flat[key] for key in needed[one["data"], one["optim"]] if key in flat}
+        one | {key: flat[key] for key in needed[one["data"], one["optim"]] if key in flat} | _diagnostics(flat)
         for one, flat in zip(choices, map(flatten, configs), strict=True)
     ]
     return [_command(values) for values in _merge(filled)]
@@ -77,6 +72,12 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     chosen |= overridden(config)
     # A recipe from elsewhere is written as its differences from the usual one.
     return chosen | ({} if has_recipe(chosen["optim"]) else {"optim": USUAL_RECIPE})
+
+
+def _diagnostics(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Their keys if they were measured: they are not part of a run's identity, but its figures need them."""
+    keys = ("diagnostics.enabled", "diagnostics.every")
+    return {key: flat[key] for key in keys if key in flat} if flat.get(keys[0]) else {}
 
 
 def _needed(values: Mapping[str, Any]) -> dict[str, Any]:

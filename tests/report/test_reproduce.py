@@ -54,7 +54,17 @@ def test_commands_train_the_runs_and_no_others(composed, runs, lines):
 
 def test_a_default_run_has_a_short_command(composed):
     assert reproduce.commands([composed()]) == ["python train.py model=resnet depth=20"]
-    assert reproduce.overrides(composed("optim.lr=0.05")) == ["model=resnet", "depth=20", "optim.lr=0.05"]
+    assert reproduce.commands([composed("optim.lr=0.05")]) == ["python train.py model=resnet depth=20 optim.lr=0.05"]
+
+
+def test_diagnostics_are_measured_again(composed):
+    configs = [composed("diagnostics.enabled=true", f"seed={seed}") for seed in (0, 1)]
+    keys = "diagnostics.enabled=true diagnostics.every=10"
+    assert reproduce.commands(configs) == [f"python train.py -m model=resnet depth=20 seed=0,1 {keys}"]
+    assert reproduce.commands([*configs, composed("seed=2")]) == [
+        f"python train.py -m model=resnet depth=20 seed=0,1 {keys}",
+        "python train.py model=resnet depth=20 seed=2",
+    ]
 
 
 def test_a_recipe_that_is_not_packaged_is_written_as_its_values(composed):
