@@ -177,6 +177,41 @@ def test_responses_are_those_after_the_last_epoch(make_run, make_layers, judge):
 
 
 @pytest.mark.parametrize(
+    ("plain", "smaller", "verdict"),
+    [
+        ((0.7, 0.7, 0.5, 0.5), 2, OPEN),  # the mean is smaller, but only in half of the layers
+        ((0.6, 0.6, 0.6, 0.5), 3, HOLDS),  # equal is not smaller
+        ((0.4, 0.4, 0.4, 0.6), 1, FAILS),
+        ((0.2, 0.2, 0.6, 0.6), 2, OPEN),
+    ],
+)
+def test_with_one_seed_three_quarters_of_the_layers_must_agree_with_their_mean(layers, judge, plain, smaller, verdict):
+    layers("plain", plain, (1,) * 4)
+    layers("resnet", [0.5] * 4, (1,) * 4)
+    claim = judge(5)
+    assert claim.verdict == verdict
+    assert f"smaller in {smaller} of 4 layers (one seed: no interval)." in claim.evidence
+
+
+def test_responses_of_runs_that_learned_nothing_do_not_count(layers, make_run, make_layers, judge):
+    for model, value in (("plain", 0.5), ("resnet", 0.3)):
+        layers(model, [value] * 4, (1,) * 4, seeds=2)
+        run = make_run(f"{model}-dead", [90.0], train=[90.0], model=model, depth=56, seed=9, **REAL)
+        make_layers(run, [5.0 - 9 * value] * 4, [1] * 4, epochs=(0, 1))
+    claim = judge(5)
+    assert "averages 0.500 in the plain and 0.300 in the residual network" in claim.evidence
+    assert "smaller in 4 of 4 layers" in claim.evidence
+
+
+def test_the_interval_of_responses_has_its_level_and_three_decimals(layers, make_run, make_layers, judge):
+    for model, values in (("plain", (0.5, 0.54, 0.52)), ("resnet", (0.3, 0.31, 0.33))):
+        for seed, value in enumerate(values):
+            run = make_run(f"{model}-{seed}", [9.0, 8.0], model=model, depth=56, seed=seed, **REAL)
+            make_layers(run, [value] * 4, [1] * 4, (0, 2))
+    assert "(95 % interval of the difference −0.248 to −0.165)." in judge(5).evidence
+
+
+@pytest.mark.parametrize(
     ("there", "wanted"),
     [([], "20,56"), ([("plain", 20)], "20,56"), ([("plain", 32), ("plain", 44), ("resnet", 44)], "44")],
 )
