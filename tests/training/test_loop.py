@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
-from cifar_resnet.training import models
+from cifar_resnet.training import loop, models
 from cifar_resnet.training.loop import Diverged, Training
 from cifar_resnet.training.models import ResidualBlock
 
@@ -163,5 +163,15 @@ def test_evaluation_uses_running_statistics_and_changes_nothing(training):
 
 
 def test_a_checkpoint_of_another_network_is_refused(training):
-    with pytest.raises(RunError, match="doesn't match this run's network"):
+    with pytest.raises(RunError, match=r"doesn't match this run's network: Error\(s\) in loading state_dict[^\n]*; delete it"):
         training().load(training("model.width=8").state())
+
+
+def test_the_time_between_two_epochs_belongs_to_neither(training, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    run = training("optim.epochs=2")
+    run.train_epoch(lambda: False)
+    assert run.state()["sums"]["seconds"] == 0
+    run.train_epoch(lambda: True)  # stopped after its first step, one second later
+    assert run.state()["sums"]["seconds"] == 1
