@@ -163,7 +163,9 @@ def test_evaluation_uses_running_statistics_and_changes_nothing(training):
 
 
 def test_a_checkpoint_of_another_network_is_refused(training):
-    with pytest.raises(RunError, match=r"doesn't match this run's network: Error\(s\) in loading state_dict[^\n]*; delete it"):
+    with pytest.raises(
+        RunError, match=r"doesn't match this run's network: Error\(s\) in loading state_dict[^\n]*; delete it"
+    ):
         training().load(training("model.width=8").state())
 
 
