@@ -229,7 +229,9 @@ def test_only_those_who_may_train_a_run_can_lock_it(tmp_path, umask, mode):
         ("config.yaml", "", "contains no configuration"),
         ("run.json", "{", "can't be read"),
         ("run.json", '{"state": "sleeping"}', "contains no state"),
+        ("run.json", '{"state": "running"}' + " " * 2**22, "more than 4,194,304 bytes"),
     ],
+    ids=["absent", "no YAML", "empty", "no JSON", "no state", "too large"],
 )
 def test_damaged_files_are_named(tmp_path, name, text, message):
     run = RunDir(tmp_path)
