@@ -35,25 +35,26 @@ def save(run: RunDir, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
-    content = buffer.getbuffer()
-    checksum = hashlib.sha256(content).digest()
 
     def write(file: Any) -> None:
         file.write(content)
-        file.write(checksum)
+        file.write(hashlib.sha256(content).digest())
         file.flush()
         # Only now: if the disk were full, the writes above would have failed.
         with contextlib.suppress(FileNotFoundError):
             os.replace(run.checkpoint, run.previous_checkpoint)
 
-    write_atomically(run.checkpoint, write)
+    # Released even if writing fails: a buffer that is freed while its content is in use prints an error.
+    with buffer.getbuffer() as content:
+        write_atomically(run.checkpoint, write)
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Writes only the weights, in torch.save's format; the file is complete or absent."""
     buffer = io.BytesIO()
     torch.save(weights, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    with buffer.getbuffer() as content:
+        write_atomically(path, lambda file: file.write(content))
 
 
 class Weights:
