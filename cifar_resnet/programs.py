@@ -24,7 +24,10 @@ SETTINGS = _PACKAGE if IS_INSTALLED else _PACKAGE.parent
 class Program:
     """A program.
 
-    script: the command that starts it in the project's folder. module: where its `main` is. summary: what it is for.
+    Attributes:
+        script: the command that starts it in the project's folder.
+        module: where its `main` is.
+        summary: what it is for.
     """
 
     script: str

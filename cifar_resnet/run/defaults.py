@@ -110,8 +110,7 @@ def overridden(config: Mapping[str, Any], keys: Collection[str] | None = None) -
     Depends only on the composed config, so the same experiment always has the same name, however it was requested.
     Excludes what the path already shows (data, model, depth, seed) and the location of the data. A recipe other than
     the lab's counts as one difference, and the other values are compared with that recipe, or with the lab's if conf/
-    doesn't have it. If `keys` is given, only
-    these are compared.
+    doesn't have it. If `keys` is given, only these are compared.
 
     Args:
         config: nested or flat.

@@ -88,7 +88,7 @@ def print_replaced() -> None:
 
 def _replaced() -> list[str]:
     own = Path.cwd()
-    if not any((own / name).is_dir() for name in _FOLDERS):
+    if own.samefile(SETTINGS):
         return []
     packaged = [path for name in _FOLDERS for path in sorted((SETTINGS / name).rglob("*.yaml"))]
     names = [path.relative_to(SETTINGS) for path in packaged]
