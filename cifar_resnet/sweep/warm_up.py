@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,14 +24,18 @@ def compile_kernels(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
 
     Workers would compile it themselves, one at a time, but nobody would see what they wait for.
     """
-    if is_cached() or importlib.util.find_spec("numba") is None:
+    fused = {
+        run: values
+        for run, config in configs.items()
+        for values in [worker_config(dataclasses.asdict(config), at_a_time)]
+        if _uses_fused(values)
+    }
+    if not fused or not _has_to_compile():
         return
     needed = [
         values
-        for run, config in configs.items()
-        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
-        for values in [worker_config(dataclasses.asdict(config), at_a_time)]
-        if _uses_fused(values)
+        for run, values in fused.items()
+        if reason_to_skip(run, run.verified_state(), configs[run].runtime.retry_failed) is None
     ]
     if needed:
         precisions = sorted({str(values["precision"]) for values in needed})
@@ -51,8 +53,27 @@ def _uses_fused(config: Mapping[str, Any]) -> bool:
     return asked and not on_gpu and not runtime["compile"] and config["model"]["norm"] == "batch"
 
 
-def is_cached() -> bool:
-    """Whether Numba's cache has kernels that are newer than their source."""
-    cache = Path(os.environ.get("NUMBA_CACHE_DIR") or _SOURCE.parent / "__pycache__")
+def _has_to_compile() -> bool:
+    """Whether Numba can compile the kernels here, and its cache has none that are newer than their source."""
+    try:
+        cache = _cache_folder()
+    except (ImportError, RuntimeError):
+        return False  # there is no usable Numba or no folder for its cache; each worker will say so in its log
     changed = _SOURCE.stat().st_mtime
-    return any(index.stat().st_mtime > changed for index in cache.rglob(f"{_SOURCE.stem}.*.nbi"))
+    return not any(index.stat().st_mtime > changed for index in cache.glob(f"{_SOURCE.stem}.*.nbi"))
+
+
+def _cache_folder() -> Path:
+    """Where Numba caches what it compiles of the kernels' module.
+
+    Raises:
+        ImportError: Numba isn't installed or doesn't work.
+        RuntimeError: it can write to none of the folders that it would use.
+    """
+    import numba  # imported here, because it takes a quarter of a second and not every sweep needs it
+
+    def kernel() -> None:
+        """Stands for the kernels: Numba chooses the folder by the file that a function comes from."""
+
+    kernel.__code__ = kernel.__code__.replace(co_filename=str(_SOURCE))
+    return Path(str(numba.njit(cache=True)(kernel).stats.cache_path))

@@ -11,14 +11,19 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import warm_up
 from tests.conftest import TINY
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 
 
 @pytest.fixture
 def compiled(monkeypatch, tmp_path, composed):
     """The precisions that a sweep of one run with these overrides compiles kernels for; None if it compiles none."""
     commands = []
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    source = tmp_path / "training" / "kernels.py"
+    source.parent.mkdir()
+    source.touch()
+    monkeypatch.setattr(warm_up, "_SOURCE", source)
     monkeypatch.setattr(
         warm_up, "subprocess", types.SimpleNamespace(run=lambda command, **options: commands.append(command))
     )
@@ -62,10 +67,41 @@ def test_nothing_is_compiled_without_numba(compiled, monkeypatch):
     assert compiled() is None
 
 
-def test_a_cache_counts_as_long_as_it_is_newer_than_the_source(compiled, tmp_path):
-    index = tmp_path / "numba" / "training_0" / "kernels.forward-80.py311.nbi"
-    index.parent.mkdir(parents=True)
+def next_to_the_source(monkeypatch, tmp_path):
+    return tmp_path / "training" / "__pycache__"
+
+
+def of_the_user(monkeypatch, tmp_path):
+    (tmp_path / "training" / "__pycache__").touch()  # so that it can't be a folder; root could write to a read-only one
+    return tmp_path / "user" / "numba"
+
+
+def as_set(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "set"))  # as NUMBA_CACHE_DIR does when Numba starts
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("place", [next_to_the_source, of_the_user, as_set])
+def test_a_cache_counts_wherever_numba_keeps_it_as_long_as_it_is_newer_than_the_source(
+    compiled, monkeypatch, tmp_path, place
+):
+    folder = place(monkeypatch, tmp_path)
+    assert compiled() == ["fp32"]
+    (cache,) = [folder] if place is next_to_the_source else folder.iterdir()
+    index = cache / "kernels.forward-80.py311.nbi"
     index.touch()
+    os.utime(index, (warm_up._SOURCE.stat().st_mtime + 1,) * 2)
     assert compiled() is None
     os.utime(index, (1, 1))
     assert compiled() == ["fp32"]
+
+
+def test_nothing_is_compiled_where_numba_has_no_folder_for_its_cache(compiled, monkeypatch, tmp_path):
+    of_the_user(monkeypatch, tmp_path).parent.touch()
+    assert compiled() is None
+
+
+def test_the_kernels_themselves_are_cached_in_that_folder():
+    from cifar_resnet.training import kernels
+
+    assert str(warm_up._cache_folder()) == kernels.forward.stats.cache_path
