@@ -1,6 +1,7 @@
 """`train.py` as a user runs it: a sweep from end to end, the same command again, and the help."""
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,19 @@ def test_a_sweep_of_two_trains_both(swept):
 def test_the_same_command_skips_both(swept, train_py, launcher):
     done = train_py(*SWEEP, f"out={swept}/outputs", launcher)
     assert "2 finished before, 0 to train" in done.stdout
+
+
+def test_a_sweep_replaces_another_users_record_of_one(swept, train_py, tmp_path, monkeypatch):
+    shutil.copytree(swept / "outputs", tmp_path / "outputs")
+    record, user = tmp_path / "outputs/multirun.yaml", os.getuid()
+    record.write_text("theirs")
+    os.link(record, tmp_path / "theirs")
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    done = train_py(*SWEEP, "hydra/launcher=basic")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Only root could have written to it.
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert record.read_text().startswith("hydra:")
 
 
 def test_a_sweep_placed_by_hydra_names_its_folder_and_writes_nowhere_else(swept, train_py, tmp_path):
