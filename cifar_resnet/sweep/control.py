@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -26,6 +24,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.files import open_to_append
 from cifar_resnet.run.folder import RunDir, stopped_by
+from cifar_resnet.sweep import control_folder
 from cifar_resnet.sweep.assignment import Assignment, describe_ending
 from cifar_resnet.terminal import never_fail
 
@@ -105,7 +104,7 @@ class Control:
     @classmethod
     def begin(cls, size: int, live: bool, on_stop: str = STOPPING) -> Control:
         """Makes this process the main process of a new sweep."""
-        folder = Path(tempfile.mkdtemp(prefix="cifar-resnet-sweep-"))
+        folder = control_folder.create()
         os.environ[_VARIABLE] = json.dumps([str(folder), os.getpid(), size, live, on_stop])
         return cls(folder, os.getpid(), size, live, on_stop)
 
@@ -121,7 +120,7 @@ class Control:
         """Removes the files that the sweep's processes shared."""
         os.environ.pop(_VARIABLE, None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        shutil.rmtree(self.folder, ignore_errors=True)
+        control_folder.remove(self.folder)
 
     def join(self) -> bool:
         """Makes this process one of the sweep; returns whether the sweep still wants runs trained.
