@@ -364,6 +364,19 @@ def test_a_forest_plot_has_each_comparison_with_its_interval(make_run, tmp_path)
     assert interval.get_xdata().tolist() == pytest.approx([first.low, first.high])
     assert "resnet-20 → preact-20 · inconclusive" in lines
     assert legend_of(figure) == ["better", "inconclusive", "less than 0.1 points: not worth naming"]
+    assert subject.clearest_comparisons == "."  # nothing is beyond the axes
+
+
+def test_a_caption_explains_that_an_interval_continues_beyond_the_axis(make_run, tmp_path):
+    # The last difference is far from the others, but within their intervals; its own interval is wider.
+    errors = ((0.1, (6.0, 6.1)), (0.2, (6.0, 6.3)), (0.3, (5.9, 6.4)), (0.4, (5.0, 9.0)))
+    for lr, both in errors:
+        for seed, error in enumerate(both):
+            make_run(f"r{lr}{seed}", [50.0, error], optim__lr=lr, seed=seed)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    (axes,) = forest.draw_forest(subject.ablations, 0.1).axes
+    assert not axes.texts
+    assert subject.clearest_settings == ". Intervals that reach the end of the axis continue beyond it."
 
 
 def test_of_many_comparisons_the_clearest_are_drawn_and_one_far_away_is_a_number(make_run, tmp_path):
@@ -372,7 +385,8 @@ def test_of_many_comparisons_the_clearest_are_drawn_and_one_far_away_is_a_number
     subject = Subject(load.load([tmp_path / "runs"]), "digits")
     (axes,) = forest.draw_forest(subject.ablations, 0.1).axes
     assert len(axes.get_yticks()) == forest.MOST
-    assert subject.clearest_settings == "; the 40 clearest of 42 pairs."
+    arrows = " A number with an arrow is a difference beyond the end of the axis."
+    assert subject.clearest_settings == "; the 40 clearest of 42 pairs." + arrows
     assert sum(text.get_text().endswith("→") for text in axes.texts) == 3
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,18 +44,17 @@ def draw_forest(made: Sequence[Comparison], smallest: float) -> Figure | None:
     rows = _rows(made)
     if not rows:
         return None
-    measures = list(dict.fromkeys(each.measure for each in made if each.one is not None))
+    measured = _measured(rows)
     labels = ["\n".join(textwrap.wrap(name, _LONGEST_LINE)) for name in rows]
     lines = max(label.count("\n") + 1 for label in labels)
-    figure, (panels,) = style.figure_of(1, len(measures), height=0.55 + (0.04 + 0.13 * lines) * len(rows))
+    figure, (panels,) = style.figure_of(1, len(measured), height=0.55 + (0.04 + 0.13 * lines) * len(rows))
     figure.set_figwidth(style.PAGE)
     shown: list[tuple[str, bool]] = []
-    for axes, measure in zip(panels, measures, strict=True):
-        found = [(place, row[measure]) for place, row in enumerate(rows.values()) if measure in row]
-        _limit(axes, [one for _, one in found], smallest)
+    for axes, (measure, found) in zip(panels, measured.items(), strict=True):
+        axes.set_xlim(_limits(found.values(), smallest))
         axes.axvspan(-smallest, smallest, color="#000000", alpha=0.08, linewidth=0, label="not worth naming")
         axes.axvline(0, color="#444444", linewidth=0.8, label="no difference")
-        for place, one in found:
+        for place, one in found.items():
             verdict = one.verdict(smallest)
             shown.append((verdict, one.one_seed))
             _draw_row(axes, place, one, verdict, list(rows)[place])
@@ -94,14 +93,34 @@ def _name(each: Comparison) -> str:
     return f"{second.name}, {second.setting or 'default'}"
 
 
-def _limit(axes: Axes, found: Sequence[Difference], smallest: float) -> None:
-    """Ends the axis where most differences can be seen."""
+def _measured(rows: dict[str, dict[str, Difference]]) -> dict[str, dict[int, Difference]]:
+    """Measure → place of a row → difference: what each panel shows."""
+    panels: dict[str, dict[int, Difference]] = {}
+    for place, row in enumerate(rows.values()):
+        for measure, one in row.items():
+            panels.setdefault(measure, {})[place] = one
+    return panels
+
+
+def _limits(found: Collection[Difference], smallest: float) -> tuple[float, float]:
+    """The ends of the axis on which most differences can be seen."""
     sizes = [abs(one.mean) for one in found]
     near = [one for one in found if abs(one.mean) <= _FAR * max(float(np.median(sizes)), smallest)]
     ends = [end for one in near for end in (one.low, one.high, one.mean) if np.isfinite(end)]
     low, high = min([*ends, -2 * smallest]), max([*ends, 2 * smallest])
     margin = 0.06 * (high - low)
-    axes.set_xlim(low - margin, high + margin)
+    return low - margin, high + margin
+
+
+def beyond(made: Sequence[Comparison], smallest: float) -> tuple[bool, bool]:
+    """Whether `draw_forest` shows differences that are off the axis, and intervals of others that end off it."""
+    differences, intervals = False, False
+    for panel in _measured(_rows(made)).values():
+        low, high = _limits(panel.values(), smallest)
+        on_axis = [one for one in panel.values() if low <= one.mean <= high]
+        differences |= len(on_axis) < len(panel)
+        intervals |= any(one.low < low or high < one.high for one in on_axis)
+    return differences, intervals
 
 
 def _draw_row(axes: Axes, place: int, one: Difference, verdict: str, name: str) -> None:

@@ -152,18 +152,20 @@ class Subject:
 
     @property
     def clearest_comparisons(self) -> str:
-        """The end of a sentence: which comparisons of networks are shown."""
+        """The end of a sentence: which comparisons of networks are shown; then what is beyond the axis."""
         return self._clearest(self.comparisons)
 
     @property
     def clearest_settings(self) -> str:
-        """The end of a sentence: which comparisons of settings are shown."""
+        """The end of a sentence: which comparisons of settings are shown; then what is beyond the axis."""
         return self._clearest(self.ablations)
 
-    @staticmethod
-    def _clearest(made: Sequence[Comparison]) -> str:
+    def _clearest(self, made: Sequence[Comparison]) -> str:
         pairs = len({(id(each.first), id(each.second)) for each in made if each.one is not None})
-        return f"; the {forest.MOST} clearest of {pairs} pairs." if pairs > forest.MOST else "."
+        which = f"; the {forest.MOST} clearest of {pairs} pairs." if pairs > forest.MOST else "."
+        differences, intervals = forest.beyond(made, self.runs.smallest)
+        arrows = " A number with an arrow is a difference beyond the end of the axis." * differences
+        return which + arrows + " Intervals that reach the end of the axis continue beyond it." * intervals
 
     @property
     def title(self) -> str:
