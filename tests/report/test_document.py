@@ -475,3 +475,20 @@ def test_runs_that_did_not_finish_are_a_threat(make_run, report):
     assert "Runs that didn't finish" not in report()
     make_run("b", [50.0], seed=1, state="diverged")
     assert "**Runs that didn't finish.** Not all runs have finished: resnet-20: 1 of 2 (1 diverged)." in report()
+
+
+@pytest.mark.parametrize("depths", [(20,), (8, 20)])
+def test_a_search_is_held_to_no_claim_but_says_how_to_compare_networks(make_run, report, depths):
+    for index in range(10):
+        keys = {"optim__lr": 0.01 * (1 + index), "optim__momentum": 0.9 - 0.01 * index, "data__holdout": 144}
+        make_run(f"t{index}", [9.0], val=[5.0 + index], depth=depths[index % len(depths)], **keys)
+    text = report()
+    assert "What these runs don't answer" not in text
+    (command,) = re.findall(r"^### After the search$.*?```\n(.*?)\n```", text, re.MULTILINE | re.DOTALL)
+    # The best trial's values, and seeds that no trial had.
+    assert {"optim.lr=0.01", "seed=1,2,3", f"depth={','.join(map(str, depths))}"} <= {*command.split()}
+    assert ("with every network" in text) == (len(depths) > 1)
+
+
+def test_a_report_without_a_search_mentions_none(nine_report):
+    assert "search" not in (nine_report / "report.md").read_text()

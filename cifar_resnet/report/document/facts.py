@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,9 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
-from cifar_resnet.report import published
+from cifar_resnet.report import published, reproduce
 from cifar_resnet.report.claims import HOLDS, JudgedClaim
+from cifar_resnet.report.runs import groups
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
 from cifar_resnet.report.tables import Table
@@ -22,6 +24,9 @@ from cifar_resnet.report.wording import join
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
+
+# Three show a rough spread.
+_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -219,8 +224,19 @@ class Facts:
 
     @property
     def unanswered(self) -> list[JudgedClaim]:
-        """The claims about these models that the runs provide no evidence on."""
-        return [one for one in self._relevant if not one.finding.evidence]
+        """The claims about these models that the runs provide no evidence on; none for a search."""
+        return [] if self.search_again else [one for one in self._relevant if not one.finding.evidence]
+
+    @property
+    def search_again(self) -> str:
+        """The command that trains a search's best values with other seeds and every network; empty without a search."""
+        best = groups.lowest(self.runs.groups[self.data].values(), groups.compared(self.finished))
+        if best is None or not self.runs.is_search(self.data):
+            return ""
+        used = set(self.runs.runs["seed"])
+        others = itertools.islice((seed for seed in itertools.count() if seed not in used), _SEEDS)
+        config = self.runs.configs[best.rows[0]["folder"]]
+        return reproduce.command(config, model=self.models, depth=self.depths, seed=list(others))
 
     def verdict(self, key: str) -> str | None:
         """The verdict on the claim with this key; None where the runs provide no evidence on it."""

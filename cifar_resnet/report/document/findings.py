@@ -10,7 +10,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.groups import Group, compared, fewest
+from cifar_resnet.report.runs.groups import Group, compared, fewest, lowest
 from cifar_resnet.report.tables.beside import is_comparable
 from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
 from cifar_resnet.report.tables.table import MISSING, with_std
@@ -42,10 +42,9 @@ class Findings:
     def _lowest(self) -> str:
         # Where images are held out, they choose, so that the error on the test set isn't that of a choice on it.
         measure = compared(self.runs.of(self.data).finished)
-        groups = [group for group in self.runs.groups[self.data].values() if group.values(measure)]
-        if not groups:
+        best = lowest(self.runs.groups[self.data].values(), measure)
+        if best is None:
             return ""
-        best = min(groups, key=lambda group: _mean(group, measure))
         setting = f", {best.setting}" if best.setting else ""
         seeds = count(len(best.values(measure)), "seed")
         sentence = f"{best.name} has the lowest {MEASURES[measure].words}: {_std(best, measure)} % ({seeds}{setting})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,6 +151,12 @@ def compared(finished: pd.DataFrame) -> str:
     """
     held_out = "val_error" in finished and bool(finished["val_error"].notna().all())
     return "val_error" if held_out else "test_error"
+
+
+def lowest(groups: Iterable[Group], column: str) -> Group | None:
+    """The group with the lowest mean of a column; None if it was measured in none."""
+    means = [(sum(values) / len(values), group) for group in groups if (values := group.values(column).values())]
+    return min(means, key=lambda pair: pair[0])[1] if means else None
 
 
 def fewest(*groups: Group, column: str = "test_images") -> float | None:
