@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.notation import number
+
 
 @dataclass(frozen=True)
 class OptimizerKind:
@@ -31,17 +33,17 @@ class OptimizerKind:
 
 def describe_sgd(optim: dict[str, Any]) -> str:
     """SGD in words."""
-    momentum = f"{'Nesterov ' if optim['nesterov'] is True else ''}momentum {optim['momentum']}"
-    given = [momentum] if optim["momentum"] is not None else []
-    given += [f"weight decay {optim['weight_decay']}"] if optim["weight_decay"] is not None else []
+    kind = "Nesterov momentum" if optim["nesterov"] is True else "momentum"
+    given = [f"{kind} {number(optim['momentum'])}"] if optim["momentum"] is not None else []
+    given += [f"weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
     return "stochastic gradient descent" + (f" with {', '.join(given)}" if given else "")
 
 
 def describe_adamw(optim: dict[str, Any]) -> str:
     """AdamW in words."""
-    given = [f"β₁ = {optim['momentum']}"] if optim["momentum"] is not None else []
+    given = [f"β₁ = {number(optim['momentum'])}"] if optim["momentum"] is not None else []
     given += ["β₂ = 0.999"]
-    given += [f"decoupled weight decay {optim['weight_decay']}"] if optim["weight_decay"] is not None else []
+    given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
     return f"AdamW (Loshchilov and Hutter 2019) with {', '.join(given)}"
 
 

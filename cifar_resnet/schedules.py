@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.notation import number
+
 
 @dataclass(frozen=True)
 class Course:
@@ -85,7 +87,7 @@ def describe_onecycle(optim: dict[str, Any]) -> str:
     highest = _shown(optim["lr"], "value")
     if optim["peak"] is None:
         return f"rises linearly to {highest} and falls linearly to zero"
-    rise = f"rises linearly to {highest} over the first {100 * optim['peak']:g} % of the steps"
+    rise = f"rises linearly to {highest} over the first {number(100 * optim['peak'])} % of the steps"
     return f"{rise} and falls linearly to zero over the rest"
 
 
@@ -101,7 +103,7 @@ def describe_cosine(optim: dict[str, Any]) -> str:
 
 def _shown(value: Any, noun: str) -> str:
     """A value of `optim`, or a note that it differs between runs."""
-    return f"a {noun} that differs between runs" if value is None else str(value)
+    return f"a {noun} that differs between runs" if value is None else number(value)
 
 
 SCHEDULES: dict[str, ScheduleKind] = {

@@ -42,7 +42,7 @@ _LATEX = {
     "”": "''",
     "…": r"\dots{}",
     "\u00a0": "~",
-}
+} | {raised: f"$^{{{plain}}}$" for raised, plain in zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True)}
 
 
 class _Translation(dict[int, str]):
@@ -69,10 +69,11 @@ def markdown(text: str) -> str:
 def latex(text: str) -> str:
     """The text on one line, for LaTeX with inputenc and T1 fonts; characters that these lack become `?`.
 
-    >>> latex("6.61 ± 0.16 % of batch_size")
-    '6.61 $\\\\pm$ 0.16 \\\\% of batch\\\\_size'
+    >>> latex("6.61 ± 0.16 % of batch_size, 10⁻¹²")
+    '6.61 $\\\\pm$ 0.16 \\\\% of batch\\\\_size, 10$^{-12}$'
     """
-    return re.sub(r"[^\S\u00a0]+", " ", printable(text)).strip(" ").translate(_TRANSLATION)
+    line = re.sub(r"[^\S\u00a0]+", " ", printable(text)).strip(" ").translate(_TRANSLATION)
+    return line.replace("}$$^{", "")  # a power's digits belong to one formula
 
 
 def cell(value: object) -> object:

@@ -1,4 +1,4 @@
-"""How the report words lists, numbers, amounts and lengths of time."""
+"""How the report words lists, amounts and lengths of time."""
 
 from __future__ import annotations
 
@@ -15,24 +15,6 @@ def join(values: Iterable[Any], show: Callable[[Any], str] = str) -> str:
     """
     shown = [show(value) for value in values]
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
-
-
-def number(value: float) -> str:
-    """A whole number with thousands separators, or any other number as it is.
-
-    >>> number(50000), number(0.1)
-    ('50,000', '0.1')
-    """
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
-
-
-def significant(value: float) -> str:
-    """Three significant digits, with thousands separators.
-
-    >>> [significant(value) for value in (238_912.0, 1476.0, 2.284, 0.05, 0, 3.26e-7)]
-    ['239,000', '1,480', '2.28', '0.05', '0', '3.26e-07']
-    """
-    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def count(amount: int, noun: str) -> str:

@@ -5,8 +5,10 @@ import csv
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.notation import number
 from cifar_resnet.report import watch
 from cifar_resnet.report.command import aggregate
+from cifar_resnet.report.figures.style import plain_number
 from tests.integration.browser import CHROMIUM, Browser
 from tests.report.conftest import write_run
 
@@ -88,6 +90,12 @@ def test_nothing_complains_and_nothing_is_fetched(wide_page):
     assert wide_page.complaints() == []
     assert [address for address in wide_page.requests() if not address.startswith(("file:", "data:"))] == []
     assert len([address for address in wide_page.requests() if address.startswith("file:")]) == 1
+
+
+def test_the_page_writes_numbers_as_the_text_does(wide_page):
+    numbers = [0, 0.05, 1e-4, 3.26e-7, -2e-5, 1e-5, 123.5, 2e10, 1e30]
+    assert wide_page.evaluate(f"{numbers}.map(one => written(one))") == [number(one) for one in numbers]
+    assert wide_page.evaluate("[written(1e5, 1e5), written(2e5, 1e5)]") == [plain_number(1e5), plain_number(2e5)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -282,7 +282,7 @@ def test_a_network_that_learned_nothing_decides_nothing_and_is_named(layers, jud
     assert (responses.verdict, gradients.verdict) == (HOLDS, FAILS) == tuple(one.verdict for one in before)
     assert responses.evidence.endswith("plain-110 learned nothing: the training error is near chance.")
     assert "plain-110 learned nothing (training error 90.00 %, near chance)" in gradients.evidence
-    assert "the ratio is 1e-09 at initialization" in gradients.evidence
+    assert "the ratio is 10⁻⁹ at initialization" in gradients.evidence
 
 
 def test_networks_that_all_learned_nothing_leave_the_questions_open(make_run, make_layers, judge):

@@ -492,3 +492,12 @@ def test_a_search_is_held_to_no_claim_but_says_how_to_compare_networks(make_run,
 
 def test_a_report_without_a_search_mentions_none(nine_report):
     assert "search" not in (nine_report / "report.md").read_text()
+
+
+def test_a_tiny_number_has_a_power_of_ten_in_every_format(make_run, make_layers, report, tmp_path):
+    make_layers(make_run("a", [9.0], model="plain", depth=56, optim__lr=2e-5), [0.3] * 4, (3.26e-7, 1, 1, 1))
+    markdown = report()
+    assert "is 3.26 × 10⁻⁷ at initialization" in markdown
+    assert "The learning rate begins at 2 × 10⁻⁵ and" in markdown
+    assert "is 3.26\u00a0×\u00a010⁻⁷ at initialization" in (tmp_path / "report/report.html").read_text()
+    assert r"is 3.26~$\times$~10$^{-7}$ at initialization" in (tmp_path / "report/report.tex").read_text()

@@ -447,6 +447,7 @@ def test_latex_is_a_booktabs_tabular_with_everything_escaped():
         "$-$1.2 $\\pm$ 0.1 \\\\\n\\bottomrule\n\\end{tabular}\n"
     )
     assert escaping.latex("字 é\n→") == "? é $\\to$"
+    assert escaping.latex("3.26\u00a0×\u00a010⁻⁷") == "3.26~$\\times$~10$^{-7}$"
 
 
 def test_numbers_are_aligned_right_and_words_left():

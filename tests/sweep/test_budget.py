@@ -1,6 +1,5 @@
 """The time that a sweep may take: when it is over, the sweep stops as planned."""
 
-import doctest
 from types import SimpleNamespace
 
 import pytest
@@ -31,11 +30,6 @@ def timers(monkeypatch):
     made = []
     monkeypatch.setattr(budget.threading, "Timer", Timer)
     return made
-
-
-@pytest.mark.parametrize("module", [durations, budget])
-def test_examples(module):
-    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("text", ["7", "7x", "h", "0s", "-1h", "1h 30m", "1.5h", "1H", "inf"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cifar_resnet import programs
+from cifar_resnet.notation import significant
 from cifar_resnet.report.claims.claim import (
     FAILS,
     HOLDS,
@@ -165,7 +166,7 @@ def judge_shallow(case: Case) -> Finding | None:
     half = max(1, int(case.epochs("plain", _SHALLOW)["epoch"].max()) // 2)
     evidence = (
         f"Final test error: {errors([plain, residual], *_TEST)}; difference {with_interval(final, digits, images)}. Up "
-        f"to {margin:.2g} points, a tenth of the plain network's error, count as similar. "
+        f"to {significant(margin, 2)} points, a tenth of the plain network's error, count as similar. "
         f"Over the first {'epoch' if half == 1 else f'{half} epochs'}, the training error averages "
         f"{early.first:.{digits}f} % for {plain.name} and {early.second:.{digits}f} % for {residual.name}: "
         f"{with_interval(early, digits, images, training=True)}."

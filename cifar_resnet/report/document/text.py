@@ -13,6 +13,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from cifar_resnet import notation
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
 from cifar_resnet.programs import command
@@ -58,8 +59,9 @@ class Text:
         tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(self.markdown)
         for child in (child for token in tokens for child in token.children or []):
             if child.type in ("text", "image"):
-                # A number stays on one line with its percent sign.
+                # A number stays on one line with its percent sign and with its power of ten.
                 child.content = re.sub(r"(?<=\d) %", "\u00a0%", child.content)
+                child.content = re.sub(r"(?<=\d) × (?=10[⁻⁰¹²³⁴-⁹])", "\u00a0×\u00a0", child.content)
         return tokens
 
     @cached_property
@@ -81,7 +83,8 @@ class Text:
             "block": block,
             "words": lambda values, show=lambda value: escaping.markdown(str(value)): wording.join(values, show),
             "count": wording.count,
-            "number": wording.number,
+            "number": notation.number,
+            "significant": notation.significant,
             "title_of": title,
             "sentence": lambda text: text[:1].upper() + text[1:],
         }
@@ -103,7 +106,7 @@ class Text:
             "smallest": self.facts.runs.smallest,
             "references": self._references(),
             "fail": _fail,
-            "number": wording.number,
+            "number": notation.number,
             "count_range": wording.count_range,
             "lab_epochs": published.LAB_EPOCHS,
             "names": escaping.markdown(f"{names} networks".strip().capitalize()),

@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cifar_resnet.notation import number
 from cifar_resnet.report.figures import style
 from cifar_resnet.report.intervals import BETTER, OPEN, SAME, WORSE, Difference
 from cifar_resnet.report.tables.differences import MEASURES, Comparison
@@ -70,7 +71,7 @@ def draw_forest(made: Sequence[Comparison], smallest: float) -> Figure | None:
     if any(one_seed for _, one_seed in shown):
         hollow = {"color": style.NEUTRAL[1], "markerfacecolor": "white", "marker": "o", "markersize": 5}
         handles.append(style.line_handle("hollow: one seed", linestyle="none", **hollow))
-    handles.append(style.band_handle(f"less than {smallest:g} points: not worth naming", "#000000", 0.12))
+    handles.append(style.band_handle(f"less than {number(smallest)} points: not worth naming", "#000000", 0.12))
     style.legend(figure, handles)
     return figure
 

@@ -33,6 +33,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.notation import number
 from cifar_resnet.report.figures import fonts
 from cifar_resnet.run.files import write_atomically
 
@@ -229,16 +230,8 @@ def on_axis(values: pd.Series[float], axes: Axes, axis: str = "y") -> pd.Series[
 
 
 def plain_number(value: float, _: object = None) -> str:
-    """A tick's label: 0.05, 20, 10⁻⁶."""
-    power = round(np.log10(value)) if value > 0 else 0
-    if abs(power) >= _POWERS and np.isclose(value, 10.0**power, rtol=1e-9):
-        return "10" + str(power).translate(_RAISED)
-    return f"{value:g}"
-
-
-# Powers of ten from this exponent on, either way, are written as such.
-_POWERS = 5
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    """A tick's label: 0.05, 20, 10⁻⁶; a short one, so that 100,000 has a power of ten, too."""
+    return number(value, largest=1e5)
 
 
 def integer_ticks(axes: Axes, bins: int = 6) -> None:

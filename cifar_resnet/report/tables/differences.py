@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.notation import number
 from cifar_resnet.report.intervals import LEVEL, PAIRED, Difference, compare, decimals, holm
 from cifar_resnet.report.runs import predictions
 from cifar_resnet.report.runs.collection import Runs
@@ -261,9 +262,9 @@ def _note(made: Sequence[Comparison], smallest: float) -> str:
         "Errors are those of the last epoch, differences in percentage points, second minus first, before rounding. "
         f"This table makes {count(tests, 'comparison')}; the "
         f"intervals are corrected for their number (Holm), so that the chance of any false “better” or “worse” is "
-        f"{100 * LEVEL:g} % in the whole table. “Better” and “worse”: the interval excludes zero and the difference is "
-        f"at least {smallest:g} points. “No difference worth naming”: the whole interval lies within ±{smallest:g} "
-        f"points."
+        f"{number(100 * LEVEL)} % in the whole table. “Better” and “worse”: the interval excludes zero and the "
+        f"difference is at least {number(smallest)} points. “No difference worth naming”: the whole interval lies "
+        f"within ±{number(smallest)} points."
     )
     if any(one.one_seed for one in found):
         note += (

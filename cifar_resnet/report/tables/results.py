@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cifar_resnet.notation import significant
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.groups import Group, fewest
@@ -132,7 +133,8 @@ def _notes_on_digits(groups: list[Group]) -> list[str]:
     if images is None or decimals(images) == 2:
         return []
     return [
-        f"One of {images:,.0f} test images is {100 / images:.2g} % of them, so errors are shown with no more digits."
+        f"One of {images:,.0f} test images is {significant(100 / images, 2)} % of them, so errors are shown with no "
+        "more digits."
     ]
 
 

@@ -98,6 +98,15 @@ const numberAt = (axis, place) => {
 };
 const same = (a, b) => a.scale === b.scale && a.limits.every((limit, index) => limit === b.limits[index]);
 
+// A number as the report's text and figures have it (notation.py), but without thousands separators.
+const written = (number, largest = 1e10) => {
+  const size = Math.abs(number);
+  if (!size || (size >= 1e-4 && size < largest)) return String(number);
+  const [factor, power] = number.toExponential().split("e");
+  const raised = String(Number(power)).replace(/./g, sign => sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]);
+  return `${factor === "1" ? "" : `${factor} × `}10${raised}`;
+};
+
 // Round numbers between two others: about five.
 const ticksBetween = (axis, from, to) => {
   const [low, high] = from < to ? [from, to] : [to, from];
@@ -107,7 +116,7 @@ const ticksBetween = (axis, from, to) => {
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
       found.push(...factors.map(factor => Number(`${factor}e${power}`)));
     }
-    return found.filter(tick => tick >= low && tick <= high).map(tick => [tick, String(tick)]);
+    return found.filter(tick => tick >= low && tick <= high).map(tick => [tick, written(tick, 1e5)]);
   }
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -116,7 +125,7 @@ const ticksBetween = (axis, from, to) => {
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const found = [];
   for (let index = Math.ceil(low / step - 1e-9); index * step <= high + step * 1e-9; index++) {
-    found.push([index * step, digits > 6 ? (index * step).toPrecision(3) : (index * step).toFixed(digits)]);
+    found.push([index * step, digits > 6 ? written(Number((index * step).toPrecision(3))) : (index * step).toFixed(digits)]);
   }
   return found;
 };
@@ -248,7 +257,7 @@ class Drawing {
 
 const tip = make("div", { className: "tip", hidden: true });
 document.body.append(tip);
-const short = number => String(Number(number.toPrecision(5)));
+const short = number => written(Number(number.toPrecision(5)));
 const nearest = (ticks, number) => ticks.reduce((a, b) => Math.abs(a[0] - number) <= Math.abs(b[0] - number) ? a : b);
 // On an axis of names or of a few values, marks at the same one are drawn side by side.
 const cell = (axis, number) => axis.ticks ? nearest(axis.ticks, number)[1] : axis.few ? nearest(axis.few, number)[0] : number;
