@@ -43,7 +43,7 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
     Args:
         config: provides every value that isn't in the lists.
         extra: additional `key=value`.
-        lists: model, depth or seed → values.
+        lists: key → values, such as those of model, depth or seed.
     """
     values: dict[str, Sequence[Any]] = {key: [value] for key, value in _choices(config).items()}
     return " ".join([_command(values | lists), *extra])

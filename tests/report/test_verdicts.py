@@ -270,3 +270,32 @@ def test_gradients_of_several_seeds_are_reported_as_a_range(layers, make_run, ma
 def test_gradients_are_healthy_from_a_tenth_and_vanish_below_a_hundredth(layers, judge, share, verdict):
     layers("plain", [0.5] * 4, (share, 1, 1, 1))
     assert judge(6).verdict == verdict
+
+
+def test_undecided_gradients_come_with_the_limits_the_residual_network_and_longer_training(layers, judge):
+    layers("plain", [0.5] * 4, {0: (1, 1, 1, 1), 2: (0.05, 1, 1, 1)})
+    layers("plain", [0.5] * 8, depth=20)
+    layers("resnet", [0.5] * 4, {0: (3, 1, 1, 1), 2: (2, 1, 1, 1)})
+    claim = judge(6)
+    assert claim.verdict == OPEN
+    assert "In resnet-56, the ratio is 3 at initialization and 2 after epoch 2." in claim.evidence
+    assert "below 0.01, gradients count as vanished, from 0.1 on as healthy. These limits are ours" in claim.evidence
+    assert "stays open, because the ratio lies between the limits: 0.05 in plain-56." in claim.evidence
+    assert claim.in_short.endswith("(below 0.01 would count as vanished, from 0.1 on as healthy)")
+    assert claim.missing.startswith("training for 164 epochs: ")
+    assert {"model=plain", "depth=56", "diagnostics.enabled=true"} <= {*claim.command.split()}
+    assert "optim.epochs=2" not in claim.command
+
+
+def test_networks_trained_as_long_as_the_labs_need_no_longer_training(make_run, make_layers, judge):
+    run = make_run("plain", [9.0, 8.0], model="plain", depth=56, optim__epochs=164, **REAL)
+    make_layers(run, [0.5] * 4, (0.05, 1, 1, 1))
+    claim = judge(6)
+    assert (claim.verdict, claim.missing, claim.command) == (OPEN, "", "")
+
+
+def test_healthy_gradients_of_a_shallow_network_are_said_to_decide_nothing(layers, judge):
+    layers("plain", [0.5] * 8, depth=20)
+    claim = judge(6)
+    assert "fewer than 56 layers degrade little, so healthy gradients decide nothing." in claim.evidence
+    assert "stays open" not in claim.evidence

@@ -126,11 +126,21 @@ class Case:
         """The difference in points up to which errors count as similar: a tenth of the error."""
         return max(self.runs.smallest, SIMILAR * error)
 
-    def command(self, models: Sequence[str], depths: Sequence[int], seeds: int = 1, extra: Sequence[str] = ()) -> str:
-        """The command that trains these networks in the same way as the others."""
+    def command(
+        self,
+        models: Sequence[str],
+        depths: Sequence[int],
+        seeds: int = 1,
+        extra: Sequence[str] = (),
+        epochs: int | None = None,
+    ) -> str:
+        """The command that trains these networks in the same way as the others, or for so many epochs."""
         first = self.config["seed"] if seeds == 1 else 0
         numbers = [first] if seeds == 1 else list(range(seeds))
-        return reproduce.command(self.config, extra, model=list(models), depth=list(depths), seed=numbers)
+        lists: dict[str, Sequence[Any]] = {"model": models, "depth": depths, "seed": numbers}
+        if epochs is not None:
+            lists["optim.epochs"] = [epochs]
+        return reproduce.command(self.config, extra, **lists)
 
     def more_seeds(
         self, found: Sequence[Difference], models: Sequence[str], depths: Sequence[int], extra: Sequence[str] = ()
