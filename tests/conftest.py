@@ -57,12 +57,27 @@ TINY = [
 """Overrides for a run that takes a second: 64 images of 8×8 pixels, an eight-layer network, two epochs, no Numba."""
 
 
+WARNINGS = (
+    "default",
+    # Of Matplotlib 3.8 with a newer pyparsing, and of PyTorch 2.6; our own programs use neither.
+    "ignore::DeprecationWarning:matplotlib._fontconfig_pattern",
+    "ignore::DeprecationWarning:matplotlib._mathtext",
+    "ignore:Implicitly cleaning up:ResourceWarning:tempfile",
+)
+"""Shows all warnings of a program, as PYTHONWARNINGS, except those that the oldest dependencies cause themselves."""
+
+
 def run_program(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs one of the project's scripts in `folder`, as if from a terminal."""
     return subprocess.run(
         [sys.executable, str(REPO_ROOT / script), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONWARNINGS": "default", "XDG_CACHE_HOME": str(folder / "cache"), **environment},
+        env={
+            **os.environ,
+            "PYTHONWARNINGS": ",".join(WARNINGS),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=300,

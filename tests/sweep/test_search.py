@@ -14,7 +14,7 @@ from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.sweep import search
 from cifar_resnet.sweep.control import STOPPING
 from cifar_resnet.sweep.launch import objective
-from tests.conftest import ONE_BY_ONE, TINY, tree, wait_for
+from tests.conftest import ONE_BY_ONE, TINY, WARNINGS, tree, wait_for
 
 SEARCH = ["-m", "sweeps=search", "optim.weight_decay=1e-4", "optim.warmup=0", *TINY]
 # With seed 0, Optuna draws both values in the first four trials.
@@ -113,7 +113,13 @@ class TestWithTheExtra:
     def test_a_stopped_search_counts_no_trial_and_the_same_command_retries_them(self, train_py, tmp_path):
         search = [*SEARCH, "hydra.sweeper.n_trials=2", "optim.epochs=40"]
         process = subprocess.Popen(
-            [sys.executable, "-W", "default", str(REPO_ROOT / "train.py"), *search, "hydra.launcher.n_jobs=2"],
+            [
+                sys.executable,
+                *(f"-W{one}" for one in WARNINGS),
+                str(REPO_ROOT / "train.py"),
+                *search,
+                "hydra.launcher.n_jobs=2",
+            ],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
