@@ -28,6 +28,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(ENV) (a few minutes the first time) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
+ifndef VIRTUAL_ENV
+	@echo "for the commands in README.md: . $(ENV)/bin/activate"
+endif
 
 demo: $(STAMP)  ## train nine networks on digits and write their report (minutes, no data download)
 	$(PY) train.py -m sweeps=demo out=$(DEMO)

@@ -6,7 +6,7 @@ python aggregate.py outputs/demo other/runs --out r   # several folders together
 
 import sys
 
-from cifar_resnet.report.command import main
+from cifar_resnet.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("aggregate"))

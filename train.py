@@ -11,7 +11,7 @@ report.
 
 import sys
 
-from cifar_resnet.sweep.command import main
+from cifar_resnet.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("train"))

@@ -7,7 +7,7 @@ import os
 import sys
 
 from cifar_resnet.errors import ExitCode
-from cifar_resnet.programs import CONSOLE, PROGRAMS, SETTINGS, version
+from cifar_resnet.programs import CONSOLE, IS_INSTALLED, PROGRAMS, SETTINGS, version
 from cifar_resnet.terminal import never_fail
 
 _HELP = f"""usage: {CONSOLE} PROGRAM …
@@ -43,7 +43,25 @@ def main() -> int:
         print(f"error: {CONSOLE} {name}: expected one of {', '.join(PROGRAMS)}", file=sys.stderr)
         return ExitCode.USER
     sys.argv = [CONSOLE, *arguments]
-    return int(importlib.import_module(PROGRAMS[name].module).main())
+    return start(name)
+
+
+def start(name: str) -> int:
+    """Runs the program with this name in PROGRAMS, which reads sys.argv; returns its exit code."""
+    try:
+        program = importlib.import_module(PROGRAMS[name].module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("cifar_resnet"):
+            raise
+        # Another Python than the one that the project was installed for.
+        hint = (
+            "install the project for it"
+            if IS_INSTALLED
+            else "`. .venv/bin/activate`, or `make setup` if there is no .venv"
+        )
+        print(f"error: {sys.executable} has no module {error.name}: {hint}", file=sys.stderr)
+        return ExitCode.USER
+    return int(program.main())
 
 
 if __name__ == "__main__":

@@ -40,6 +40,26 @@ def test_the_version_is_the_projects_and_torchs(program, monkeypatch):
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.parametrize("script", ["train.py", "aggregate.py"])
+@pytest.mark.parametrize(("missing", "code"), [("hydra", 2), ("cifar_resnet.gone", None)])
+def test_a_python_without_the_dependencies_is_one_line_and_our_own_missing_module_a_bug(
+    monkeypatch, script, missing, code
+):
+    def load(name):
+        raise ModuleNotFoundError(f"No module named '{missing}'", name=missing)
+
+    monkeypatch.setattr(sys, "argv", [script])
+    monkeypatch.setattr(console.importlib, "import_module", load)
+    run = lambda: runpy.run_path(str(REPO_ROOT / script), run_name="__main__")  # noqa: E731
+    if code is None:
+        with pytest.raises(ModuleNotFoundError):
+            called(run)
+        return
+    done = called(run)
+    assert done.returncode == code
+    assert done.stderr.endswith("has no module hydra: `. .venv/bin/activate`, or `make setup` if there is no .venv\n")
+
+
 def test_the_version_can_be_asked_for_without_torch(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
