@@ -49,6 +49,27 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
     return " ".join([_command(values | lists), *extra])
 
 
+def without_contained(commands: Iterable[str]) -> list[str]:
+    """The commands without those all of whose runs another one trains, too.
+
+    >>> without_contained(["train.py -m depth=20 seed=0,1", "train.py -m depth=20,56 seed=0,1"])
+    ['train.py -m depth=20,56 seed=0,1']
+    """
+    values = {
+        one: {key: {*chosen.split(",")} for key, _, chosen in (word.partition("=") for word in one.split())}
+        for one in commands
+    }
+    return [one for one, own in values.items() if not any(_contains(other, own) for other in values.values())]
+
+
+def _contains(larger: Mapping[str, set[str]], smaller: Mapping[str, set[str]]) -> bool:
+    """Whether the larger command's values of each key include the smaller's, and are more."""
+    keys = smaller.keys() - {"-m"}
+    if larger.keys() - {"-m"} != keys or any(not smaller[key] <= larger[key] for key in keys):
+        return False
+    return any(smaller[key] < larger[key] for key in keys)
+
+
 def relative(path: str) -> str:
     """A folder as it is written on the command line: relative to where commands are typed, if it lies inside."""
     inside, start = Path(path), programs.start_folder()

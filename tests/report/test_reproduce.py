@@ -92,3 +92,17 @@ def test_folders_in_the_project_are_relative_to_it(composed):
     assert reproduce.commands([config]) == ["python train.py model=resnet depth=20 out=outputs/mine"]
     assert reproduce.relative("/elsewhere/outputs") == "/elsewhere/outputs"
     assert reproduce.relative("outputs") == "outputs"
+
+
+def test_a_command_is_left_out_if_another_one_trains_all_of_its_runs():
+    nine = "python train.py -m model=plain,resnet depth=20,56,110 seed=0,1,2 optim.milestones='[6,9]'"
+    others = {
+        "python train.py -m model=plain depth=20,56 seed=0,1,2 optim.milestones='[6,9]'": False,
+        "python train.py model=plain depth=110 seed=2 optim.milestones='[6,9]'": False,
+        "python train.py -m model=plain depth=20 seed=0,1,2,3 optim.milestones='[6,9]'": True,
+        "python train.py -m model=resnet,preact depth=20 seed=0,1,2 optim.milestones='[6,9]'": True,
+        "python train.py -m model=plain depth=20 seed=0,1,2 optim.milestones='[6,8]'": True,
+        "python train.py -m model=plain depth=20 seed=0,1,2 optim.milestones='[6,9]' diagnostics.enabled=true": True,
+    }
+    kept = [one for one, is_kept in others.items() if is_kept]
+    assert reproduce.without_contained([*others, nine, nine]) == [*kept, nine]

@@ -81,6 +81,7 @@ class Text:
             "code": code,
             "codes": lambda values: wording.join(values, code),
             "block": block,
+            "without_contained": reproduce.without_contained,
             "words": lambda values, show=lambda value: escaping.markdown(str(value)): wording.join(values, show),
             "count": wording.count,
             "number": notation.number,
