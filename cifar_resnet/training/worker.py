@@ -11,13 +11,11 @@ import contextlib
 import io
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -25,9 +23,8 @@ import torch
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run.config import check_batches, from_container
-from cifar_resnet.run.durations import seconds_of
 from cifar_resnet.run.files import FULL_DISK, READ_ONLY, digest, open_to_append
-from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, now, stopped_by
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State, now
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.run.schema import Config
 from cifar_resnet.terminal import never_fail
@@ -37,43 +34,9 @@ from cifar_resnet.training.data import Dataset, load, other_images
 from cifar_resnet.training.describe import describe_run, earlier
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
+from cifar_resnet.training.stop_request import StopRequest
 
 log = logging.getLogger("cifar_resnet")
-
-
-class StopRequest:
-    """Turns SIGTERM, SIGINT, the parent process's death and a limit of time into a request to stop after a step."""
-
-    def __init__(self, parent: int | None = None) -> None:
-        self.reason: str | None = None
-        self._parent = parent
-        self._limit: tuple[float, str] | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # a sweep's processes block it
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.reason = stopped_by(number)
-        # A second Ctrl-C stops immediately. Slurm may send SIGTERM several times, so it always stops gracefully.
-        if number == signal.SIGINT:
-            signal.signal(number, signal.SIG_DFL)
-
-    def set_limit(self, stop_after: str, begin: float) -> None:
-        """Stops the run this long after `begin` on the monotonic clock."""
-        self._limit = begin + (seconds_of(stop_after) or 0), f"runtime.stop_after={stop_after} is over"
-
-    @property
-    def is_as_planned(self) -> bool:
-        """Whether the run stops because its time is over."""
-        return self._limit is not None and self.reason == self._limit[1]
-
-    def wanted(self) -> bool:
-        """Whether to stop."""
-        if self.reason is None and self._parent is not None and os.getppid() != self._parent:
-            self.reason = PARENT_GONE
-        if self.reason is None and self._limit is not None and time.monotonic() >= self._limit[0]:
-            self.reason = self._limit[1]
-        return self.reason is not None
 
 
 def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
