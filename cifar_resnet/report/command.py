@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     out = options.out or options.paths[0] / "report"
     try:
+        _check_paths(options.paths)
         formats, smallest = _formats(options.format), _points(options.smallest)
         author = " ".join(options.author.split())
 
@@ -77,6 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USER
     return ExitCode.FINISHED
+
+
+def _check_paths(paths: list[Path]) -> None:
+    for path in paths:
+        if "=" in str(path) and not path.exists():
+            raise ConfigError(f"{path} is not a folder; to use only the runs with this value: --where {path}")
 
 
 def _formats(text: str) -> list[str]:

@@ -171,3 +171,10 @@ def test_the_bar_does_not_appear_for_quick_work():
     with Bar(Console(file=text, force_terminal=True, width=80), patience=3600) as bar:
         bar("reading runs", 3, 10)
     assert text.getvalue() == ""
+
+
+def test_a_filter_without_its_option_is_told_from_a_folder(make_run, tmp_path, capsys):
+    make_run("lr=0.1", [60.0, 6.0])
+    assert command.main([str(tmp_path / "runs/lr=0.1"), "model=resnet"]) == 2
+    expected = "error: model=resnet is not a folder; to use only the runs with this value: --where model=resnet\n"
+    assert capsys.readouterr().err == expected
