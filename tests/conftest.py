@@ -247,5 +247,5 @@ def wait_for(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.1)
+        time.sleep(0.02)
     return found
