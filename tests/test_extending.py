@@ -12,7 +12,9 @@ from cifar_resnet.run.defaults import REPO_ROOT
 from tests.conftest import ONE_BY_ONE
 
 DIFFS = re.findall(r"^```diff\n(.*?)^```$", (REPO_ROOT / "docs" / "extending.md").read_text("utf-8"), re.DOTALL | re.M)
-RUN = ["depth=8", "model.width=4", "optim.batch_size=32", "optim.epochs=2", "runtime.threads=1", "out=runs", ONE_BY_ONE]
+RUN = ["depth=8", "model.width=4", "optim.batch_size=32", "optim.epochs=2", "out=runs", ONE_BY_ONE]
+# Otherwise Numba compiles the copy's kernels, which it doesn't know.
+RUN += ["runtime.threads=1", "runtime.kernels=eager"]
 
 
 @pytest.fixture(scope="module")

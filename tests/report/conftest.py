@@ -9,7 +9,7 @@ import pytest
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.datasets.cifar10 import CLASSES
-from cifar_resnet.report import claims
+from cifar_resnet.report import claims, figures
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
@@ -125,6 +125,17 @@ def write_run(
     known["metrics_digest"] = digest(run.metrics)
     run.update_status(state=state, **(known | dict(status)))
     return run
+
+
+@pytest.fixture
+def unsaved(monkeypatch):
+    """Leaves the figures' files empty, since saving takes most of the time of drawing them."""
+
+    def save(figure, stem):
+        for kind in ("png", "svg", "pdf"):
+            stem.with_name(f"{stem.name}.{kind}").touch()
+
+    monkeypatch.setattr(figures, "_save", save)
 
 
 @pytest.fixture

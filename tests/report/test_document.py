@@ -18,6 +18,7 @@ from cifar_resnet.report.document import text as words
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
 from cifar_resnet.report.runs import load
+from tests.conftest import tree
 from tests.report.conftest import CIFAR10_FOLDER, write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
@@ -67,12 +68,8 @@ def write_report(runs_folder, out):
 
 
 @pytest.fixture
-def report(tmp_path, monkeypatch):
-    """Writes the report of the runs under `runs`, and returns its text.
-
-    Saving the figures takes most of a report's time and changes none of its text, so they are left empty.
-    """
-    monkeypatch.setattr(figures, "_save", lambda figure, stem: None)
+def report(tmp_path, monkeypatch, unsaved):
+    """Writes the report of the runs under `runs`, and returns its text, which doesn't depend on the figures' files."""
     empty = figures.Screen("<svg></svg>", "<svg></svg>", 7.0, [], {"panels": [], "step": 1})
     monkeypatch.setattr(figures.screen, "draw", lambda figure: empty)
     return lambda: (write_report(tmp_path / "runs", tmp_path / "report") / "report.md").read_text()
@@ -81,7 +78,7 @@ def report(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory):
     """A folder with small versions of the nine runs; plain-110 doesn't learn."""
-    folder = tmp_path_factory.mktemp("nine")
+    folder = tmp_path_factory.mktemp("nine-runs-whose-folders-make-a-table-wider-than-a-page")
     for model in ARCHITECTURES:
         for depth in (20, 56, 110):
             final = 88.0 if (model, depth) == ("plain", 110) else 5.0 + depth / 100
@@ -141,6 +138,15 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
     assert f"Figure {number}. Plain networks of two depths" in text
 
 
+@pytest.fixture(scope="module")
+def lab_text(tmp_path_factory):
+    """The text of the report of a run with the lab's config."""
+    folder = tmp_path_factory.mktemp("lab")
+    write_run(folder, "a", [50.0, 6.0])
+    runs = load.load([folder]).of("digits")
+    return words.Text(runs, "digits", tables.all_tables(runs, "digits"), claims.judge(runs, "digits"), []).markdown
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -166,9 +172,8 @@ def test_overfitting_is_only_ruled_out_where_the_networks_degrade(make_run, repo
         ({"optim__label_smoothing": 0.1}, "cross-entropy with label smoothing of 0.1 by stochastic"),
     ],
 )
-def test_the_text_follows_the_config(make_run, report, keys, expected):
-    make_run("a", [50.0, 6.0])
-    assert expected not in report()
+def test_the_text_follows_the_config(lab_text, make_run, report, keys, expected):
+    assert expected not in lab_text
     make_run("a", [50.0, 6.0], **keys)
     assert expected in report()
 
@@ -308,20 +313,23 @@ def test_the_page_names_no_address_to_fetch(nine_report):
     assert "@import" not in text
 
 
-def test_the_same_runs_give_the_same_page(nine, nine_report, tmp_path):
-    again = write_report(nine, tmp_path)
-    assert (again / "report.html").read_bytes() == (nine_report / "report.html").read_bytes()
+def test_the_same_runs_give_the_same_page_and_figures(nine, nine_report, tmp_path):
+    write_report(nine, tmp_path)
+    files = tree(tmp_path)
+    assert files == tree(nine_report)
+    assert [name for name in files if (tmp_path / name).read_bytes() != (nine_report / name).read_bytes()] == []
+    assert {name.rpartition(".")[2] for name in files} == {"csv", "html", "md", "pdf", "png", "svg", "tex"}
 
 
 HOSTILE = "<script>alert(1)</script>|`*_$\\%&#{}~^"
 
 
-def test_a_hostile_reason_is_text_in_every_format(make_run, tmp_path):
+def test_a_hostile_reason_is_text_in_every_format(make_run, report, tmp_path):
     make_run("a", [50.0, 6.0])
     make_run("b", [50.0], seed=1, state="failed", status={"reason": HOSTILE, "device": HOSTILE})
     make_run("c", [50.0, 6.0], seed=2, status={"device": HOSTILE})
-    write_report(tmp_path / "runs", tmp_path)
-    markdown, text, source = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html", "tex"))
+    markdown = report()
+    text, source = ((tmp_path / f"report/report.{kind}").read_text() for kind in ("html", "tex"))
     elements = Elements()
     elements.feed(text)
     # The page's own, and one per figure with its values.

@@ -161,6 +161,9 @@ def images(tmp_path, monkeypatch):
     return tmp_path / "images"
 
 
+SMALL = ["depth=8", "optim.batch_size=4", "runtime.threads=1", "runtime.kernels=eager"]
+
+
 # tests/training/data covers every fault of a folder; these test that the worker reports it.
 WRONG_FOLDERS = {
     "absent": (shutil.rmtree, "no folder"),
@@ -198,7 +201,7 @@ def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])
 def test_new_runs_need_their_images_and_finished_ones_do_not(train_py, images, tmp_path, sweep):
-    command = [*sweep, ONE_BY_ONE, "data=image_folder", "data.root=images", "depth=8", "optim.batch_size=4"]
+    command = [*sweep, ONE_BY_ONE, "data=image_folder", "data.root=images", *SMALL]
     assert train_py(*command, "optim.epochs=1").returncode == 0
     images.rename(tmp_path / "elsewhere")
     before = find_runs([tmp_path / "outputs"])
@@ -212,8 +215,8 @@ def test_new_runs_need_their_images_and_finished_ones_do_not(train_py, images, t
 def test_spaces_unicode_and_quotes_in_paths_work(train_py, images, tmp_path):
     root = tmp_path / "my 'größte' images"
     images.rename(root)
-    command = ["data=image_folder", f'data.root="{root.name}"', "depth=8", "optim.epochs=1"]
-    done = train_py(*command, "optim.batch_size=4", 'out="aus gabe\'s 出力"')
+    command = ["data=image_folder", f'data.root="{root.name}"', *SMALL, "optim.epochs=1"]
+    done = train_py(*command, 'out="aus gabe\'s 出力"')
     assert done.returncode == 0, done.stderr
     (run,) = find_runs([tmp_path / "aus gabe's 出力"])
     assert run.final.exists()
