@@ -13,6 +13,7 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.training import loop, models
 from cifar_resnet.training.loop import Diverged, Training
 from cifar_resnet.training.models import ResidualBlock
+from cifar_resnet.training.schedule import Warmup
 
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 
@@ -128,6 +129,23 @@ def test_the_warmup_on_the_device_is_the_one_of_numbers(training):
     # Two steps can't bring the running error below 80 %, but the warm-up still ends with the epoch.
     assert [round(float(factor), 6) for factor in factors] == [0.1, 0.1, 1.0, 1.0]
     assert [row["lr"] for row in run.history] == [0.01, 0.1]
+
+
+@pytest.mark.parametrize("error", [50.0, 100.0])
+def test_the_recorded_rate_is_that_of_the_epochs_last_step_with_the_warmup_as_a_number(training, error):
+    run = training("optim=onecycle", "optim.epochs=2", "optim.lr=0.3")
+    run.warmup = Warmup(100, until_error=80.0, error=torch.tensor(error, dtype=torch.float64))
+    run.warmup.observe = lambda batch_error: None
+    finish(run)
+    factor = 1.0 if error < 80 else 0.1
+    assert [row["lr"] for row in run.history] == pytest.approx([factor * run.schedule.lr_at(step) for step in (7, 15)])
+    assert run.schedule.lr_at(7) != run.schedule.lr_at(6)
+
+
+def test_an_epoch_that_is_stopped_is_not_complete(training):
+    run = training("optim.epochs=1")
+    assert run.train_epoch(lambda: run.step == 3) is False
+    assert run.train_epoch(lambda: False) is True
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "dropout"])
