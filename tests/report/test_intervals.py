@@ -296,3 +296,10 @@ def test_an_interval_of_errors_ends_where_errors_do():
     one = compare({0: 90.0, 1: 90.0, 2: 20.0}, {0: 6.0, 1: 6.1, 2: 6.2}, images=10_000)
     assert one.low == -100 and one.high > 0
     assert compare({0: 90.0, 1: 20.0}, {0: 6.0, 1: 6.1}).low < -100  # values that aren't errors
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_no_interval_goes_beyond_a_hundred_points(seeds):
+    found = compare(dict.fromkeys(range(seeds), 0.0), {seed: 100.0 - 50 * seed for seed in range(seeds)}, 3)
+    assert found.high == 100.0
+    assert found.low < 50
