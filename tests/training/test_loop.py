@@ -142,6 +142,23 @@ def test_the_recorded_rate_is_that_of_the_epochs_last_step_with_the_warmup_as_a_
     assert run.schedule.lr_at(7) != run.schedule.lr_at(6)
 
 
+def test_the_warmup_watches_the_error_in_percent(training):
+    run = training("depth=110", "model.width=1", "optim.batch_size=16", "optim.epochs=1")
+    run.train_epoch(lambda: True)
+    assert run.sums.wrong > 0
+    assert run.warmup.error.item() == pytest.approx(95 + 0.05 * 100 * run.sums.wrong.item() / 16)
+
+
+def test_a_state_names_its_kernels_and_has_the_time_since_the_epoch_began(training, monkeypatch):
+    run = training("optim.epochs=1")
+    run.train_epoch(lambda: True)
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: run._clock + 7.0)
+    before = run.sums.seconds
+    state = run.state()
+    assert state["kernels"] == run.kernels
+    assert state["sums"]["seconds"] == pytest.approx(before + 7.0)
+
+
 def test_an_epoch_that_is_stopped_is_not_complete(training):
     run = training("optim.epochs=1")
     assert run.train_epoch(lambda: run.step == 3) is False

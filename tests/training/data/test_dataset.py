@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.errors import DataError
 from cifar_resnet.run.schema import DataConfig
-from cifar_resnet.training.data import load
+from cifar_resnet.training.data import dataset, load
 from cifar_resnet.training.data.embedded import make_synthetic
 from cifar_resnet.training.data.source import channel_statistics, choose_balanced, make_source
 
@@ -44,6 +44,10 @@ def test_test_subset_is_the_same_for_every_seed():
     one, other = (load(config("digits", test_size=50), seed=seed) for seed in (1, 2))
     assert one.test.labels.bincount().tolist() == [5] * 10
     assert torch.equal(one.test.images, other.test.images)
+    # Another stream would draw other images, and finished runs would no longer be comparable with new ones.
+    whole = load(config("digits"), seed=0).test
+    chosen = choose_balanced(whole.labels.numpy(), 50, [0, dataset._TEST_STREAM])
+    assert torch.equal(one.test.images, whole.images[torch.from_numpy(chosen)])
 
 
 def test_holdout_is_balanced_and_taken_out_of_training():
@@ -60,7 +64,8 @@ def test_unbalanced_classes_fill_up_from_the_others():
 
 @pytest.mark.parametrize(("changes", "message"), [({"train_size": 1438}, "1437"), ({"test_size": 361}, "360")])
 def test_asking_for_more_images_than_there_are_is_refused(changes, message):
-    with pytest.raises(DataError, match=f"at most {message}, the number of images"):
+    ((key, value),) = changes.items()
+    with pytest.raises(DataError, match=f"^data.{key}={value}: expected at most {message}, the number of images"):
         load(config("digits", **changes), seed=0)
 
 
