@@ -106,6 +106,7 @@ def test_all_claims_have_a_finding_here():
 def test_the_whole_finding(recorded, found, key):  # noqa: F811
     finding = dict(zip(FINDINGS, found(), strict=True))[key]
     assert (finding.evidence, finding.missing, finding.command, finding.in_short) == FINDINGS[key]
+    assert finding.one_seed
 
 
 NEAR = [(8.0, 8.0), (8.01, 8.01), (8.02, 8.02)]
