@@ -25,14 +25,19 @@ def create() -> Path:
     _remove_abandoned()
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_prefix()))
-        atexit.register(remove, folder)
-        _locks[folder] = descriptor = _open(folder)
+        # Until it is locked, another sweep may take it for an abandoned one and remove it.
+        try:
+            descriptor = _open(folder)
+        except FileNotFoundError:
+            continue
         # It fails where folders can't be locked, as on NFS; then no other sweep can lock this one to remove it.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink > 0:
+            _locks[folder] = descriptor
+            atexit.register(remove, folder)
             return folder
-        remove(folder)  # another sweep had found it before it was locked
+        os.close(descriptor)
 
 
 def remove(folder: Path) -> None:

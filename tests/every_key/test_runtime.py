@@ -17,7 +17,7 @@ from cifar_resnet.sweep import control, dry_run, launch
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.slurm import squeue, submit
 from cifar_resnet.sweep.worker_process import worker_config
-from cifar_resnet.training import backend, checkpoint, worker
+from cifar_resnet.training import backend, checkpoint, stop_request, worker
 from tests.conftest import TINY, compose_run, tree, work
 from tests.every_key import acts
 
@@ -189,7 +189,7 @@ def test_runs_per_job_is_the_runs_that_a_job_of_the_cluster_gets(monkeypatch, tm
 
 @acts("runtime.stop_after", "runtime.stop_after=1s")
 def test_stop_after_ends_a_run_as_planned_unless_a_sweep_counts_the_time(make_folder, monkeypatch, overrides):
-    monkeypatch.setattr(worker, "seconds_of", lambda text: 0)
+    monkeypatch.setattr(stop_request, "seconds_of", lambda text: 0)
     run = make_folder("a", *overrides)
     assert work(run).returncode == ExitCode.FINISHED
     status = run.read_status()

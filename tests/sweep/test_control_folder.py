@@ -98,6 +98,21 @@ def test_a_folder_that_another_sweep_removes_before_it_is_locked_is_replaced(pla
     control_folder.remove(folder)
 
 
+def test_a_folder_that_another_sweep_removes_before_it_is_opened_is_replaced(place, monkeypatch):
+    opened, made = control_folder._open, []
+
+    def late(folder):
+        if not made:
+            made.append(folder)
+            folder.rmdir()
+        return opened(folder)
+
+    monkeypatch.setattr(control_folder, "_open", late)
+    folder = control_folder.create()
+    assert list(place.iterdir()) == [folder] != made
+    control_folder.remove(folder)
+
+
 def test_folders_that_cannot_be_locked_stay(place, monkeypatch):
     def refuse(descriptor, operation):
         raise OSError("no locks available")
