@@ -61,8 +61,7 @@ def judge_responses(case: Case) -> Finding | None:
     if not depths:
         missing, command = "a plain and a residual network of the same depth that learned", _record_both(case)
     elif one_seed:
-        missing = "3 seeds of each network, which show the spread between trainings"
-        command = case.command(["plain", "resnet"], depths, 3, _ENABLED)
+        missing, command = case.more_seeds(found, ["plain", "resnet"], depths, _ENABLED)
     shown = [
         f"{one.first:.3f} and {one.second:.3f} at {depth} layers" for depth, one in zip(depths, found, strict=True)
     ]

@@ -32,7 +32,7 @@ from cifar_resnet.run.folder import State
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
 # One seed per network shows no spread; three show a rough one.
-_SEEDS = 3
+SEEDS = 3
 # No command asks for more seeds than this: it would take weeks.
 _MOST_SEEDS = 20
 # What counts as a similar error, as a share of the error. The paper calls its plain and residual networks of 18 layers
@@ -151,8 +151,8 @@ class Case:
         seen: adding seeds until a difference is significant finds one in noise.
         """
         if any(one.one_seed for one in found):
-            words = f"{_SEEDS} seeds of each network, which show the spread between trainings"
-            return words, self.command(models, depths, _SEEDS, extra)
+            words = f"{SEEDS} seeds of each network, which show the spread between trainings"
+            return words, self.command(models, depths, SEEDS, extra)
         undecided = [one for one in found if not one.sign and self.verdict(one) != SAME]
         needed = []
         for one in undecided:

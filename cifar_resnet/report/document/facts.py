@@ -16,6 +16,7 @@ from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
 from cifar_resnet.report import published, reproduce
 from cifar_resnet.report.claims import HOLDS, JudgedClaim
+from cifar_resnet.report.claims.claim import SEEDS
 from cifar_resnet.report.runs import groups
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
@@ -24,9 +25,6 @@ from cifar_resnet.report.wording import join
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
 from cifar_resnet.schedules import SCHEDULES
-
-# Three show a rough spread.
-_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,7 @@ class Facts:
         if best is None or not self.runs.is_search(self.data):
             return ""
         used = set(self.runs.runs["seed"])
-        others = itertools.islice((seed for seed in itertools.count() if seed not in used), _SEEDS)
+        others = itertools.islice((seed for seed in itertools.count() if seed not in used), SEEDS)
         config = self.runs.configs[best.rows[0]["folder"]]
         return reproduce.command(config, model=self.models, depth=self.depths, seed=list(others))
 
