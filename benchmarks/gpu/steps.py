@@ -20,6 +20,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.schema import Config
@@ -135,7 +136,7 @@ def main() -> None:
     """Measures all combinations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["resnet-20"])
-    parser.add_argument("--precisions", nargs="+", default=["bf16"], choices=["fp32", "tf32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["bf16"], choices=list(PRECISIONS))
     parser.add_argument("--kernels", nargs="+", default=list(KERNELS), choices=list(KERNELS))
     parser.add_argument("--layouts", nargs="+", default=["NHWC"], choices=list(LAYOUTS))
     parser.add_argument("--images", type=int, default=12800, help="images per epoch (default: 12800, 100 steps)")

@@ -9,14 +9,20 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from importlib.util import find_spec
 
+import psutil
 import pytest
 import torch
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.training import worker
 
 KILLS = int(os.environ.get("KILLS", "9"))
@@ -32,6 +38,10 @@ RUN = [
     "runtime.threads=1",
     "runtime.checkpoint_seconds=0",
 ]
+ON_GPU = ["runtime.device=cuda", "runtime.deterministic=true"]
+# cuBLAS requires it for deterministic algorithms; set before the fork server starts, because children inherit it.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 # Children are forked from a process that has already done the slow imports (an optimizer imports torch._dynamo), so
 # that kills happen during training and not during start-up.
@@ -72,13 +82,47 @@ def begun(run: RunDir, process_id: int) -> bool:
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, model):
-    config = composed(*RUN, f"model={model}")
+    kill_and_compare(tmp_path, composed(*RUN, f"model={model}"), "fused" if find_spec("numba") else "eager")
+
+
+@pytest.mark.cuda
+@needs_gpu
+@pytest.mark.parametrize("kernels", ["graph", "eager"])
+def test_on_a_gpu_a_run_killed_at_random_moments_ends_bit_for_bit_alike(tmp_path, composed, kernels):
+    config = composed(*RUN, *ON_GPU, f"runtime.kernels={kernels}", "precision=bf16")
+    kill_and_compare(tmp_path, config, kernels)
+
+
+@pytest.mark.cuda
+@needs_gpu
+def test_on_a_gpu_a_killed_sweep_ends_bit_for_bit_alike(tmp_path):
+    command = [sys.executable, str(REPO_ROOT / "train.py"), "-m", "model=plain,resnet", *RUN, *ON_GPU]
+    command += ["runtime.runs_per_gpu=2", "precision=bf16"]
+    subprocess.run([*command, f"out={tmp_path / 'whole'}"], check=True, cwd=tmp_path)
+    expected = {run.path.parent.name: result(run) for run in find_runs([tmp_path / "whole"])}
+    assert len(expected) == 2
+    sweep = psutil.Popen([*command, f"out={tmp_path / 'killed'}"], cwd=tmp_path)
+    while sweep.is_running() and len([*(tmp_path / "killed").rglob("checkpoint.pt")]) < 2:
+        sweep.poll()
+        time.sleep(0.01)
+    for process in [sweep, *sweep.children(recursive=True)]:
+        process.kill()
+    assert sweep.wait() == -signal.SIGKILL
+    runs = find_runs([tmp_path / "killed"])
+    assert [run.verified_state() for run in runs] != [State.FINISHED] * 2
+    subprocess.run([*command, f"out={tmp_path / 'killed'}"], check=True, cwd=tmp_path)
+    assert {run.path.parent.name: result(run) for run in runs} == expected
+
+
+def kill_and_compare(tmp_path, config, kernels):
+    """Trains once without a kill, then with kills until there were enough, and compares."""
+    model = config["model"]["name"]
     whole, run = RunDir(tmp_path / "whole"), RunDir(tmp_path / "killed")
     whole.write_config(config)
     process = start(whole)
     process.join()
     assert process.exitcode == 0
-    assert whole.read_status()["kernels"] == ("fused" if find_spec("numba") else "eager")
+    assert whole.read_status()["kernels"] == kernels
     expected, rng, moments, kills, finished = result(whole), random.Random(model), Counter(), 0, 0
     seconds = whole.read_status()["seconds"]
     wanted = -(-KILLS // len(ARCHITECTURES))
