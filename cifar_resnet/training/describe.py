@@ -62,13 +62,13 @@ def earlier(status: dict[str, Any], described: dict[str, Any], kernels: str | No
         status: its run.json, as the previous process left it.
         described: the result of `describe_run` now.
         kernels: those that its checkpoint was computed with, for a run.json from before they were recorded; None if
-            they aren't known and so don't count as a difference.
+            they aren't known. Kernels that aren't known stay None and don't count as a difference.
     """
     present = {key: described.get(key) for key in _MADE_BY}
-    unrecorded = {"kernels": kernels or present["kernels"]}
-    parts = [unrecorded | part for part in (*status.get("earlier", []), status)]
+    parts = [*status.get("earlier", []), {"kernels": kernels} | status]
     known = [{key: part.get(key) for key in _MADE_BY} for part in parts if part.get("device")]
-    return [part for index, part in enumerate(known) if part != present and part not in known[:index]]
+    different = [part for part in known if part | {"kernels": part["kernels"] or present["kernels"]} != present]
+    return [part for index, part in enumerate(different) if part not in different[:index]]
 
 
 def describe_run(config: Config, dataset: Dataset, training: Training, threads: int) -> dict[str, Any]:

@@ -99,6 +99,19 @@ def test_a_run_names_every_commit_that_trained_a_part_of_it(make_folder, monkeyp
     assert run.read_status()["earlier"] == []
 
 
+@pytest.mark.parametrize("known", [None, "eager"])
+def test_kernels_that_were_not_recorded_stay_unknown(known):
+    made_by = {"commit": "a", "device": "GPU", "threads": 1, "versions": {}}
+    now = made_by | {"device": "CPU", "kernels": "fused"}
+    before = made_by | {"kernels": known}
+    assert describe.earlier(made_by, now, known) == [before]
+    # A part before that one may have had others.
+    older = made_by | {"commit": "older"}
+    assert describe.earlier(made_by | {"earlier": [older]}, now, known) == [older | {"kernels": None}, before]
+    # What isn't known is no difference.
+    assert describe.earlier(made_by | {"device": "CPU"}, now, None) == []
+
+
 def test_a_run_that_goes_on_is_not_said_to_have_ended(make_folder, monkeypatch):
     run = make_folder("a")
     run.update_status(state="interrupted", finished="2026-01-01T00:00:00+00:00")
