@@ -57,10 +57,11 @@ def stages(options: argparse.Namespace) -> dict[str, Stage]:
     shared += ["--prepare", "20", "--seconds", "1", "--precision", "fp32"] if tiny else ["--prepare", "26"]
     usual = [sys.executable, str(ROOT / "benchmarks" / "reference_trainer.py"), "resnet", "8" if tiny else "20"]
     usual += ["fp32", "256", "2", "0", "1", "cpu"] if tiny else ["tf32", "25600", "2", "8", "8", "cuda"]
-    tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(ROOT / "tests" / "training" / "test_graph.py")]
+    tests = [sys.executable, "-m", "pytest", "-v", "-m", "cuda"]
+    parallel = ["-n", "0" if tiny else "8"]
     profile = [] if tiny else ["--profile"]
     found = {
-        "correctness": Stage(110, [*tests, "-n", "0" if tiny else "8"]),
+        "correctness": Stage(110, [*tests, *parallel, str(ROOT / "tests" / "training" / "test_graph.py")]),
         "graph": Stage(60, python("steps.py", *steps, "--kernels", "graph", *profile)),
         "kernels": Stage(110, python("steps.py", *steps, "--kernels", *others)),
         "usual": Stage(45, usual),
@@ -70,6 +71,7 @@ def stages(options: argparse.Namespace) -> dict[str, Stage]:
                 "steps.py", *steps, "--kernels", "graph", "--precisions", "fp32", "tf32", "--layouts", "NHWC", "NCHW"
             ),
         ),
+        "kills": Stage(150, [*tests, *parallel, str(ROOT / "tests" / "integration" / "test_kills.py")]),
         "sharing": Stage(60, python("sharing.py", *shared)),
         "sharing-mps": Stage(60, python("sharing.py", "--mps", *shared)),
     }

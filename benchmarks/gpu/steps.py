@@ -38,6 +38,9 @@ KERNELS = {
 }
 LAYOUTS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
 WARMUP_STEPS = 20
+# Runs that are measured at the same time wait for the device this often. Otherwise, the host would run ahead, and the
+# queue of a slow network would go on after the others have ended.
+WAIT_STEPS = 5
 normalise = loop.normalise
 
 
@@ -74,8 +77,11 @@ def prepare(config: Config, images: int, layout: str) -> Training:
 def steps(training: Training, count: float, seconds: float = float("inf")) -> float:
     """Trains this many steps, or as many as fit in the time; returns the seconds, including the device's work."""
     begin, target = time.perf_counter(), training.step + count
+    waits = training.device.type == "cuda" and seconds < float("inf")
 
     def enough() -> bool:
+        if waits and training.step % WAIT_STEPS == 0:
+            torch.cuda.synchronize()
         return training.step >= target or time.perf_counter() - begin > seconds
 
     while not enough():
@@ -105,6 +111,9 @@ def busy(training: Training, count: int) -> dict[str, Any]:
 
 def measure(network: str, precision: str, kernels: str, layout: str, options: argparse.Namespace) -> dict[str, Any]:
     """One row: the preparation time, and images/s after it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     begin = time.perf_counter()
     training = prepare(configure(network, precision, kernels, options.images), options.images, layout)
     steps(training, options.warmup)
