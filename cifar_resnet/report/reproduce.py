@@ -49,6 +49,10 @@ def command(config: Mapping[str, Any], extra: Sequence[str] = (), **lists: Seque
     return " ".join([_command(values | lists), *extra])
 
 
+# What a command may set in addition to another one that trains the same runs: this only measures more.
+_MEASURES = {"diagnostics.enabled"}
+
+
 def without_contained(commands: Iterable[str]) -> list[str]:
     """The commands without those all of whose runs another one trains, too.
 
@@ -63,11 +67,11 @@ def without_contained(commands: Iterable[str]) -> list[str]:
 
 
 def _contains(larger: Mapping[str, set[str]], smaller: Mapping[str, set[str]]) -> bool:
-    """Whether the larger command's values of each key include the smaller's, and are more."""
-    keys = smaller.keys() - {"-m"}
-    if larger.keys() - {"-m"} != keys or any(not smaller[key] <= larger[key] for key in keys):
+    """Whether the larger command trains the smaller one's runs, and does more."""
+    keys, others = smaller.keys() - {"-m"}, larger.keys() - {"-m"}
+    if not keys <= others or others - keys - _MEASURES or any(not smaller[key] <= larger[key] for key in keys):
         return False
-    return any(smaller[key] < larger[key] for key in keys)
+    return others > keys or any(smaller[key] < larger[key] for key in keys)
 
 
 def relative(path: str) -> str:

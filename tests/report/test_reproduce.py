@@ -103,6 +103,10 @@ def test_a_command_is_left_out_if_another_one_trains_all_of_its_runs():
         "python train.py -m model=resnet,preact depth=20 seed=0,1,2 optim.milestones='[6,9]'": True,
         "python train.py -m model=plain depth=20 seed=0,1,2 optim.milestones='[6,8]'": True,
         "python train.py -m model=plain depth=20 seed=0,1,2 optim.milestones='[6,9]' diagnostics.enabled=true": True,
+        "python train.py -m model=preact depth=20 seed=0,1 optim.milestones='[6,9]'": False,
+        "python train.py -m model=preact depth=20 seed=0,1 optim.milestones='[6,9]' diagnostics.enabled=true": True,
+        "python train.py -m model=preact depth=56 seed=0,1 precision=bf16": True,
+        "python train.py -m model=preact depth=56 seed=0,1": True,
     }
     kept = [one for one, is_kept in others.items() if is_kept]
     assert reproduce.without_contained([*others, nine, nine]) == [*kept, nine]

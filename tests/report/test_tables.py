@@ -429,6 +429,18 @@ def test_a_run_in_several_parts_shows_how_earlier_ones_differed(make_run, tmp_pa
     assert other["earlier parts"] == "–"
 
 
+def test_a_run_that_was_trained_on_different_devices_has_no_time(make_run, tmp_path):
+    before = {"commit": "f" * 40, "device": "a GPU", "threads": 1, "versions": {}}
+    make_run("a", [6.0], depth=8, status={"seconds": 60.0, "earlier": [before]})
+    make_run("b", [6.0], depth=14, status={"seconds": 60.0, "earlier": [before | {"device": "a CPU"}]})
+    make_run("c", [6.0], depth=20, status={"seconds": 60.0, "earlier": [before | {"device": None}]})
+    runs = load.load([tmp_path])
+    cost = tables.cost(runs, "digits")
+    assert [row["time (s)"] for row in rows(cost)] == ["–", "60.0", "60.0"]
+    assert cost.note.endswith("Runs whose parts were trained on different devices have no time.")
+    assert [row["time (s)"] for row in rows(tables.runs_table(runs, "digits"))] == ["–", "60.0", "60.0"]
+
+
 def test_markdown_has_the_cells_and_no_markup_of_theirs():
     cell = "<script>alert(1)</script> | *a_b* `c` [d](e) &amp; # \\ ~"
     table = Table("t", "T", pd.DataFrame({"a|b": [cell, "x"], "n (%)": ["6.61 ± 0.16", "–"]}))

@@ -236,7 +236,8 @@ class Subject:
     @property
     def measured_on(self) -> str:
         """The end of a sentence: the devices that trained the runs, where they are known."""
-        devices = ", ".join(sorted({str(device) for device in self.finished["device"].dropna()}))
+        timed = self.finished.dropna(subset="seconds")
+        devices = ", ".join(sorted({str(device) for device in timed["device"].dropna()}))
         shown = self.in_setting if len(self.timed_runs) < len(self.finished) else ""
         return (f"; measured on {devices}." if devices else ".") + shown
 

@@ -89,6 +89,7 @@ def program(commit: str | None, version: str | None) -> str | None:
 
 def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     data, (*earlier, made_by) = status.get("data") or {}, makers(status)
+    devices = {part["device"] or made_by["device"] for part in (*earlier, made_by)}
     state, reason = run.verify()
     return {
         "data": str(config["data"]["name"]),
@@ -102,7 +103,8 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "state": state.value,
         "reason": reason,
         "parameters": status.get("parameters"),
-        "seconds": status.get("seconds"),
+        # The sum of times on different devices says nothing about any of them.
+        "seconds": status.get("seconds") if len(devices) == 1 else None,
         "train_images": data.get("train_images"),
         "val_images": data.get("val_images"),
         "test_images": data.get("test_images"),

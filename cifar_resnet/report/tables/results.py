@@ -56,6 +56,8 @@ def cost(runs: Runs, data: str) -> Table | None:
     unit = time_unit(max((time for group in groups for time in group.values("seconds").values()), default=0.0))
     numbers = [{**identify(group), **_cost_numbers(group)} for group in groups]
     note = "Means over the finished runs; the time covers training and evaluation."
+    if any(len(group.values("seconds")) < group.finished for group in groups):
+        note += " Runs whose parts were trained on different devices have no time."
     title = f"Size and cost of the networks on {runs.title(data)}"
     return Table("cost", title, _frame([_cost_row(group, unit) for group in groups]), note, pd.DataFrame(numbers))
 
