@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGES = ("hydra-core", "omegaconf", "hydra-joblib-launcher", "rich", "filelock", "psutil")
 SOURCES = ("antlr4-python3-runtime==4.9.3",)  # published as source only
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-PART_BYTES = 48 * 2**20
+PART_BYTES = 40 * 2**20
 
 
 def download(folder: Path, python: str, constraints: Path) -> None:
