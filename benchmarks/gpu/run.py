@@ -2,12 +2,13 @@
 
     python benchmarks/gpu/run.py --minutes 5 --out gpu-results            # correctness, speed, sharing
     python benchmarks/gpu/run.py --minutes 9 --out gpu-results --stages train --images FOLDER \
-        --networks resnet-110,preact-20 plain-56 resnet-56
+        --networks preact-110 preact-20,preact-56 resnet-56:precision=tf32
 
 Each stage prints its results as it runs and writes JSON lines or a log to the folder. A stage that doesn't fit into the
 remaining time is skipped, and the last line names it. `train` trains the lists of networks in parallel, each list
-sequentially, with the lab's recipe, until the time is over; the same command continues them. With --tiny, it also runs
-on a CPU, as a self-test.
+sequentially, with the lab's recipe in bf16 or what follows a network's colons, until the time is over; the same
+command continues them. `recipes` searches the values of a recipe for few epochs on held-out images. With --tiny, it
+also runs on a CPU, as a self-test.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from sharing import mps
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 NINE = [f"{model}-{depth}" for model in ("plain", "resnet", "preact") for depth in (20, 56, 110)]
+# A fifth of the lab's 164 epochs, for each of these values.
+SEARCHED = ["optim.lr=0.1,0.2,0.4", "optim.weight_decay=2e-4,5e-4", "optim.label_smoothing=0,0.1"]
+FEW_EPOCHS = 33
 # A run that is asked to stop writes its checkpoint within this time.
 STOPPING_SECONDS = 20
 
@@ -95,43 +99,64 @@ def run(name: str, stage: Stage, out: Path, seconds: float) -> None:
     print(f"== {name}: {'ok' if code == 0 else f'ended with {code}'}", flush=True)
 
 
-def train(options: argparse.Namespace, left: Callable[[], float]) -> None:
+def settings(options: argparse.Namespace) -> list[str]:
+    """The overrides of all trainings on the images."""
+    images = [
+        "data=image_folder",
+        "data.name=cifar10",
+        f"data.root={options.images}",
+        f"data.cache={options.out}/cache",
+    ]
+    shared = [*(images if options.images else ["data=digits"]), f"out={options.out / 'outputs'}", "runtime.threads=1"]
+    tiny = ["optim.epochs=1", "model.width=4"] if options.tiny else ["precision=bf16", "runtime.compile=true"]
+    return [*shared, *tiny, "runtime.progress=false", "runtime.runs_per_gpu=16", f"seed={options.seed}"]
+
+
+def train_until(
+    over: Callable[[], bool], name: str, arguments: list[str], out: Path, environment: dict[str, str]
+) -> None:
+    """Runs train.py, stops it once the time is over, and prints the last line of its log."""
+    log = out / f"{name}.log"
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    with log.open("w") as file:
+        # A separate process group, so that a run's worker can be stopped with it.
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True, cwd=out)
+        while process.poll() is None:
+            time.sleep(0.5)
+            if over():
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(STOPPING_SECONDS)
+    last = log.read_text().strip().splitlines()
+    print(f"{name}: {last[-1] if last else 'no output'}", flush=True)
+
+
+def train(options: argparse.Namespace, over: Callable[[], bool]) -> None:
     """Trains the networks of each list sequentially, and the lists in parallel, until the time is over."""
-    stopping = threading.Event()
-    recipe = ["optim.epochs=1", "model.width=4"] if options.tiny else []
-    data = ["data=cifar10", f"data.root={options.images}"] if options.images else ["data=digits"]
-    precision = "fp32" if options.tiny else "bf16"
-    fixed = [*data, *recipe, f"precision={precision}", "diagnostics.enabled=true", f"out={options.out / 'outputs'}"]
-    fixed += ["runtime.threads=1", "runtime.progress=false", "runtime.runs_per_gpu=16", f"seed={options.seed}"]
-    fixed += [f"data.cache={options.out / 'cache'}", f"runtime.compile={'false' if options.tiny else 'true'}"]
 
     def chain(networks: str, environment: dict[str, str]) -> None:
         for network in networks.split(","):
-            model, depth = network.split("-")
-            with (options.out / f"{network}.log").open("w") as log:
-                command = [sys.executable, str(ROOT / "train.py"), f"model={model}", f"depth={depth}", *fixed]
-                # A separate process group, so that a run's worker can be stopped with it.
-                process = subprocess.Popen(
-                    command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=options.out
-                )
-                while process.poll() is None:
-                    if stopping.wait(0.5):
-                        os.killpg(process.pid, signal.SIGTERM)
-                        process.wait(STOPPING_SECONDS)
-            last = (options.out / f"{network}.log").read_text().strip().splitlines()
-            print(f"{network}: {last[-1] if last else 'no output'}", flush=True)
-            if stopping.is_set():
+            name, *more = network.split(":")
+            model, depth = name.split("-")
+            chosen = [*settings(options), f"model={model}", f"depth={depth}", "diagnostics.enabled=true", *more]
+            train_until(over, network, chosen, options.out, environment)
+            if over():
                 return
 
     with mps(not options.tiny) as environment:
         chains = [threading.Thread(target=chain, args=(networks, environment)) for networks in options.networks]
         for thread in chains:
             thread.start()
-        while any(thread.is_alive() for thread in chains) and left() > STOPPING_SECONDS + 10:
-            time.sleep(1)
-        stopping.set()
         for thread in chains:
             thread.join()
+
+
+def search_recipe(options: argparse.Namespace, over: Callable[[], bool]) -> None:
+    """Trains resnet-20 in few epochs with all combinations of the searched values, on 45,000 images."""
+    searched = ["-m", "depth=8", "optim.lr=0.1,0.2"] if options.tiny else ["-m", "depth=20", *SEARCHED]
+    chosen = [*searched, "optim=onecycle", f"optim.epochs={FEW_EPOCHS}", *settings(options)]
+    chosen += [f"data.holdout={100 if options.tiny else 5000}"]
+    with mps(not options.tiny) as environment:
+        train_until(over, "recipes", chosen, options.out, environment)
 
 
 def main() -> None:
@@ -139,8 +164,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5, help="time limit for all stages together (default: 5)")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder (default: gpu-results)")
-    parser.add_argument("--stages", nargs="+", help="stages to run, including train (default: all except train)")
-    parser.add_argument("--networks", nargs="+", default=["resnet-110"], help="lists for train, each joined by commas")
+    parser.add_argument("--stages", nargs="+", help="stages to run, also train and recipes (default: all except these)")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        default=["resnet-110"],
+        help="lists for train, each joined by commas: model-depth[:key=value]",
+    )
     parser.add_argument("--images", type=Path, help="folder of CIFAR-10 for train (default: digits)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true", help="small numbers for a test of this program on a CPU")
@@ -149,10 +179,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * options.minutes
     known, skipped = stages(options), []
+    trainings = {"train": train, "recipes": search_recipe}
     for name in options.stages or known:
         left = end - time.monotonic()
-        if name == "train":
-            train(options, lambda: end - time.monotonic())
+        if name in trainings:
+            trainings[name](options, lambda: time.monotonic() > end - STOPPING_SECONDS - 10)
         elif left > known[name].seconds / 2:
             run(name, known[name], options.out, left)
         else:
