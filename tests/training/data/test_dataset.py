@@ -37,7 +37,7 @@ def test_subset_is_class_balanced_and_fixed_by_the_seed():
     assert one.train.labels.bincount().tolist() == [20] * 10
     assert torch.equal(one.train.images, again.train.images)
     assert not torch.equal(one.train.images, other.train.images)
-    assert one.fingerprint == other.fingerprint
+    assert one.fingerprint and one.fingerprint == other.fingerprint
 
 
 def test_test_subset_is_the_same_for_every_seed():
