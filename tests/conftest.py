@@ -67,6 +67,16 @@ WARNINGS = (
 """Shows all warnings of a program, as PYTHONWARNINGS, except those that the oldest dependencies cause themselves."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips the tests marked `cuda` where torch finds no GPU."""
+    import torch  # after OMP_NUM_THREADS is set
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="torch finds no GPU"))
+
+
 def run_program(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs one of the project's scripts in `folder`, as if from a terminal."""
     return subprocess.run(

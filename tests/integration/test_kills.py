@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from importlib.util import find_spec
 
@@ -24,6 +23,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.training import worker
+from tests.conftest import wait_for
 
 KILLS = int(os.environ.get("KILLS", "9"))
 # A checkpoint after every step, so that many kills happen while one is written. With one thread on a CPU, the kernels
@@ -41,7 +41,6 @@ RUN = [
 ON_GPU = ["runtime.device=cuda", "runtime.deterministic=true"]
 # cuBLAS requires it for deterministic algorithms; set before the fork server starts, because children inherit it.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 TIMES = {"train_seconds", "test_seconds", "images_per_second"}
 # Children are forked from a process that has already done the slow imports (an optimizer imports torch._dynamo), so
 # that kills happen during training and not during start-up.
@@ -86,7 +85,6 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, 
 
 
 @pytest.mark.cuda
-@needs_gpu
 @pytest.mark.parametrize("kernels", ["graph", "eager"])
 def test_on_a_gpu_a_run_killed_at_random_moments_ends_bit_for_bit_alike(tmp_path, composed, kernels):
     config = composed(*RUN, *ON_GPU, f"runtime.kernels={kernels}", "precision=bf16")
@@ -94,7 +92,6 @@ def test_on_a_gpu_a_run_killed_at_random_moments_ends_bit_for_bit_alike(tmp_path
 
 
 @pytest.mark.cuda
-@needs_gpu
 def test_on_a_gpu_a_killed_sweep_ends_bit_for_bit_alike(tmp_path):
     command = [sys.executable, str(REPO_ROOT / "train.py"), "-m", "model=plain,resnet", *RUN, *ON_GPU]
     command += ["runtime.runs_per_gpu=2", "precision=bf16"]
@@ -102,9 +99,7 @@ def test_on_a_gpu_a_killed_sweep_ends_bit_for_bit_alike(tmp_path):
     expected = {run.path.parent.name: result(run) for run in find_runs([tmp_path / "whole"])}
     assert len(expected) == 2
     sweep = psutil.Popen([*command, f"out={tmp_path / 'killed'}"], cwd=tmp_path)
-    while sweep.is_running() and len([*(tmp_path / "killed").rglob("checkpoint.pt")]) < 2:
-        sweep.poll()
-        time.sleep(0.01)
+    wait_for(lambda: len([*(tmp_path / "killed").rglob("checkpoint.pt")]) == 2)
     for process in [sweep, *sweep.children(recursive=True)]:
         process.kill()
     assert sweep.wait() == -signal.SIGKILL

@@ -115,9 +115,6 @@ def test_a_run_with_graphs_continues_bit_for_bit(composed, faked, step):
     assert_alike(finish(continued), finish(make(composed, "runtime.kernels=eager")))
 
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
-
-
 @pytest.fixture
 def exactly(monkeypatch):
     """Makes torch use algorithms that always give the same bits."""
@@ -129,7 +126,6 @@ def exactly(monkeypatch):
 
 
 @pytest.mark.cuda
-@needs_gpu
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: " ".join(scene))
 def test_on_a_gpu_a_graph_trains_as_single_kernels_do(composed, exactly, scene):
     run = finish(make(composed, *scene, "runtime.kernels=graph", device="cuda"))
@@ -137,7 +133,6 @@ def test_on_a_gpu_a_graph_trains_as_single_kernels_do(composed, exactly, scene):
 
 
 @pytest.mark.cuda
-@needs_gpu
 @pytest.mark.parametrize("kernels", ["graph", "eager"])
 @pytest.mark.parametrize("step", [1, 8, 11])
 def test_on_a_gpu_a_run_continues_bit_for_bit(composed, exactly, kernels, step):
@@ -152,7 +147,6 @@ def test_on_a_gpu_a_run_continues_bit_for_bit(composed, exactly, kernels, step):
 
 
 @pytest.mark.cuda
-@needs_gpu
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
     # At such a low rate, rounding errors don't grow from step to step.
@@ -165,7 +159,6 @@ def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
 
 
 @pytest.mark.cuda
-@needs_gpu
 def test_on_a_gpu_diagnostics_change_nothing_in_a_run(composed, exactly):
     with_them = finish(make(composed, "diagnostics.enabled=true", "diagnostics.every=1", device="cuda"))
     assert len(with_them.diagnostics) == 2 * 7
@@ -173,7 +166,6 @@ def test_on_a_gpu_diagnostics_change_nothing_in_a_run(composed, exactly):
 
 
 @pytest.mark.cuda
-@needs_gpu
 def test_on_a_gpu_an_infinite_loss_is_noticed_at_the_epochs_end(composed):
     from cifar_resnet.training.loop import Diverged
 
