@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DEMO   ?= outputs/demo
-TESTS  ?= tests/integration
+TESTS  ?= tests
 
 ifdef VIRTUAL_ENV
 ENV := $(VIRTUAL_ENV)
@@ -37,11 +37,12 @@ demo: $(STAMP)  ## train nine networks on digits and write their report (minutes
 	$(PY) aggregate.py $(DEMO)
 	@echo "Open the report in a browser: $(DEMO)/report/report.html"
 
-test: $(STAMP)  ## run all tests that need no Debian packages
+test: $(STAMP)  ## run the tests, but for those of `make integration` (minutes)
 	$(PY) -m pytest
 
-integration: $(STAMP)  ## run tests that need the Debian packages in docs/running.md (TESTS=… selects some)
-	$(PY) -m pytest -n 0 -m integration -rs $(TESTS)
+# The tests of a file stay in one process, where they share a cluster or a browser.
+integration: $(STAMP)  ## run tests that take long or need the Debian packages in docs/running.md (TESTS=… selects some)
+	$(PY) -m pytest -n 2 --dist loadfile -m integration -rs $(TESTS)
 
 # A mutant is a copy of the program with one small bug. MUTANTS='cifar_resnet.run.identity.*' selects some.
 mutants: $(STAMP)  ## find bugs that no test would notice (hours; see docs/testing.md)

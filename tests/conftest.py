@@ -24,13 +24,16 @@ from types import SimpleNamespace
 from typing import BinaryIO
 
 import hypothesis
+import omegaconf.base
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
+from cifar_resnet.devices import count_cores
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
@@ -41,6 +44,10 @@ from cifar_resnet.sweep.resolvers import plain_config
 # No deadline, because any example can be slow on a busy machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# Each time it composes a config, Hydra copies its store of registered configs, and OmegaConf parses the same
+# interpolations. In the tests' own processes, which compose hundreds, neither is done twice.
+ConfigStore.__deepcopy__ = lambda self, memo: self
+omegaconf.base.parse = functools.cache(omegaconf.base.parse)
 # Tests run in parallel, and their threads would compete for cores. torch reads this when it is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -65,6 +72,11 @@ WARNINGS = (
     "ignore:Implicitly cleaning up:ResourceWarning:tempfile",
 )
 """Shows all warnings of a program, as PYTHONWARNINGS, except those that the oldest dependencies cause themselves."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, because tests that start processes mostly wait for them."""
+    return count_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

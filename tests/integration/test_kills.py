@@ -79,6 +79,7 @@ def begun(run: RunDir, process_id: int) -> bool:
     return run.status.exists() and run.read_status().get("pid") == process_id
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_killed_at_random_moments_it_ends_bit_for_bit_alike(tmp_path, composed, model):
     kill_and_compare(tmp_path, composed(*RUN, f"model={model}"), "fused" if find_spec("numba") else "eager")

@@ -58,7 +58,7 @@ def states(folder) -> list[str]:
 
 
 def test_a_killed_worker_is_one_failed_run_which_the_same_command_continues(start, train_py, tmp_path):
-    command = [*TWO, *LONG, "optim.epochs=20"]
+    command = [*TWO, *LONG, "optim.epochs=6"]
     sweep = start(*command, "runtime.checkpoint_seconds=0")
     victim = wait_for(lambda: next(iter(trained(tmp_path, 1)), None))
     os.kill(victim.read_status()["pid"], signal.SIGKILL)
@@ -162,37 +162,34 @@ def test_two_simultaneous_sweeps_train_every_run_once_and_both_succeed(start, tm
         assert run.log.read_text().count("epoch 1/2 ") == 1
 
 
-def new_worker(folder, known) -> int | None:
-    """The process id of a running worker that isn't among the known ones."""
-    statuses = [run.read_status() for run in find_runs([folder / "outputs"])]
-    return next((one["pid"] for one in statuses if one["state"] == "running" and one["pid"] not in known), None)
+def new_worker(run, known) -> int | None:
+    """The process id of the run's worker, once it isn't the known one."""
+    status = run.read_status()
+    return status["pid"] if status["state"] == "running" and status["pid"] != known else None
 
 
 def test_a_sweep_that_waited_for_another_adds_the_diagnostics_that_only_it_asks_for(start, tmp_path):
-    command = [*TWO, *LONG, "optim.epochs=20"]
+    command = ["-m", "model=resnet", *LONG, "optim.epochs=20"]
     without = start(*command)
-    workers = []
-    for count in (1, 2):  # suspended as soon as it trains, so that none ends before the other sweep starts
-        for run in wait_for(partial(trained, tmp_path, count)):
-            workers.append(psutil.Process(run.read_status()["pid"]))
-            workers[-1].suspend()
+    (run,) = wait_for(partial(trained, tmp_path, 1))
+    # Suspended as soon as it trains, so that it doesn't end before the other sweep starts.
+    worker = psutil.Process(run.read_status()["pid"])
+    worker.suspend()
     asking = start(*command, "diagnostics.enabled=true")
     waiting = next(line for line in asking.stdout if "waiting for" in line)
-    # The first sweep ends while the other one is adding diagnostics to a run that the first has trained.
+    # The first sweep ends while the other one is adding diagnostics to the run that the first has trained.
     first = psutil.Process(without.pid)
     first.suspend()
-    for worker in workers:
-        worker.resume()
-    adding = psutil.Process(wait_for(partial(new_worker, tmp_path, {worker.pid for worker in workers})))
+    worker.resume()
+    adding = psutil.Process(wait_for(partial(new_worker, run, worker.pid)))
     adding.suspend()
     first.resume()
     assert without.wait(timeout=60) == 0
     adding.resume()
     outputs = [sweep.communicate(timeout=300)[0] for sweep in (without, asking)]
     assert [without.returncode, asking.returncode] == [0, 0], [waiting, *outputs]
-    for run in find_runs([tmp_path / "outputs"]):
-        assert run.diagnostics.exists()
-        assert run.log.read_text().count("epoch 1/20") == 1
+    assert run.diagnostics.exists()
+    assert run.log.read_text().count("epoch 1/20") == 1
 
 
 def test_a_run_that_is_listed_twice_is_shown_once(train_py, tmp_path):
@@ -207,10 +204,10 @@ def test_a_run_that_is_listed_twice_is_shown_once(train_py, tmp_path):
     assert [line.split()[0] for line in summary if "finished" in line] == ["resnet-8", "resnet-14"]
 
 
-@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (TWO, "2 runs, ")], ids=["single", "sweep"])
+@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (["-m", "seed=0,1"], "2 runs, ")], ids=["single", "sweep"])
 def test_a_dry_run_lists_every_run_and_writes_nothing(program, train_py, tmp_path, sweep, runs):
     command = [*sweep, *TINY, "runtime.dry_run=true"]
-    # In tf32, nothing is measured again in bf16, which would take two more processes.
+    # Seeds share a measurement. In tf32, nothing is measured again in bf16, which would take two more processes.
     done = program("train.py", *command, "precision=tf32") if sweep else train_py(*command)
     assert done.returncode == 0, done.stderr
     assert runs in done.stdout

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
 import jinja2
@@ -26,6 +26,34 @@ from cifar_resnet.report.figures import SECTIONS, Drawn
 from cifar_resnet.report.intervals import LEVEL
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.tables import Table
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Kept, with the compiled templates, because `--watch` renders the report again and again."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cifar_resnet.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Filters escape values for Markdown; HTML is generated from the Markdown later.
+        autoescape=False,
+    )
+    environment.filters |= {
+        "text": escaping.markdown,
+        "code": code,
+        "codes": lambda values: wording.join(values, code),
+        "block": block,
+        "without_contained": reproduce.without_contained,
+        "words": lambda values, show=lambda value: escaping.markdown(str(value)): wording.join(values, show),
+        "count": wording.count,
+        "number": notation.number,
+        "significant": notation.significant,
+        "title_of": title,
+        "sentence": lambda text: text[:1].upper() + text[1:],
+    }
+    return environment
 
 
 class Text:
@@ -67,29 +95,7 @@ class Text:
     @cached_property
     def markdown(self) -> str:
         """The whole report."""
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("cifar_resnet.report"),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            # Filters escape values for Markdown; HTML is generated from the Markdown later.
-            autoescape=False,
-        )
-        environment.filters |= {
-            "text": escaping.markdown,
-            "code": code,
-            "codes": lambda values: wording.join(values, code),
-            "block": block,
-            "without_contained": reproduce.without_contained,
-            "words": lambda values, show=lambda value: escaping.markdown(str(value)): wording.join(values, show),
-            "count": wording.count,
-            "number": notation.number,
-            "significant": notation.significant,
-            "title_of": title,
-            "sentence": lambda text: text[:1].upper() + text[1:],
-        }
-        rendered = environment.get_template("report.md.j2").render(self._names())
+        rendered = _environment().get_template("report.md.j2").render(self._names())
         return re.sub(r"\n{3,}", "\n\n", rendered).strip() + "\n"
 
     def _names(self) -> dict[str, Any]:

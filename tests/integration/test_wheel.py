@@ -17,6 +17,9 @@ from cifar_resnet.programs import PROGRAMS
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import find_runs
 
+# Takes long: a wheel, an environment, a sweep and its report.
+pytestmark = pytest.mark.integration
+
 SWEEP = """# @package _global_
 hydra:
   sweeper:

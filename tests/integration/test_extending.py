@@ -11,6 +11,9 @@ import pytest
 from cifar_resnet.run.defaults import REPO_ROOT
 from tests.conftest import ONE_BY_ONE
 
+# Takes long: the copy's own sweep and report.
+pytestmark = pytest.mark.integration
+
 DIFFS = re.findall(r"^```diff\n(.*?)^```$", (REPO_ROOT / "docs" / "extending.md").read_text("utf-8"), re.DOTALL | re.M)
 RUN = ["depth=8", "model.width=4", "optim.batch_size=32", "optim.epochs=2", "out=runs", ONE_BY_ONE]
 # Otherwise Numba compiles the copy's kernels, which it doesn't know.
