@@ -26,6 +26,7 @@ from typing import BinaryIO
 import hypothesis
 import omegaconf.base
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -44,10 +45,11 @@ from cifar_resnet.sweep.resolvers import plain_config
 # No deadline, because any example can be slow on a busy machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-# Each time it composes a config, Hydra copies its store of registered configs, and OmegaConf parses the same
-# interpolations. In the tests' own processes, which compose hundreds, neither is done twice.
+# Each time it composes a config, Hydra copies its store of registered configs, and OmegaConf parses YAML in Python and
+# the same interpolations again. The tests' own processes compose hundreds; a user's don't do this.
 ConfigStore.__deepcopy__ = lambda self, memo: self
 omegaconf.base.parse = functools.cache(omegaconf.base.parse)
+yaml.SafeLoader = yaml.CSafeLoader
 # Tests run in parallel, and their threads would compete for cores. torch reads this when it is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
