@@ -204,7 +204,9 @@ def test_a_run_that_is_listed_twice_is_shown_once(train_py, tmp_path):
     assert [line.split()[0] for line in summary if "finished" in line] == ["resnet-8", "resnet-14"]
 
 
-@pytest.mark.parametrize(("sweep", "runs"), [([], "1 run, "), (["-m", "seed=0,1"], "2 runs, ")], ids=["single", "sweep"])
+@pytest.mark.parametrize(
+    ("sweep", "runs"), [([], "1 run, "), (["-m", "seed=0,1"], "2 runs, ")], ids=["single", "sweep"]
+)
 def test_a_dry_run_lists_every_run_and_writes_nothing(program, train_py, tmp_path, sweep, runs):
     command = [*sweep, *TINY, "runtime.dry_run=true"]
     # Seeds share a measurement. In tf32, nothing is measured again in bf16, which would take two more processes.

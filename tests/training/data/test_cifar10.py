@@ -108,6 +108,7 @@ def real(tmp_path_factory):
     return folder
 
 
+@pytest.mark.integration  # reading 60,000 files takes long
 def test_the_png_files_are_the_published_images(real, tmp_path):
     assert cifar10.is_folder(real)
     data = load(config("image_folder", root=str(real), cache=str(tmp_path)), seed=0)
