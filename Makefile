@@ -37,11 +37,11 @@ demo: $(STAMP)  ## train nine networks on digits and write their report (minutes
 	$(PY) aggregate.py $(DEMO)
 	@echo "Open the report in a browser: $(DEMO)/report/report.html"
 
-test: $(STAMP)  ## run the tests, but for those of `make integration` (minutes)
+test: $(STAMP)  ## run the tests, except those of `make integration` (minutes)
 	$(PY) -m pytest
 
 # The tests of a file stay in one process, where they share a cluster or a browser.
-integration: $(STAMP)  ## run tests that take long or need the Debian packages in docs/running.md (TESTS=… selects some)
+integration: $(STAMP)  ## run the tests that take long or need the Debian packages in docs/running.md (TESTS=… selects some)
 	$(PY) -m pytest -n 2 --dist loadfile -m integration -rs $(TESTS)
 
 # A mutant is a copy of the program with one small bug. MUTANTS='cifar_resnet.run.identity.*' selects some.
