@@ -4,7 +4,6 @@ import io
 import subprocess
 import sys
 
-import matplotlib
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -17,13 +16,12 @@ TABLES = ["comparison", "hyperparameters", "cost", "main", "runs", "test-error",
 TABLES += ["best-error"]
 
 
-def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, program):
+def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, without_font_cache):
     make_run("a", [60.0, 6.0])
     make_run("b", [90.0, 80.0], model="plain", depth=56)
     make_run("c", [90.0], model="plain", depth=56, seed=1, state="failed", status={"reason": "out of memory"})
-    # With a font cache, because Matplotlib takes seconds to build one.
-    done = program("aggregate.py", "runs", MPLCONFIGDIR=matplotlib.get_cachedir())
-    assert (done.returncode, done.stderr) == (0, "")
+    done = without_font_cache("aggregate.py", "runs")
+    assert (done.returncode, done.stderr) == (0, "")  # nor does Matplotlib announce its font cache
     assert "80.0" in done.stdout and "1 failed" in done.stdout and "runs/report" in done.stdout
     written = set(tree(tmp_path / "runs/report"))
     assert {f"tables/{name}.{kind}" for name in (*TABLES[1:], "left-out") for kind in ("csv", "md", "tex")} <= written

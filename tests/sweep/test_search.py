@@ -105,10 +105,10 @@ class TestWithTheExtra:
         assert line in again.stdout
         assert trials(tmp_path) == before
 
-        more = train_py(*SEARCH, *DIVERGING, ONE_BY_ONE, "hydra.sweeper.n_trials=5")
-        assert "search: 4 of 5 trials done, 1 new" in more.stdout
+        more = train_py(*SEARCH, *DIVERGING, ONE_BY_ONE, "hydra.sweeper.n_trials=6")
+        assert "search: 4 of 6 trials done, 2 new" in more.stdout
         assert trials(tmp_path)[:4] == before
-        assert len(trials(tmp_path)) == 5
+        assert len(trials(tmp_path)) == 6
 
     def test_a_stopped_search_counts_no_trial_and_the_same_command_retries_them(self, train_py, tmp_path):
         search = [*SEARCH, "hydra.sweeper.n_trials=2", "optim.epochs=40"]
