@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 import cifar_resnet
 from cifar_resnet.finished import FinishedRun
-from cifar_resnet.training.data import crop_and_flip, draw_epoch
+from cifar_resnet.sweep.messages import user_errors
+from cifar_resnet.training.data import Split, crop_and_flip, draw_epoch
 from cifar_resnet.training.precision import autocast
 
 # An epoch that no training has, so that the batches are new.
@@ -34,31 +35,35 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=40)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run = cifar_resnet.load_run(arguments.run)
+    count = arguments.batches
+    with user_errors():
+        run = cifar_resnet.load_run(arguments.run)
+        train = run.load_data().train
+    most = len(train.labels) // run.config.optim.batch_size
+    if not 1 <= count <= most:
+        parser.error(f"--batches {count}: expected 1 to {most}, since an epoch has no more whole batches")
     norms, errors, total, total_error = 0.0, 0.0, torch.zeros(()), torch.zeros(())
-    for images, labels in batches(run, arguments.batches):
+    for images, labels in batches(run, train, count):
         exact = gradient(run, images, labels, "fp32")
         error = gradient(run, images, labels, "bf16") - exact
         norms, errors = norms + float(exact.square().sum()), errors + float(error.square().sum())
         total, total_error = total + exact, total_error + error
-    count = arguments.batches
-    error = math.sqrt(errors / count)
     values = {
         "network": f"{run.config.model.name}-{run.config.depth}",
         "batches": count,
         "gradient": math.sqrt(norms / count),
-        "error": error,
+        "error": math.sqrt(errors / count),
         "mean_gradient": float(total.norm()) / count,
         "mean_error": float(total_error.norm()) / count,
-        "independent": error / math.sqrt(count),
+        "independent": math.sqrt(errors) / count,
     }
     print(",".join(values))
     print(",".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values.values()))
 
 
-def batches(run: FinishedRun, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(run: FinishedRun, train: Split, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Augmented and normalized training images with their labels, in batches of the run's size."""
-    train, size = run.load_data().train, run.config.optim.batch_size
+    size = run.config.optim.batch_size
     draws = draw_epoch(len(train.labels), run.config.seed, EPOCH, augment=True)
     for number in range(count):
         batch = draws.part(slice(number * size, (number + 1) * size))

@@ -30,7 +30,7 @@ from cifar_resnet.report.tables import Table
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Kept, with the compiled templates, because `--watch` renders the report again and again."""
+    """The templates and their filters; compiled once, because `--watch` renders the report again and again."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cifar_resnet.report"),
         undefined=jinja2.StrictUndefined,
