@@ -37,7 +37,8 @@ def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
             console.print(f"{data}: no run has finished yet", markup=False)
         console.print()
     counts = Counter(runs.unfinished["state"])
-    counts |= Counter({"copied": len(runs.copies), "unreadable": len(runs.unreadable)})
+    counts.update("trained again" if counted.difference else "copied" for counted in runs.copies.values())
+    counts["unreadable"] = len(runs.unreadable)
     left_out = ", ".join(f"{amount} {state}" for state, amount in counts.items() if amount)
     if left_out:
         console.print(f"excluded from these results: {left_out}; see tables/left-out for the reasons", markup=False)

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.errors import ConfigError, RunError
+from cifar_resnet.report import tables
 from cifar_resnet.report.runs import load
+from cifar_resnet.report.runs.copies import Counted
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import find_runs
 
@@ -195,7 +197,34 @@ def test_a_copied_run_is_counted_once_and_a_finished_copy_is_preferred(make_run,
     assert (len(runs.runs), len(runs.copies)) == (1, 1)
     status = (copied / "run.json").read_text().replace("finished", "interrupted")
     (copied / "run.json").write_text(status)
-    assert load.load([tmp_path]).copies == {str(copied): str(original.path)}
+    assert load.load([tmp_path]).copies == {str(copied): Counted(str(original.path), "")}
+
+
+def test_of_a_run_that_was_trained_again_the_first_is_counted_and_the_other_result_is_named(make_run, tmp_path):
+    counted = make_run("a", [50.0, 6.0, 5.0])
+    again = make_run("b", [50.0, 6.5, 4.0])
+    runs = load.load([tmp_path])
+    assert runs.runs["test_error"].tolist() == [5.0]
+    other = runs.copies[str(again.path)]
+    assert other.folder == str(counted.path)
+    assert other.difference.startswith(
+        "its results differ from epoch 2 on; after epoch 3: test error 4.00 % instead of 5.00 %"
+    )
+    (left,) = tables.left_out(runs, "digits").frame.to_dict("records")
+    assert (left["state"], left["reason"]) == (
+        "trained again",
+        f"the same run as {counted.path}, which is counted; {other.difference}",
+    )
+
+
+def test_an_unfinished_copy_has_the_epochs_of_the_finished_run_as_far_as_it_goes(make_run, tmp_path):
+    make_run("a", [50.0, 6.0, 5.0])
+    copied, other = (
+        make_run(name, errors, state="interrupted") for name, errors in (("b", [50.0, 6.0]), ("c", [50.0, 7.0]))
+    )
+    found = load.load([tmp_path]).copies
+    assert found[str(copied.path)].difference == ""
+    assert "after epoch 2: test error 7.00 % instead of 6.00 %" in found[str(other.path)].difference
 
 
 def test_hydras_own_folder_is_not_a_run(make_run, tmp_path):

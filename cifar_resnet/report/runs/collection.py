@@ -11,6 +11,7 @@ import pandas as pd
 from cifar_resnet.report.intervals import SMALLEST
 from cifar_resnet.report.runs import confusion, factors
 from cifar_resnet.report.runs.confusion import Confusion
+from cifar_resnet.report.runs.copies import Counted
 from cifar_resnet.report.runs.groups import Group, Key, collect, has_default
 from cifar_resnet.run.folder import State
 
@@ -34,7 +35,7 @@ class Runs:
             `setting` gives their values.
         main_settings: data set → the setting that claims are judged on.
         unreadable: folder → reason, for what couldn't be read.
-        copies: folder → folder of the same run (config, seed and images) that is counted in its place.
+        copies: folder → the instance of the same run (config, seed and images) that is counted in its place.
         smallest: the smallest difference between errors that the report names, in percentage points.
     """
 
@@ -46,7 +47,7 @@ class Runs:
     factors: dict[str, list[str]]
     main_settings: dict[str, str]
     unreadable: dict[str, str]
-    copies: dict[str, str]
+    copies: dict[str, Counted]
     smallest: float = SMALLEST
 
     @property
@@ -128,5 +129,5 @@ class Runs:
             statuses={folder: status for folder, status in self.statuses.items() if folder in folders},
             factors={data: self.factors[data]},
             main_settings={data: self.main_settings[data]},
-            copies={copy: folder for copy, folder in self.copies.items() if folder in folders},
+            copies={copy: counted for copy, counted in self.copies.items() if counted.folder in folders},
         )

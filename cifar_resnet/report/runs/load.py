@@ -13,7 +13,7 @@ import pandas as pd
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
-from cifar_resnet.report.runs import csv_files, factors
+from cifar_resnet.report.runs import copies, csv_files, factors
 from cifar_resnet.report.runs.collection import NAMES, Runs
 from cifar_resnet.report.runs.filters import Where
 from cifar_resnet.report.runs.groups import compared, has_default
@@ -71,7 +71,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
         unreadable[records[index].folder] = f"{run.metrics} is not a table of epochs: {fault}"
     for index, fault in strange.items():
         unreadable[records[index].folder] = f"{records[index].folder}/diagnostics.csv is not a table of layers: {fault}"
-    kept, copies = _distinct(records, set(faults))
+    kept, others = copies.find(records, epochs, set(faults))
     if not kept:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
     _label([records[index] for index in kept])
@@ -91,7 +91,7 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
         data_factors,
         _main_settings(runs),
         unreadable,
-        copies,
+        others,
     )
 
 
@@ -113,21 +113,6 @@ def _impossible(epochs: pd.DataFrame) -> dict[int, str]:
     return {
         int(source): "an error is not a percentage, or an epoch not a number" for source in epochs["source"][strange]
     }
-
-
-def _distinct(records: list[Record], faulty: set[int]) -> tuple[list[int], dict[str, str]]:
-    """The indices of the runs to keep, and folder of a copy → folder of the run that is kept."""
-    known: dict[tuple[str, str | None], str] = {}
-    kept, copies = [], {}
-    for index, record in enumerate(records):
-        if index in faulty:
-            continue
-        original = known.setdefault((record.row["hash"], record.row["fingerprint"]), record.folder)
-        if original == record.folder:
-            kept.append(index)
-        else:
-            copies[record.folder] = original
-    return kept, copies
 
 
 def _label(records: list[Record]) -> None:

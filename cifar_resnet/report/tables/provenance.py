@@ -124,8 +124,14 @@ def left_out(runs: Runs, data: str) -> Table | None:
         for run in unfinished[unfinished["data"] == data].to_dict("records")
     ]
     rows += [
-        {"folder": copy, "state": "copy", "reason": f"the same run as {run}, which is counted"}
-        for copy, run in runs.copies.items()
+        {
+            "folder": folder,
+            "state": "trained again" if counted.difference else "copy",
+            "reason": "; ".join(
+                filter(None, [f"the same run as {counted.folder}, which is counted", counted.difference])
+            ),
+        }
+        for folder, counted in runs.copies.items()
     ]
     rows += [{"folder": folder, "state": "unreadable", "reason": reason} for folder, reason in runs.unreadable.items()]
     return Table("left-out", "Runs excluded from the results", pd.DataFrame(rows)) if rows else None
