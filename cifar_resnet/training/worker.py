@@ -57,7 +57,8 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     origin = _take_up(run, config, dataset, training)
     described = describe_run(config, dataset, training, threads)
     before = earlier(run.read_status(), described, training.begun_with) if training.step > 0 else []
-    run.update_status(**described, earlier=before, **origin)
+    # With its progress, which a damaged run.json has lost, and which a finished run doesn't record again.
+    run.update_status(**described, earlier=before, progress=describe_progress(training), **origin)
 
     saved = time.monotonic()
 

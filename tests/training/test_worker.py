@@ -21,6 +21,7 @@ from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, stopped_by
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.status.table import read_row
 from cifar_resnet.training import describe, worker
 from cifar_resnet.training.data import load
 from tests.conftest import work
@@ -136,6 +137,21 @@ def test_a_finished_run_is_left_as_it_is(make_folder):
     before = run.checkpoint.stat().st_mtime_ns
     assert "finished before; skipped" in finish(run)
     assert run.checkpoint.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("damage", ["changed", "absent"])
+def test_a_damaged_record_of_a_finished_run_gets_its_results_again(make_folder, damage):
+    run = make_folder("a", "data.holdout=20")
+    finish(run)
+    before, row = run.read_status(), read_row(run)
+    run.status.write_text('{"state": "fin') if damage == "changed" else run.status.unlink()
+    finish(run)
+    times = {"started", "finished", "updated"}
+    assert {key: run.read_status()[key] for key in before.keys() - times} == {
+        key: before[key] for key in before.keys() - times
+    }
+    assert read_row(run) == row
+    assert "finished before; skipped" in finish(run)
 
 
 def test_a_busy_run_is_left_alone(make_folder):
