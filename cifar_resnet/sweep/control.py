@@ -32,6 +32,7 @@ STOPPING = "stopping: each run writes its checkpoint and ends (press Ctrl-C agai
 LEAVING = "leaving: the jobs keep running; run the same command to see them again, scancel to stop them"
 _VARIABLE = "CIFAR_RESNET_SWEEP"
 _POLL_SECONDS = 0.2
+_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Control:
     def end(self) -> None:
         """Removes the files that the sweep's processes shared."""
         os.environ.pop(_VARIABLE, None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING_SIGNALS)
         control_folder.remove(self.folder)
 
     def join(self) -> bool:
@@ -129,8 +130,11 @@ class Control:
         """
         if os.getpid() != self.main:
             never_fail()
-            # Ctrl-C reaches every process of the terminal, but only the main one acts on it.
+            # Ctrl-C reaches every process of the terminal, and SIGTERM may, too (`timeout` sends it to all), but only
+            # the main process acts on them. Workers would inherit SIG_IGN, and are stopped with SIGTERM.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         if not self.main_is_alive():
             os._exit(ExitCode.INTERRUPTED)
         return not self.is_stopping()
@@ -157,7 +161,7 @@ class Control:
                 with contextlib.suppress(OSError):
                     os.write(2, f"\n{self.on_stop}\n".encode())
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPPING_SIGNALS:
             signal.signal(number, receive)
         _shield_new_processes()
 
@@ -261,12 +265,12 @@ class Control:
 
 
 def _shield_new_processes() -> None:
-    """Keeps Ctrl-C, which the terminal sends to all processes of the sweep, from those that this one starts.
+    """Keeps Ctrl-C and SIGTERM, sent to all processes of the sweep, from those that this one starts.
 
-    Otherwise it would kill joblib's processes before they `join`, with a traceback. They inherit which signals this
-    thread blocks. Another thread takes the signal instead, and Python still calls the handler in this one.
+    Otherwise they would kill joblib's processes before they `join`, with a traceback. They inherit which signals this
+    thread blocks. Another thread takes the signals instead, and Python still calls the handler in this one.
     """
     for tracker in (resource_tracker, loky_tracker):
         tracker.ensure_running()  # joblib does so, too, and in older versions unblocks the signal
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING_SIGNALS)

@@ -18,9 +18,10 @@ class StopRequest:
         self.reason: str | None = None
         self._parent = parent
         self._limit: tuple[float, str] | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
             signal.signal(number, self._receive)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # a sweep's processes block it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # a sweep's processes block them
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.reason = stopped_by(number)

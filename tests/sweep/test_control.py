@@ -50,11 +50,12 @@ def test_a_sweep_that_has_ended_leaves_nothing(control):
     assert not control.folder.exists()
 
 
-def test_ctrl_c_does_not_kill_a_process_that_has_not_joined_the_sweep_yet(control, handlers):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_signal_kills_a_process_that_has_not_joined_the_sweep_yet(control, handlers, number):
     control.listen()
     resource_tracker.ensure_running()  # as joblib does
     loky_tracker.ensure_running()
-    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    code = f"import os; os.kill(os.getpid(), {number:d})"
     assert subprocess.run([sys.executable, "-S", "-c", code]).returncode == 0
     control.end()
     assert subprocess.run([sys.executable, "-S", "-c", code], stderr=subprocess.DEVNULL).returncode != 0

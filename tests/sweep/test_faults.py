@@ -133,7 +133,7 @@ def suspend():
             process.kill()
 
 
-def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, suspend, tmp_path):
+def test_ctrl_c_stops_all_runs_and_sigterm_then_kills_those_that_hang(start, suspend, tmp_path):
     sweep = start(*TWO, *LONG)
     wait_for(lambda: trained(tmp_path, 2))
     answers, hangs = runs_of(tmp_path).values()
@@ -143,7 +143,8 @@ def test_ctrl_c_stops_all_runs_and_a_second_one_kills_those_that_hang(start, sus
     wait_for(lambda: answers.verified_state() is State.INTERRUPTED)
     assert "stopped by SIGTERM" in answers.read_status()["reason"]
     assert psutil.Process(hangs.read_status()["pid"]).status() == psutil.STATUS_STOPPED
-    os.killpg(sweep.pid, signal.SIGINT)
+    # As `timeout` does, to joblib's processes, too.
+    os.killpg(sweep.pid, signal.SIGTERM)
     output = first + sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 1
     assert output.count("stopping: ") == 1

@@ -220,6 +220,15 @@ def test_a_job_leaves_ctrl_c_to_the_main_process(run, values, started, job):
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+def test_sigterm_does_not_end_a_job_but_what_it_starts(run, values, started, job):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # as in a process that a sweep starts
+    launch.train(Assignment(run, values), job)
+    os.kill(os.getpid(), signal.SIGTERM)
+    # Programs inherit what is ignored and what is blocked, but not a handler.
+    assert callable(signal.getsignal(signal.SIGTERM))
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_the_main_process_still_receives_ctrl_c(run, values, started, sweep, interruptible):
     launch.train(Assignment(run, values), sweep)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
