@@ -22,6 +22,12 @@ from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import network_of
 from cifar_resnet.training.models import Network
 
+_REMEDIES = {
+    State.RUNNING: "wait until it ends",
+    State.DIVERGED: "the same configuration would diverge again",
+}
+"""What to do about a run that isn't finished, unless the same command continues it."""
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -72,9 +78,11 @@ def load(folder: str | Path) -> FinishedRun:
         RunError: the folder isn't that of a finished run, or something in it is damaged.
     """
     run = RunDir(Path(folder))
-    config, state = from_container(run.checked_config()), run.verified_state()
+    config, (state, reason) = from_container(run.checked_config()), run.verify()
     if state is not State.FINISHED:
-        raise RunError(f"{run.path} is {state}: expected a finished run; run the same command again to continue it")
+        why = f" ({reason})" if reason else ""
+        remedy = _REMEDIES.get(state, "run its training command again to continue it")
+        raise RunError(f"{run.path} is {state}{why}: expected a finished run; {remedy}")
     try:
         metrics = pd.read_csv(io.BytesIO(read(run.metrics)))
         return FinishedRun(run, config, run.read_status(), metrics, load_network(run, config))

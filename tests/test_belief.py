@@ -180,6 +180,43 @@ def test_a_table_that_is_no_file_makes_its_folder_unreadable(run, name, kind):
         assert "is not a regular file" in unreadable(run)
 
 
+DAMAGE = {
+    "a changed metrics.csv": (
+        lambda run: run.metrics.write_text(run.metrics.read_text() + "\n"),
+        "its metrics.csv is not the one that it finished with",
+    ),
+    "no predictions.csv": (lambda run: run.predictions.unlink(), "its predictions.csv is missing"),
+    "a damaged run.json": (lambda run: run.status.write_text('{"state": "fini\n'), "run.json can't be read: Invalid"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_finished_run_with_a_damaged_file_is_refused_with_the_reason_and_what_to_do(run, damage):
+    act, expected = DAMAGE[damage]
+    act(run)
+    state, reason = run.verify()
+    assert state is State.INTERRUPTED and expected in reason
+    refused(
+        called(lambda: sys.exit(evaluate.main([str(run.path)]))),
+        f"{run.path} is interrupted ({reason}): expected a finished run; run its training command again to continue it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [
+        (State.RUNNING, "wait until it ends"),
+        (State.DIVERGED, "the same configuration would diverge again"),
+        (State.FAILED, "run its training command again to continue it"),
+    ],
+)
+def test_what_to_do_about_an_unfinished_run_depends_on_its_state(run, state, remedy):
+    record(run, state=state, reason="why")
+    with run.lock(), pytest.raises(RunError) as error:
+        load_run(run.path)
+    assert str(error.value) == f"{run.path} is {state} (why): expected a finished run; {remedy}"
+
+
 @pytest.mark.parametrize("name", ["checkpoint.pt", "run.log"])
 def test_a_pipe_makes_no_program_wait(run, name):
     (run.path / name).unlink(missing_ok=True)

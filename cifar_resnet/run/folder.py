@@ -296,7 +296,8 @@ class RunDir:
         if state is State.FINISHED:
             damaged = self._damaged_table(status)
             if damaged is not None:
-                return State.INTERRUPTED, f"its {damaged.name} is not the one that it finished with"
+                fault = "not the one that it finished with" if damaged.exists() else "missing"
+                return State.INTERRUPTED, f"its {damaged.name} is {fault}"
             if self._lacks_diagnostics(config):
                 return State.INTERRUPTED, "its diagnostics haven't been added yet"
         return state, status.get("reason")

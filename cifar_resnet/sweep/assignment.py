@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cifar_resnet.printable import printable
 from cifar_resnet.run.folder import RunDir, State
 
 ADDING_DIAGNOSTICS = "adding its diagnostics"
@@ -41,6 +42,11 @@ def reason_to_skip(run: RunDir, state: State, retry_failed: bool) -> str | None:
     if state is State.FAILED and not retry_failed:
         return "failed before; skipped because runtime.retry_failed=false"
     return None
+
+
+def why_interrupted(state: State, reason: str | None) -> str:
+    """In parentheses, why a run was interrupted or what is damaged in its folder; empty for other states."""
+    return f" ({printable(reason)})" if state is State.INTERRUPTED and reason else ""
 
 
 def lacks_only_diagnostics(run: RunDir, state: State) -> bool:

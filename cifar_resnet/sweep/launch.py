@@ -16,7 +16,7 @@ from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, State, now
 from cifar_resnet.sweep import slots
-from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, Assignment, lacks_only_diagnostics
+from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, Assignment, lacks_only_diagnostics, why_interrupted
 from cifar_resnet.sweep.control import Control, SingleRun
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.sweep.worker_process import worker_command, worker_config, worker_environment
@@ -155,13 +155,14 @@ def _gpu_slot(assignment: Assignment, control: Control | SingleRun) -> Iterator[
 
 def _run_worker(assignment: Assignment, control: Control | SingleRun, slot: slots.Slot | None) -> int:
     """Starts the worker and waits for its exit code."""
-    run, config, state = assignment.run, assignment.config, assignment.state()
+    run, config = assignment.run, assignment.config
+    state, reason = run.verify(config)
     if state in (State.PENDING, State.QUEUED) and not run.checkpoint.exists():
         control.report_start(assignment)
     elif lacks_only_diagnostics(run, state):
         control.report(assignment, f"finished before; {ADDING_DIAGNOSTICS}")
     else:
-        control.report(assignment, f"{state} before; continuing")
+        control.report(assignment, f"{state} before{why_interrupted(state, reason)}; continuing")
     with run.lock():
         run.claim(config)
     return control.run_worker(

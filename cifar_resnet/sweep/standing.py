@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs, labels
-from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, lacks_only_diagnostics, reason_to_skip
+from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, lacks_only_diagnostics, reason_to_skip, why_interrupted
 from cifar_resnet.sweep.resolvers import plain_config
 
 
@@ -28,13 +28,15 @@ def print_standing(
     if not composed:
         return
     runs = list(composed)
-    states = {run.path: run.verified_state(plain_config(config)) for run, config in composed.items()}
+    verified = {run.path: run.verify(plain_config(config)) for run, config in composed.items()}
+    states = {path: state for path, (state, _) in verified.items()}
     only_diagnostics = {run.path for run in runs if lacks_only_diagnostics(run, states[run.path])}
     waiting = 0
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
         skipped = reason_to_skip(run, state, retry_failed) or attached.get(run.path)
-        action = f"finished; {ADDING_DIAGNOSTICS}" if run.path in only_diagnostics else f"{state}; will continue"
+        continuing = f"{state}{why_interrupted(*verified[run.path])}; will continue"
+        action = f"finished; {ADDING_DIAGNOSTICS}" if run.path in only_diagnostics else continuing
         if state is not State.PENDING:
             print(f"  {name}: {skipped or action}")
         waiting += skipped is None

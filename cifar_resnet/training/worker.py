@@ -245,9 +245,11 @@ def _log_to(path: Path) -> logging.Handler:
 
 def _started(run: RunDir) -> str:
     """When the run was first started; now if its run.json is damaged or doesn't record it."""
-    with contextlib.suppress(RunError):
+    try:
         return str(run.read_status().get("started") or now())
-    return now()
+    except RunError as error:
+        log.warning("%s; it is made again, but what has trained the run so far is no longer known", error)
+        return now()
 
 
 def _closing_line(run: RunDir, seconds: float) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cifar_resnet import load_run
+from cifar_resnet.errors import RunError
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import find_runs
 from tests.conftest import ONE_BY_ONE, TINY, run_program
@@ -73,10 +75,16 @@ def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept,
     whole = plain.metrics.read_text()
     plain.metrics.write_text(whole[:100])
     resnet.status.write_text('{"state": "fini')
+    with pytest.raises(RunError, match="run its training command again to continue it"):
+        load_run(resnet.path)
     done = train_py(*SWEEP, "hydra/launcher=basic")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "interrupted (its metrics.csv is not the one that it finished with); will continue" in done.stdout
+    assert f"interrupted ({resnet.status} can't be read: Unterminated string" in done.stdout
+    assert "is no longer known" in resnet.log.read_text()
     assert plain.metrics.read_text() == whole
     assert states(tmp_path) == ["finished"] * 2
+    assert load_run(resnet.path).run == resnet
     assert plain.log.read_text().count("epoch 1/2") == 1
 
 

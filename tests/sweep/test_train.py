@@ -136,7 +136,7 @@ def test_a_stopped_sweep_does_not_wait_for_a_gpu(run, values, started, one_gpu, 
         (State.DIVERGED, True, False, "diverged before and would diverge again; skipped"),
         (State.FAILED, False, False, "failed before; skipped because runtime.retry_failed=false"),
         (State.FAILED, True, True, "failed before; continuing"),
-        (State.INTERRUPTED, False, True, "interrupted before; continuing"),
+        (State.INTERRUPTED, False, True, "interrupted before (stopped); continuing"),
         (State.QUEUED, True, True, "started"),
     ],
 )
@@ -145,7 +145,7 @@ def test_the_same_command_trains_every_run_that_can_still_finish(
 ):
     run.path.mkdir(parents=True)
     finish(run)
-    run.update_status(state=state)
+    run.update_status(state=state, reason="stopped" if state is State.INTERRUPTED else None)
     values["runtime"]["retry_failed"] = retry_failed
     assert launch.train(Assignment(run, values, 1), sweep) == ExitCode.FINISHED
     assert len(started) == is_started
