@@ -74,6 +74,16 @@ def _contains(larger: Mapping[str, set[str]], smaller: Mapping[str, set[str]]) -
     return others > keys or any(smaller[key] < larger[key] for key in keys)
 
 
+def folders(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The folders that contain these runs, without those inside another one, as they are written on the command line.
+
+    >>> folders([{"out": "outputs/demo"}, {"out": "outputs"}, {"out": "other"}])
+    ['outputs', 'other']
+    """
+    named = list(dict.fromkeys(relative(config.get("out", _OUT)) for config in configs))
+    return [folder for folder in named if not {str(parent) for parent in Path(folder).parents} & set(named)]
+
+
 def relative(path: str) -> str:
     """A folder as it is written on the command line: relative to where commands are typed, if it lies inside."""
     inside, start = Path(path), programs.start_folder()

@@ -502,6 +502,13 @@ def test_a_report_without_a_search_mentions_none(nine_report):
     assert "search" not in (nine_report / "report.md").read_text()
 
 
+def test_settings_typed_by_hand_are_no_search(make_run, report):
+    for index in range(10):
+        keys = {"optim__lr": 0.1 * (1 + index % 2), "optim__epochs": 3 + index % 3, "model__width": 8 * (1 + index % 4)}
+        make_run(f"t{index}", [5.0 + index], **keys)
+    assert "search" not in report()
+
+
 def test_a_tiny_number_has_a_power_of_ten_in_every_format(make_run, make_layers, report, tmp_path):
     make_layers(make_run("a", [9.0], model="plain", depth=56, optim__lr=2e-5), [0.3] * 4, (3.26e-7, 1, 1, 1))
     markdown = report()

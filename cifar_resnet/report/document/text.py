@@ -127,9 +127,7 @@ class Text:
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
             "aggregate": command("aggregate"),
-            "folders": " ".join(
-                dict.fromkeys(shlex.quote(reproduce.relative(config.get("out", "outputs"))) for config in configs)
-            ),
+            "folders": " ".join(map(shlex.quote, reproduce.folders(configs))),
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
             "versions": list(dict.fromkeys(installed["version"].dropna())),
             "dirty": any("+" in commit for commit in commits),

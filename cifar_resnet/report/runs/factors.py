@@ -116,15 +116,21 @@ def values(setting: str) -> dict[str, str]:
 def are_drawn(settings: Iterable[str]) -> bool:
     """Whether the settings are a search: at least eight, and fewer than half of the combinations of their values.
 
+    More than half of the settings have a value of their own, as drawn numbers do: settings typed by hand, one after
+    another, are few of the combinations, too, but repeat values.
+
     >>> are_drawn(f"lr={n}, decay={n}" for n in range(8)), are_drawn(f"lr={n}, decay=1" for n in range(8))
     (True, False)
+    >>> are_drawn(f"lr={n % 2}, decay={n % 3}, width={n % 4}" for n in range(8))
+    False
     """
     distinct = list(dict.fromkeys(settings))
     known: dict[str, set[str]] = {}
     for setting in distinct:
         for key, value in values(setting).items():
             known.setdefault(key, set()).add(value)
-    return _FEWEST_DRAWN <= len(distinct) < prod(map(len, known.values())) / 2
+    counts = [len(found) for found in known.values()]
+    return _FEWEST_DRAWN <= len(distinct) < min(2 * max(counts, default=0), prod(counts) / 2)
 
 
 def _labels(keys: Iterable[str]) -> dict[str, str]:
