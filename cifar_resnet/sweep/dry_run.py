@@ -39,6 +39,8 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     Raises:
         RunError: the measurement failed.
     """
+    if not sys.stderr.isatty():  # where there is no progress bar
+        print(f"measuring {count_runs(len(configs))}, which may take minutes", file=sys.stderr, flush=True)
     costs = _measure(list(configs.values()), at_a_time)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("run", "state", "parameters", "GFLOP/image", "steps", "ms/step", "time left"):

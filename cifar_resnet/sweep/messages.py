@@ -21,6 +21,7 @@ from cifar_resnet.run.schema import FIELDS, describe, unknown_key
 from cifar_resnet.status.live import LiveTable
 
 _GROUP_OVERRIDE = "Config group override must be"  # for `model=null` and `data=3`; the message names no group
+_SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)'\n")  # for `depth=20,56` without -m
 _FLAGS = ("Only one of --", "The --resolve flag")  # for `-m --cfg job` and `--resolve`
 _RERUN = "_get_rerun_conf"  # Hydra's function for --experimental-rerun
 
@@ -80,7 +81,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         quoted = shlex.quote(f'{key}="{value or "value"}"')
-        expected = f"a value, or text with signs such as ~ in quotes: {quoted}" if equals else f"{key}=value"
+        expected = f"a value, or text with signs such as = and ~ in quotes: {quoted}" if equals else f"{key}=value"
         return f"{error.override}: expected {expected}"
     if isinstance(error, ConfigCompositionException):
         named = re.search(r"Could not (?:override|append to config\. An item is already at) '([^']+)'", str(error))
@@ -90,6 +91,14 @@ def one_line(error: BaseException) -> str:
             return describe(error.__cause__)
     if isinstance(error, OmegaConfBaseException):
         return describe(error)
+    several = _SEVERAL_VALUES.match(str(error))
+    if several:
+        key, _, value = several[1].partition("=")
+        quoted = shlex.quote(f'{key}="{value}"')
+        return (
+            f"{several[1]}: expected one value; several need -m ({command('train')} -m {several[1]}), a list needs "
+            f"brackets ({key}=[{value}]), and text quotes ({quoted})"
+        )
     text = re.sub(r"\s+", " ", str(error)).strip()
     if text.startswith(_GROUP_OVERRIDE):
         return f"{text}: set each group to the name of one of its options; `{command('train')} --help` lists them"

@@ -85,6 +85,8 @@ VALUES = [
     (["depth"], "depth: expected depth=value"),
     (["=3"], "name of one of its options"),
     (["optim.milestones=[1"], "optim.milestones=[1: expected a value"),
+    (["optim.milestones=1,2"], "optim.milestones=1,2: expected one value; several need -m (python train.py -m "),
+    (["init_from=run=1,b"], "text with signs such as = and ~ in quotes: 'init_from=\"run=1,b\"'"),
     (["data=image_folder", "data.root=~/images"], """in quotes: 'data.root="~/images"'"""),
     (["-m", "data=image_folder", "data.root=~/images"], """in quotes: 'data.root="~/images"'"""),
     (["model=plain,resnet"], "model"),
