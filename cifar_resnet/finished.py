@@ -17,7 +17,7 @@ from cifar_resnet.run.files import read
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.run.schema import Config
 from cifar_resnet.training import data
-from cifar_resnet.training.checkpoint import UNREADABLE, Weights
+from cifar_resnet.training.checkpoint import UNREADABLE, Weights, remedy
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import network_of
 from cifar_resnet.training.models import Network
@@ -97,7 +97,7 @@ def load_network(run: RunDir, config: Config) -> Network:
         RunError: final.pt is missing or damaged, belongs to another network, or contains code.
     """
     try:
-        weights = Weights(run.final)
+        weights = Weights(run)
         if len(weights.shapes) < config.depth:
             raise ValueError(f"it has {len(weights.shapes)} tensors; expected {config.depth} layers")
         # The config doesn't give the numbers of channels and classes, but the weights' shapes do.
@@ -108,6 +108,6 @@ def load_network(run: RunDir, config: Config) -> Network:
         network = network_of(config, channels, classes)
         network.load_state_dict(loaded)
     except (OSError, IndexError, *UNREADABLE) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{run.final} doesn't contain weights of this run's network: {reason}") from error
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{run.final} doesn't contain weights of this run's network: {reason}; {remedy(run)}") from error
     return network.eval()

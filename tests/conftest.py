@@ -275,6 +275,10 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+EMPTY_ARCHIVE = b"PK\5\6" + bytes(18)
+"""The shortest file that may be final.pt where nobody loads the weights."""
+
+
 def wait_for(condition, seconds=90):
     """Waits for `condition` and returns its value; fails if it isn't true within `seconds`."""
     deadline = time.monotonic() + seconds

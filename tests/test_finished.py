@@ -75,6 +75,39 @@ def test_weights_of_another_network_are_refused(run):
     run.final.write_bytes(whole)
 
 
+def bit_flipped(content: bytes) -> bytes:
+    half = len(content) // 2
+    return content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "is_noticed"),
+    [
+        (lambda content: content[:-1], "it is not the one that the run finished with", True),
+        (bit_flipped, "it is not the one that the run finished with", False),  # reading all of each file takes too long
+    ],
+    ids=["truncated", "one bit"],
+)
+def test_damaged_weights_are_refused_with_a_remedy_that_works(run, capsys, damage, reason, is_noticed):
+    whole, checkpoint = run.final.read_bytes(), run.checkpoint.read_bytes()
+    run.final.write_bytes(damage(whole))
+    run.checkpoint.unlink()
+    with pytest.raises(RunError, match=f"{reason}; there is no checkpoint.pt to write it from, so delete {run.path}"):
+        cifar_resnet.load_run(run.path)
+    run.checkpoint.write_bytes(checkpoint)
+    assert evaluate.main([str(run.path)]) == 2
+    remedy = "delete it and run its training command again, which writes it from checkpoint.pt"
+    assert capsys.readouterr().err.endswith(f"{reason}; {remedy}\n")
+    assert ("skipped" in work(run).stdout) is not is_noticed
+    assert (run.final.read_bytes() == whole) is is_noticed
+    run.final.unlink()
+    assert evaluate.main([str(run.path)]) == 2
+    assert "No such file or directory; run its training command again" in capsys.readouterr().err
+    assert work(run).returncode == 0
+    assert run.final.read_bytes() == whole
+    assert evaluate.main([str(run.path)]) == 0
+
+
 def test_evaluation_says_the_recorded_error_again(run, capsys, tmp_path):
     picture = tmp_path / "mistakes.png"
     assert evaluate.main([str(run.path), "runtime.threads=1", "--mistakes", str(picture)]) == 0

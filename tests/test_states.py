@@ -16,6 +16,7 @@ from cifar_resnet.run import folder, locks
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State, find_runs, now, stopped_by
 from cifar_resnet.run.identity import config_hash
+from tests.conftest import EMPTY_ARCHIVE
 
 TABLES = ["metrics", "diagnostics", "predictions"]
 
@@ -30,6 +31,7 @@ def finished(run):
     """A finished run with all its tables."""
     for name in TABLES:
         getattr(run, name).write_text(name)
+    run.final.write_bytes(EMPTY_ARCHIVE)
     digests = {f"{name}_digest": digest(getattr(run, name)) for name in TABLES}
     run.update_status(state=State.FINISHED, outcome={"test_error": 5.0}, **digests)
     return run
@@ -127,8 +129,29 @@ def test_diagnostics_asked_for_later_are_added_to_a_finished_run(
         finished.diagnostics.unlink()
         finished.update_status(diagnostics_digest=None)
     assert finished.verified_state(config) is state
-    reason = "its diagnostics haven't been added yet" if state is State.INTERRUPTED else None
+    reason = "its diagnostics are still to be added" if state is State.INTERRUPTED else None
     assert finished.verify(config) == (state, reason)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def as_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("damage", [truncate, Path.unlink, as_pipe])
+def test_damaged_weights_are_written_again_by_the_command_that_trains_the_run_if_there_is_a_checkpoint(
+    finished, composed, damage
+):
+    damage(finished.final)
+    assert finished.verify(composed()) == (State.FINISHED, None)  # writing them would require training again
+    finished.checkpoint.write_bytes(b"state")
+    assert finished.verify(composed()) == (State.INTERRUPTED, "its final weights are still to be added")
+    assert finished.verify() == (State.FINISHED, None)  # its results are whole
+    assert finished.has_results()
 
 
 def test_a_state_comes_with_its_reason(run):

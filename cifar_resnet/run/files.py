@@ -163,6 +163,6 @@ def digest(path: Path) -> str | None:
         return None
 
 
-def digest_of(content: bytes) -> str:
+def digest_of(content: bytes | memoryview) -> str:
     """The same hash of contents that have been read."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,7 +23,7 @@ from cifar_resnet.errors import BusyError, ConfigError, RunError
 from cifar_resnet.programs import command
 from cifar_resnet.run import locks
 from cifar_resnet.run.config import typed
-from cifar_resnet.run.files import FULL_DISK, digest, folders_with, overwrite, read_text, write_text
+from cifar_resnet.run.files import FULL_DISK, digest, folders_with, open_to_read, overwrite, read_text, write_text
 from cifar_resnet.run.identity import config_hash, flatten, identity
 from cifar_resnet.run.parsing import parse_config, parse_record
 
@@ -174,7 +175,7 @@ class RunDir:
             RunError: config.yaml is missing, unreadable or invalid, or it was changed after the run began.
         """
         config, own = self._read_config(_check_config)
-        recorded = self._recorded_hash()
+        recorded = self.recorded("hash")
         if recorded not in (None, own):
             raise RunError(
                 f"{self.config} was changed after the run began: its hash is {own}, but run.json has {recorded}; "
@@ -183,11 +184,12 @@ class RunDir:
         # Copied, so that changing one config doesn't change others.
         return {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
 
-    def _recorded_hash(self) -> str | None:
+    def recorded(self, key: str) -> Any:
+        """What run.json records under this key; None if it doesn't, or if it is damaged, since it will be replaced."""
         try:
-            return self.read_status().get("hash")
+            return self.read_status().get(key)
         except RunError:
-            return None  # a damaged run.json is replaced, so only config.yaml counts
+            return None
 
     def check_belongs_to(self, config: Mapping[str, Any]) -> None:
         """Raises RunError if the folder contains a run with another identity than this config, or can't be read."""
@@ -199,7 +201,7 @@ class RunDir:
                 differing = [key for key in ours if theirs.get(key) != ours[key]]
                 keys = ", ".join(f"{key} is {theirs.get(key)} there and {ours[key]} here" for key in differing[:3])
                 raise RunError(f"{self.path} contains another run ({keys}); choose another folder, or delete this one")
-        elif self._recorded_hash() not in (None, wanted):
+        elif self.recorded("hash") not in (None, wanted):
             raise RunError(f"{self.path} contains another run, without its config.yaml; delete the folder")
 
     def claim(self, config: Mapping[str, Any]) -> None:
@@ -278,8 +280,8 @@ class RunDir:
         `interrupted`, because the same command trains its end again.
 
         Args:
-            config: the config of the run that is expected in this folder. If it enables diagnostics, a finished run
-                without any is `interrupted`, too, provided that they can be added from its checkpoint.
+            config: the config of the run that is expected in this folder. With it, a finished run is `interrupted`,
+                too, if its checkpoint can give what it lacks: final weights, or diagnostics if the config enables them.
 
         Raises:
             RunError: the folder can't be taken for a run in any state: its config.yaml is unreadable, invalid, not the
@@ -298,8 +300,9 @@ class RunDir:
             if damaged is not None:
                 fault = "not the one that it finished with" if damaged.exists() else "missing"
                 return State.INTERRUPTED, f"its {damaged.name} is {fault}"
-            if self._lacks_diagnostics(config):
-                return State.INTERRUPTED, "its diagnostics haven't been added yet"
+            lacking = None if config is None else self.lacking(config)
+            if lacking is not None:
+                return State.INTERRUPTED, f"its {lacking} are still to be added"
         return state, status.get("reason")
 
     def has_results(self) -> bool:
@@ -319,10 +322,21 @@ class RunDir:
                 return path
         return None
 
-    def _lacks_diagnostics(self, config: Mapping[str, Any] | None) -> bool:
-        wanted = ((config or {}).get("diagnostics") or {}).get("enabled")
-        # Without a checkpoint, adding them would require training again.
-        return bool(wanted) and not self.diagnostics.exists() and self.checkpoint.exists()
+    def lacking(self, config: Mapping[str, Any]) -> str | None:
+        """What the checkpoint of a finished run can give that the run lacks: final weights or diagnostics."""
+        if not self.checkpoint.exists():
+            return None  # adding anything would require training again
+        wants_diagnostics = (config.get("diagnostics") or {}).get("enabled") and not self.diagnostics.exists()
+        # The weights first, because adding diagnostics writes them as well.
+        return "final weights" if self._lacks_weights() else "diagnostics" if wants_diagnostics else None
+
+    def _lacks_weights(self) -> bool:
+        """Whether final.pt is missing or not a whole file; only its end is read, so other damage isn't noticed."""
+        try:
+            with open_to_read(self.final) as file:
+                return not zipfile.is_zipfile(file)
+        except OSError:
+            return True
 
 
 @lru_cache(maxsize=16)  # a run's config is checked several times in a row

@@ -34,6 +34,7 @@ _RECORD: dict[str, Any] = {
     "metrics_digest": _Text,
     "diagnostics_digest": _Text,
     "predictions_digest": _Text,
+    "final_digest": _Text,
     "earlier": [_MADE_BY],
     "outcome": dict.fromkeys(("test_error", "val_error", "best_test_error", "best_val_error"), _Number),
     "progress": {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cifar_resnet.printable import printable
 from cifar_resnet.run.folder import RunDir, State
-
-ADDING_DIAGNOSTICS = "adding its diagnostics"
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,16 @@ def why_interrupted(state: State, reason: str | None) -> str:
     return f" ({printable(reason)})" if state is State.INTERRUPTED and reason else ""
 
 
-def lacks_only_diagnostics(run: RunDir, state: State) -> bool:
-    """Whether a run in this state, which `verified_state` gives for the requested config, has no step left to train."""
-    return state is State.INTERRUPTED and run.verified_state() is State.FINISHED
+def lacking(run: RunDir, state: State, config: Mapping[str, Any]) -> str | None:
+    """What a run lacks that has no step left to train: its final weights or its diagnostics; None for other runs.
+
+    Args:
+        run: the run.
+        state: the result of `verified_state` for this config.
+        config: the requested config.
+    """
+    has_ended = state is State.INTERRUPTED and run.verified_state() is State.FINISHED
+    return run.lacking(config) if has_ended else None
 
 
 def describe_ending(run: RunDir) -> str:

@@ -16,7 +16,7 @@ from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, State, now
 from cifar_resnet.sweep import slots
-from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, Assignment, lacks_only_diagnostics, why_interrupted
+from cifar_resnet.sweep.assignment import Assignment, lacking, why_interrupted
 from cifar_resnet.sweep.control import Control, SingleRun
 from cifar_resnet.sweep.resolvers import plain_config
 from cifar_resnet.sweep.worker_process import worker_command, worker_config, worker_environment
@@ -157,10 +157,11 @@ def _run_worker(assignment: Assignment, control: Control | SingleRun, slot: slot
     """Starts the worker and waits for its exit code."""
     run, config = assignment.run, assignment.config
     state, reason = run.verify(config)
+    missing = lacking(run, state, config)
     if state in (State.PENDING, State.QUEUED) and not run.checkpoint.exists():
         control.report_start(assignment)
-    elif lacks_only_diagnostics(run, state):
-        control.report(assignment, f"finished before; {ADDING_DIAGNOSTICS}")
+    elif missing is not None:
+        control.report(assignment, f"finished before; adding its {missing}")
     else:
         control.report(assignment, f"{state} before{why_interrupted(state, reason)}; continuing")
     with run.lock():

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.table import count_runs, labels
-from cifar_resnet.sweep.assignment import ADDING_DIAGNOSTICS, lacks_only_diagnostics, reason_to_skip, why_interrupted
+from cifar_resnet.sweep.assignment import lacking, reason_to_skip, why_interrupted
 from cifar_resnet.sweep.resolvers import plain_config
 
 
@@ -28,23 +28,28 @@ def print_standing(
     if not composed:
         return
     runs = list(composed)
-    verified = {run.path: run.verify(plain_config(config)) for run, config in composed.items()}
+    configs = {run: plain_config(config) for run, config in composed.items()}
+    verified = {run.path: run.verify(config) for run, config in configs.items()}
     states = {path: state for path, (state, _) in verified.items()}
-    only_diagnostics = {run.path for run in runs if lacks_only_diagnostics(run, states[run.path])}
+    missing = {run.path: lacking(run, states[run.path], config) for run, config in configs.items()}
+    missing = {path: what for path, what in missing.items() if what is not None}
     waiting = 0
     for run, name in zip(runs, labels(runs), strict=True):
         state = states[run.path]
         skipped = reason_to_skip(run, state, retry_failed) or attached.get(run.path)
-        continuing = f"{state}{why_interrupted(*verified[run.path])}; will continue"
-        action = f"finished; {ADDING_DIAGNOSTICS}" if run.path in only_diagnostics else continuing
+        action = (
+            f"finished; adding its {missing[run.path]}"
+            if run.path in missing
+            else f"{state}{why_interrupted(*verified[run.path])}; will continue"
+        )
         if state is not State.PENDING:
             print(f"  {name}: {skipped or action}")
         waiting += skipped is None
-    counts = Counter(state for path, state in states.items() if path not in {*attached, *only_diagnostics})
-    waiting -= counts[State.RUNNING] + len(only_diagnostics)
+    counts = Counter(state for path, state in states.items() if path not in {*attached, *missing})
+    waiting -= counts[State.RUNNING] + len(missing)
     numbers = {
         "finished before": counts[State.FINISHED],
-        "finished without diagnostics": len(only_diagnostics),
+        **{f"finished without {what}": number for what, number in Counter(missing.values()).items()},
         "interrupted": counts[State.INTERRUPTED],
         "failed": counts[State.FAILED] + counts[State.DIVERGED],
         "being trained by another process": counts[State.RUNNING],

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run.files import read, write_atomically
+from cifar_resnet.run.files import digest_of, read, write_atomically
 from cifar_resnet.run.folder import RunDir
 
 FORMAT = 2
@@ -49,25 +49,38 @@ def save(run: RunDir, state: dict[str, Any]) -> None:
         write_atomically(run.checkpoint, write)
 
 
-def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Writes only the weights, in torch.save's format; the file is complete or absent."""
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> str:
+    """Writes only the weights, in torch.save's format, and returns the file's digest; it is complete or absent."""
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     with buffer.getbuffer() as content:
         write_atomically(path, lambda file: file.write(content))
+        return digest_of(content)
+
+
+def remedy(run: RunDir) -> str:
+    """What to do if the run's final.pt is damaged or missing."""
+    if run.checkpoint.exists():
+        delete = "delete it and " if run.final.exists() else ""
+        return f"{delete}run its training command again, which writes it from checkpoint.pt"
+    return f"there is no checkpoint.pt to write it from, so delete {run.path} to train the run again"
 
 
 class Weights:
-    """The weights in a file of unknown origin, of which nothing is loaded until their shapes have been checked."""
+    """A run's final weights, of unknown origin, of which nothing is loaded until their shapes have been checked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, run: RunDir) -> None:
         """Reads the file.
 
         Raises:
             OSError: it can't be read or is too large.
-            One of UNREADABLE: it doesn't contain tensors by name.
+            One of UNREADABLE: it doesn't contain tensors by name, or is not the file that the run finished with.
         """
-        self._content = read(path, _MOST_BYTES)
+        self._content = read(run.final, _MOST_BYTES)
+        # Not recorded in older runs.
+        expected = run.recorded("final_digest")
+        if expected not in (None, digest_of(self._content)):
+            raise ValueError("it is not the one that the run finished with")
         claimed = _load(self._content, torch.device("meta"))
         if not isinstance(claimed, Mapping) or not all(isinstance(one, torch.Tensor) for one in claimed.values()):
             raise ValueError("expected tensors by name")

@@ -95,7 +95,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
             log.debug(epoch_line(training.history[-1], training.schedule.epochs))
             if stopped and not training.finished:
                 return State.INTERRUPTED
-    checkpoint.save_weights(run.final, final_weights(training.network))
+    final_digest = checkpoint.save_weights(run.final, final_weights(training.network))
     predictions.write(run.predictions, training.predict(training.splits["test"]))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
     run.update_status(
@@ -104,6 +104,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
         metrics_digest=digest(run.metrics),
         diagnostics_digest=digest(run.diagnostics),
         predictions_digest=digest(run.predictions),
+        final_digest=final_digest,
     )
     return State.FINISHED
 
@@ -159,12 +160,13 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
         RunError: that run has no final weights, or they belong to another network.
     """
     try:
-        weights = checkpoint.Weights(source.final)
+        weights = checkpoint.Weights(source)
         training.network.load_state_dict(weights.load(training.network, training.device))
     except (OSError, *checkpoint.UNREADABLE) as error:
         raise RunError(
             f"init_from={source.path}: its final.pt can't be loaded ({str(error).splitlines()[0]}); expected a "
-            "finished run of the same model, depth, shortcut, width and number of classes"
+            "finished run of the same model, depth, shortcut, width and number of classes; if the file is damaged, "
+            f"{checkpoint.remedy(source)}"
         ) from error
     return {"folder": str(source.path.resolve()), "hash": config_hash(source.checked_config())}
 

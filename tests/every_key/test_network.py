@@ -7,7 +7,7 @@ from torch import nn
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.sweep import launch
 from cifar_resnet.training import models
-from tests.conftest import TINY
+from tests.conftest import TINY, work
 from tests.every_key import acts
 from tests.training.conftest import finish, images_seen
 
@@ -85,6 +85,11 @@ def test_init_from_begins_with_the_final_weights_of_that_run(make_folder, overri
     before, after = (torch.load(run.final, weights_only=True)["conv1.weight"] for run in (first, second))
     torch.testing.assert_close(after, before)
     assert second.read_status()["init_from"] == {"folder": str(first.path), "hash": first.read_status()["hash"]}
+    first.final.write_bytes(first.final.read_bytes()[:-1])
+    third = work(make_folder("third", *overrides, *still))
+    assert third.returncode == 2
+    assert "(it is not the one that the run finished with)" in third.stderr
+    assert "if the file is damaged, delete it and run its training command again" in third.stderr
 
 
 @acts("diagnostics.enabled", "diagnostics.enabled=true")

@@ -21,22 +21,23 @@ from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.messages import user_errors
 from cifar_resnet.sweep.selection import all_finished
 from cifar_resnet.sweep.standing import print_standing
-from tests.conftest import TINY
+from tests.conftest import EMPTY_ARCHIVE, TINY
 
 
 @pytest.fixture
 def runs(tmp_path):
-    """A run in each state, and a finished one without diagnostics; by state."""
+    """A run in each state, and finished ones without diagnostics and with damaged weights; by state."""
     made = {}
-    for seed, state in enumerate([*State, "no diagnostics"]):
+    for seed, state in enumerate([*State, "no diagnostics", "no weights"]):
         run = made[str(state)] = RunDir(tmp_path / f"synthetic/resnet-8/seed{seed}-1a")
         run.path.mkdir(parents=True)
         run.metrics.write_text("epoch\n")
         run.checkpoint.write_bytes(b"state")
+        run.final.write_bytes(b"half" if state == "no weights" else EMPTY_ARCHIVE)
         if state != "no diagnostics":
             run.diagnostics.write_text("epoch\n")
         if state != State.PENDING:
-            value = State.FINISHED if state == "no diagnostics" else state
+            value = state if isinstance(state, State) else State.FINISHED
             run.update_status(state=value, metrics_digest=digest(run.metrics), outcome={"test_error": 5.0})
     return made
 
@@ -59,11 +60,13 @@ def test_a_sweep_reports_what_it_will_do_with_each_run(runs, composed, capsys, r
         "train it anew)",
         "resnet-8 seed6": "interrupted; will continue",
         "resnet-8 seed7": "finished; adding its diagnostics",
+        "resnet-8 seed8": "finished; adding its final weights",
     }
     # To train: the pending and the interrupted run, and the failed one if it is retried.
     assert standing == (
-        "8 runs: 1 finished before, 1 finished without diagnostics, 1 interrupted, 2 failed, "
-        f"1 being trained by another process, 1 in Slurm jobs, {3 if retry_failed else 2} to train, 2 at a time"
+        "9 runs: 1 finished before, 1 finished without diagnostics, 1 finished without final weights, "
+        f"1 interrupted, 2 failed, 1 being trained by another process, 1 in Slurm jobs, {3 if retry_failed else 2} to "
+        "train, 2 at a time"
     )
 
 

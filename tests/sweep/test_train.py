@@ -15,6 +15,7 @@ from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.sweep import launch, slots
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun
+from tests.conftest import EMPTY_ARCHIVE
 from tests.sweep.conftest import Exited, finish
 
 
@@ -164,6 +165,7 @@ def test_missing_diagnostics_are_added_to_a_finished_run(run, values, started, s
     run.path.mkdir(parents=True)
     finish(run)
     run.checkpoint.write_bytes(b"state")
+    run.final.write_bytes(EMPTY_ARCHIVE)
     values["diagnostics"]["enabled"] = True
     launch.train(Assignment(run, values), sweep)
     assert len(started) == 1

@@ -89,7 +89,7 @@ def test_tensors_are_loaded_on_the_device_asked_for(run, device):
     assert checkpoint.load(run, torch.device(device))["weights"].device.type == device
     network = torch.nn.Linear(2, 3)
     checkpoint.save_weights(run.final, network.state_dict())
-    weights = checkpoint.Weights(run.final).load(network, torch.device(device))
+    weights = checkpoint.Weights(run).load(network, torch.device(device))
     assert {name: (value.device.type, tuple(value.shape)) for name, value in weights.items()} == {
         "weight": (device, (3, 2)),
         "bias": (device, (3,)),
@@ -103,14 +103,14 @@ def test_a_file_that_is_larger_than_any_checkpoint_is_refused_without_reading_it
     with pytest.raises(RunError, match=r"can't be read: .* has more than 1,000 bytes; delete it"):
         checkpoint.load(run, CPU)
     with pytest.raises(OSError, match="has more than 1,000 bytes"):
-        checkpoint.Weights(run.final)
+        checkpoint.Weights(run)
 
 
 @pytest.mark.parametrize("content", [torch.ones(3), {"weight": [1.0, 2.0]}, {"weight": torch.ones(3), "step": 5}])
 def test_a_file_without_tensors_by_name_contains_no_weights(run, content):
     torch.save(content, run.final)
     with pytest.raises(ValueError, match="expected tensors by name"):
-        checkpoint.Weights(run.final)
+        checkpoint.Weights(run)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_weights_of_another_network_are_refused_by_the_first_name_whose_shape_di
     checkpoint.save_weights(run.final, other.state_dict())
     name = "bias" if other.bias is None else "weight"
     with pytest.raises(ValueError, match=f"^{name} has the shape .*; expected "):
-        checkpoint.Weights(run.final).load(network, CPU)
+        checkpoint.Weights(run).load(network, CPU)
     assert devices == ["meta"]  # so nothing was allocated for them
 
 
