@@ -27,10 +27,10 @@ class DataSet:
         description: one sentence about its images, for the report's set-up.
         reader: "module:function" in `cifar_resnet.training.data`; the function returns a `Source`.
         sizes: sizes of the whole data set; None if they are known only from its files, see `read_sizes`.
-        read_sizes: sizes of the data set in `data.root`, from the files' headers.
+        read_sizes: sizes of the data set in `data.root`, from the files' headers; raises DataError if it can't be one.
         needs_root: whether `data.root` must name a folder.
         usual_root: the default of `data.root` in conf/.
-        check_root: raises DataError if `data.root` can't be this data set; only lists files.
+        check_root: raises DataError if `data.root` can't be this data set; only lists files. `read_sizes` replaces it.
         identify: text that differs between different data sets of this kind in `data.root`, found without reading all
             of the images; None if there is only one data set of this kind.
         named_by_root: whether `data.name` defaults to the folder's name.
@@ -87,7 +87,6 @@ DATASETS: dict[str, DataSet] = {
         sizes=None,
         needs_root=True,
         read_sizes=folders.read_sizes,
-        check_root=folders.list_classes,
         identify=folders.identify,
         named_by_root=True,
     ),
@@ -98,7 +97,6 @@ DATASETS: dict[str, DataSet] = {
         sizes=None,
         needs_root=True,
         read_sizes=_from_arrays("read_sizes"),
-        check_root=_from_arrays("open_arrays"),
         identify=_from_arrays("identify"),
         named_by_root=True,
     ),

@@ -13,13 +13,13 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.architectures import with_shortcuts
-from cifar_resnet.datasets import DATASETS
+from cifar_resnet.datasets import DATASETS, Sizes
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
-from cifar_resnet.run.schema import FIELDS, Config, accepted, describe
+from cifar_resnet.run.schema import FIELDS, Config, DataConfig, accepted, describe
 
 # A config may come from anywhere: what could exhaust the program, or act on a terminal, is not a value.
 _LARGEST, _MOST_LAYERS = 2**31 - 1, 99_998
@@ -169,8 +169,34 @@ def check(config: Config) -> None:
         raise ConfigError(f"data.holdout={data.holdout}: expected fewer images than data.train_size={data.train_size}")
     sizes = DATASETS[data.kind].sizes
     if sizes is not None:
-        height, width = (data.image_size or size for size in (sizes.height, sizes.width))
-        check_batches(config, (data.train_size or sizes.train) - data.holdout, height, width)
+        _check_batches_of(config, sizes)
+
+
+def check_sizes(config: Config, whole: Sizes) -> None:
+    """Raises ConfigError if the run can't be trained on a data set of these sizes, before it is read."""
+    check_subsets(config.data, whole.train, whole.test)
+    _check_batches_of(config, whole)
+
+
+def check_subsets(data: DataConfig, train_images: int, test_images: int) -> None:
+    """Raises ConfigError if a subset or the hold-out split needs more images than the whole data set has."""
+    if not DATASETS[data.kind].sized_by_config:
+        subsets = (
+            ("train_size", data.train_size, train_images, "training"),
+            ("test_size", data.test_size, test_images, "test"),
+        )
+        for key, size, most, name in subsets:
+            if size is not None and size > most:
+                raise ConfigError(f"data.{key}={size}: expected at most {most:,}, the number of {name} images")
+    count = data.train_size or train_images
+    if data.holdout >= count:
+        raise ConfigError(f"data.holdout={data.holdout}: expected fewer than the {count:,} training images")
+
+
+def _check_batches_of(config: Config, whole: Sizes) -> None:
+    data = config.data
+    height, width = (data.image_size or size for size in (whole.height, whole.width))
+    check_batches(config, (data.train_size or whole.train) - data.holdout, height, width)
 
 
 def check_batches(config: Config, train_images: int, height: int, width: int) -> None:

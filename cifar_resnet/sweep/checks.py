@@ -7,16 +7,17 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from cifar_resnet.datasets import DATASETS
+from cifar_resnet.datasets import DATASETS, Sizes, sizes_of
 from cifar_resnet.devices import check_support, driver_fault, require_tensorboard, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import later_keys, locks
-from cifar_resnet.run.config import from_container
+from cifar_resnet.run.config import check_sizes, from_container
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash, flatten, identity
 from cifar_resnet.run.schema import Config
@@ -35,6 +36,9 @@ def check_run(config: DictConfig) -> Config:
     """
     try:
         checked = from_container(plain_config(config))
+        sizes = DATASETS[checked.data.kind].sizes
+        if sizes is not None:
+            check_sizes(checked, sizes)
         _check_paths(checked)
         _check_recipe(config, checked.optim.name)
         if checked.init_from is not None:
@@ -167,13 +171,21 @@ def check_extras(config: Config) -> None:
 
 
 def check_images(configs: Mapping[RunDir, Config]) -> None:
-    """Raises DataError if the images of a run that will be trained are wrong; a finished run needs none."""
-    needed = {
-        (config.data.kind, str(config.data.root))
-        for run, config in configs.items()
-        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
-    }
-    for kind, root in sorted(needed):
-        check_root = DATASETS[kind].check_root
-        if check_root is not None:
-            check_root(Path(root).expanduser())
+    """Checks the images of the runs that will be trained, without decoding them; a finished run needs none.
+
+    Raises:
+        DataError: they are not there or wrong.
+        ConfigError: they are too few or too small for a run.
+    """
+    sizes_in = lru_cache(_checked_sizes)  # forgotten afterwards, because files change
+    for run, config in configs.items():
+        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
+            check_sizes(config, sizes_in(config.data.kind, str(config.data.root)))
+
+
+def _checked_sizes(kind: str, root: str) -> Sizes:
+    """The sizes of the data set in `root`, which may not be what it should be; see `check_images`."""
+    folder, check_root = Path(root).expanduser(), DATASETS[kind].check_root
+    if check_root is not None:
+        check_root(folder)
+    return sizes_of(kind, folder)

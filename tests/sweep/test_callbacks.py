@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from cifar_resnet.datasets import DATASETS
+from cifar_resnet.datasets import DATASETS, Sizes
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import locks
+from cifar_resnet.run.config import from_container
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir, State
 from cifar_resnet.status.live import LiveTable
@@ -150,13 +151,12 @@ def test_a_finished_run_counts_as_finished_while_another_sweep_adds_to_it(runs):
 @pytest.mark.parametrize(
     ("state", "is_checked"), [(State.PENDING, True), (State.FAILED, True), (State.FINISHED, False)]
 )
-def test_only_runs_that_will_be_trained_need_their_images(runs, monkeypatch, state, is_checked):
+def test_only_runs_that_will_be_trained_need_their_images(runs, composed, monkeypatch, state, is_checked):
     listed = []
-    folder = dataclasses.replace(DATASETS["image_folder"], check_root=listed.append)
+    folder = dataclasses.replace(DATASETS["image_folder"], check_root=listed.append, sizes=Sizes(9, 9, 8, 8, 3, 2))
     monkeypatch.setitem(DATASETS, "image_folder", folder)
     monkeypatch.setenv("HOME", "/home/me")
-    data = SimpleNamespace(kind="image_folder", root="~/images")
-    config = SimpleNamespace(data=data, runtime=SimpleNamespace(retry_failed=True))
+    config = from_container(composed("data=image_folder", 'data.root="~/images"'))
     checks.check_images({runs[str(state)]: config, runs["no diagnostics"]: config})
     assert [str(path) for path in listed] == (["/home/me/images"] if is_checked else [])
 

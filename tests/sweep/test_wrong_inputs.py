@@ -70,6 +70,9 @@ VALUES = [
     (["data.name=a/b"], "expected a label"),
     (["data.train_size=0"], "an integer of 1 or more"),
     (["data.holdout=64", *TINY], "expected fewer images"),
+    (["data=digits", "data.holdout=9999"], "data.holdout=9999: expected fewer than the 1,437 training images"),
+    (["-m", "data=digits", "data.holdout=9999,8888"], "data.holdout=9999: expected fewer than the 1,437"),
+    (["-m", "data=digits", "data.test_size=9,400", "runtime.dry_run=true"], "data.test_size=400: expected at most 360"),
     (["runtime.device=tpu"], "auto, cpu, cuda"),
     (["runtime.threads=0"], "an integer of 1 or more"),
     (["runtime.checkpoint_seconds=-1"], "0 or more"),
@@ -199,6 +202,23 @@ def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, 
     spoil(images)
     check(train_py(*sweep, "data=image_folder", "data.root=images", "depth=8"), message)
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"], ["-m", "runtime.dry_run=true"]], ids=["single", "sweep", "dry run"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["data.train_size=7"], "data.train_size=7: expected at most 6, the number of training images"),
+        (["data.test_size=7"], "data.test_size=7: expected at most 6, the number of test images"),
+        (["data.holdout=6"], "data.holdout=6: expected fewer than the 6 training images"),
+        (["data.image_size=4", "optim.batch_size=1"], "too few for batch norm"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_a_folder_has_too_few_images_for_is_refused(train_py, images, tmp_path, sweep, values, message):
+    before = tree(tmp_path)
+    check(train_py(*sweep, "data=image_folder", "data.root=images", "depth=8", *values), message)
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from cifar_resnet.datasets import DATASETS, cifar10
-from cifar_resnet.errors import DataError
+from cifar_resnet.run.config import check_subsets
 from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data.source import Source, Split, Statistics, channel_statistics, choose_balanced
 
@@ -37,20 +37,19 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
     """The data set that `config` describes; `seed` determines the training subset and the hold-out split.
 
     Raises:
-        DataError: it is missing, damaged, or smaller than the requested subsets.
+        DataError: it is missing or damaged.
+        ConfigError: it is smaller than the requested subsets.
     """
     source = reader_of(config.kind)(config, progress)
+    check_subsets(config, len(source.train.labels), len(source.test.labels))
     train, test, val = resize(source.train, config), resize(source.test, config), None
     if not DATASETS[config.kind].sized_by_config:
-        train = subset(train, config.train_size, "data.train_size", [seed, _TRAIN_STREAM])
+        train = subset(train, config.train_size, [seed, _TRAIN_STREAM])
         # The same test images for every seed, so that seeds differ only in their training.
-        test = subset(test, config.test_size, "data.test_size", [0, _TEST_STREAM])
+        test = subset(test, config.test_size, [0, _TEST_STREAM])
     if config.holdout:
-        count = len(train.labels)
-        if config.holdout >= count:
-            raise DataError(f"data.holdout={config.holdout}: expected fewer than the {count} training images")
         chosen = choose_balanced(train.labels.numpy(), config.holdout, [seed, _HOLDOUT_STREAM])
-        rest = np.setdiff1d(np.arange(count), chosen)
+        rest = np.setdiff1d(np.arange(len(train.labels)), chosen)
         train, val = train.pick(rest), train.pick(chosen)
     mean, std = _normalization(config, source, train)
     return Dataset(train, val, test, source.classes, mean, std, source.fingerprint, _is_cifar10(config, source))
@@ -103,11 +102,8 @@ def resize(split: Split, config: DataConfig) -> Split:
     return Split(torch.cat(parts).contiguous(), split.labels)
 
 
-def subset(split: Split, size: int | None, key: str, stream: list[int]) -> Split:
+def subset(split: Split, size: int | None, stream: list[int]) -> Split:
     """A class-balanced subset of `size` images; all of them if `size` is None."""
-    count = len(split.labels)
-    if size is None or size == count:
+    if size is None or size == len(split.labels):
         return split
-    if size > count:
-        raise DataError(f"{key}={size}: expected at most {count}, the number of images available")
     return split.pick(choose_balanced(split.labels.numpy(), size, stream))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_resnet.datasets import sizes_of
+from cifar_resnet.run.config import check_subsets
 from cifar_resnet.run.schema import DataConfig
 
 
@@ -26,8 +27,10 @@ def count(config: DataConfig) -> Workload:
 
     Raises:
         DataError: `data.root` is not such a data set.
+        ConfigError: it is smaller than the requested subsets.
     """
     whole = sizes_of(config.kind, Path(config.root or "."))
+    check_subsets(config, whole.train, whole.test)
     train = (config.train_size or whole.train) - config.holdout
     watched = config.holdout or config.test_size or whole.test
     height, width = (config.image_size or size for size in (whole.height, whole.width))

@@ -110,7 +110,7 @@ def test_each_fault_is_one_line_before_anything_is_trained(tmp_path, fault, how)
         tmp_path / "mine", {name: array for name, array in (ARRAYS | changes).items() if array is not None}, how
     )
     with pytest.raises(DataError, match=message) as error:
-        DATASETS["arrays"].check_root(root)
+        sizes_of("arrays", root)
     assert "\n" not in str(error.value) and "mine" in str(error.value)
 
 

@@ -1,16 +1,20 @@
 """Subsets, hold-out, statistics and the embedded data sets."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from cifar_resnet.errors import DataError
+from cifar_resnet.datasets import DATASETS
+from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import dataset, load
 from cifar_resnet.training.data.embedded import make_synthetic
 from cifar_resnet.training.data.source import channel_statistics, choose_balanced, make_source
+from cifar_resnet.training.data.workload import count
 
 
 def config(kind, **changes):
@@ -62,15 +66,28 @@ def test_unbalanced_classes_fill_up_from_the_others():
     assert labels[choose_balanced(labels, 8, [0])].tolist() == [0] * 6 + [1] * 2
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"train_size": 1438}, "1437"), ({"test_size": 361}, "360")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"train_size": 1438}, "1,437, the number of training"), ({"test_size": 361}, "360, the number of test")],
+)
 def test_asking_for_more_images_than_there_are_is_refused(changes, message):
     ((key, value),) = changes.items()
-    with pytest.raises(DataError, match=f"^data.{key}={value}: expected at most {message}, the number of images"):
+    with pytest.raises(ConfigError, match=f"^data.{key}={value}: expected at most {message} images$"):
         load(config("digits", **changes), seed=0)
 
 
+@pytest.mark.parametrize("kind", [kind for kind, known in DATASETS.items() if known.sizes])
+def test_what_a_data_set_of_known_sizes_has_too_few_images_for_is_refused_before_it_is_read(kind):
+    known = DATASETS[kind]
+    sizes = {"train_size": known.sizes.train, "test_size": known.sizes.test, "holdout": known.sizes.train - 1}
+    for key, most in sizes.items():
+        count(config(kind, **{key: most}))
+        with nullcontext() if key != "holdout" and known.sized_by_config else pytest.raises(ConfigError, match=key):
+            count(config(kind, **{key: most + 1}))
+
+
 def test_holding_out_everything_is_refused():
-    with pytest.raises(DataError, match="fewer than the 1437"):
+    with pytest.raises(ConfigError, match="fewer than the 1,437"):
         load(config("digits", holdout=1437), seed=0)
 
 
