@@ -295,6 +295,33 @@ def test_a_soft_lock_is_a_file_that_exists_while_it_is_held(run, monkeypatch, ki
     assert stays or not (run.path / name).exists()
 
 
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_of_folders_made_for_data_only_those_with_data_stay(tmp_path, is_filled):
+    (tmp_path / "there").mkdir()
+    for data in (tmp_path / "there", tmp_path / "made/images"):
+        with locks.fill_alone(data, "cifar10"):
+            assert (data / ".cifar10.lock").exists()
+            if is_filled:
+                (data / "archive").write_text("data")
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    filled = {"there/archive", "made", "made/images", "made/images/archive"}
+    assert left == {"there"} | (filled if is_filled else set())
+
+
+def test_folders_of_data_that_another_process_removed_are_made_again_and_removed(tmp_path, monkeypatch):
+    first = locks.fill_alone(tmp_path / "made/images", "cifar10")
+    first.__enter__()
+
+    def end_first(seconds):
+        first.__exit__(None, None, None)
+        assert list(tmp_path.iterdir()) == []
+
+    monkeypatch.setattr(time, "sleep", end_first)
+    with locks.fill_alone(tmp_path / "made/images", "cifar10"):
+        assert (tmp_path / "made/images/.cifar10.lock").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_records_are_readable_by_people(run):
     run.write_config({"seed": 0, "data": {"root": "größte"}, "a": 1})
     assert run.config.read_text(encoding="utf-8") == "seed: 0\ndata:\n  root: größte\na: 1\n"

@@ -1,4 +1,4 @@
-"""Locks a run: by flock, or by a file's existence on disks where flock doesn't work across nodes.
+"""Locks a run: by flock, or by a file's existence on disks where flock doesn't work across nodes; and folders of data.
 
 The environment makes the choice, not the config, because all programs that use a folder must agree on it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cifar_resnet.errors import BusyError
 from cifar_resnet.run.files import umask
 
 VARIABLE = "CIFAR_RESNET_LOCK"
+_POLL_SECONDS = 0.05
 
 
 def are_soft() -> bool:
@@ -65,6 +67,42 @@ def hold(folder: Path, timeout: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def fill_alone(folder: Path, name: str) -> Iterator[None]:
+    """Creates a folder of data that processes share, and lets them fill it one after another; waits without a limit.
+
+    Afterwards removes the lock file, and the folders that it has created if nothing was put there.
+
+    Args:
+        folder: the folder of data.
+        name: of the lock: what is put there.
+
+    Raises:
+        OSError: the folder or the lock file can't be created.
+    """
+    file = folder / f".{name}.lock"
+    lock, created = filelock.FileLock(file), list[Path]()
+    try:
+        while not lock.is_locked:
+            created += [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                # One attempt at a time, because the process that has the lock may remove the folder.
+                lock.acquire(timeout=0)
+            except (filelock.Timeout, FileNotFoundError):
+                time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        if lock.is_locked:
+            # Before the release: filelock notices if it gets the lock of a file that is gone, and creates another.
+            with contextlib.suppress(OSError):
+                file.unlink()
+            lock.release()
+        for path in created:
+            with contextlib.suppress(OSError):  # it isn't empty
+                path.rmdir()
 
 
 def break_soft(folder: Path, only_own: bool = False) -> None:

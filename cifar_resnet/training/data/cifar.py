@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from cifar_resnet.datasets import cifar10
 from cifar_resnet.errors import DataError
+from cifar_resnet.run import locks
 from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import image_folder
 from cifar_resnet.training.data.source import Source, make_source
@@ -53,15 +53,20 @@ def read_cifar10(config: DataConfig, progress: bool) -> Source:
     """
     root = Path(config.root or ".")
     if not cifar10.is_folder(root):
-        return read(config, progress)
+        return read(config, progress, "or PNG files (train/<class>/*.png, test/<class>/*.png) ")
     # Not resized here: `load` resizes both forms in the same way.
     source = image_folder.read(dataclasses.replace(config, image_size=None), progress)
     cifar10.check_statistics(root, *source.statistics_of_train())
     return source
 
 
-def read(config: DataConfig, progress: bool) -> Source:
+def read(config: DataConfig, progress: bool, other_form: str = "") -> Source:
     """The archive in `data.root`, downloaded if it isn't there.
+
+    Args:
+        config: the data set.
+        progress: unused.
+        other_form: for an error message, what `data.root` may contain instead.
 
     Raises:
         DataError: it is damaged, or it is missing and can't be downloaded.
@@ -73,7 +78,7 @@ def read(config: DataConfig, progress: bool) -> Source:
         try:
             train = kind(root, train=True)
         except RuntimeError:
-            train = _download(kind, root, config.kind)
+            train = _download(kind, root, config.kind, other_form)
         test = kind(root, train=False)
     except PermissionError as error:
         raise DataError(f"data.root={root} can't be read: {error.strerror} ({error.filename})") from error
@@ -82,12 +87,11 @@ def read(config: DataConfig, progress: bool) -> Source:
     )
 
 
-def _download(kind: Any, root: Path, name: str) -> Any:
+def _download(kind: Any, root: Path, name: str, other_form: str) -> Any:
     """Downloads the archive once; other processes wait and then use the same files."""
     damaged, was_there = None, (root / kind.filename).exists()
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(root / f".{name}.lock"):
+        with locks.fill_alone(root, name):
             damaged = _find_damage(kind, root)  # before the download, which may leave a part of the archive
             return kind(root, train=True, download=True)
     except (OSError, RuntimeError, EOFError) as error:
@@ -104,7 +108,7 @@ def _download(kind: Any, root: Path, name: str) -> Any:
             ) from error
         raise DataError(
             f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "
-            f"{kind.filename} there from a machine with network access, or use data=digits or data=image_folder"
+            f"{kind.filename} {other_form}there, or use data=digits"
         ) from error
 
 

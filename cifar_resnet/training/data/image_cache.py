@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
-import filelock
 import numpy as np
 import torch
 
 from cifar_resnet.datasets.folders import SPLITS
 from cifar_resnet.errors import DataError
+from cifar_resnet.run import locks
 from cifar_resnet.run.files import umask, write_text
 from cifar_resnet.training.data.source import Source, Split, channel_statistics, fingerprint
 
@@ -46,8 +46,7 @@ def open_or_fill(folder: Path, classes: tuple[str, ...], fill: Callable[[Path], 
 
 def _fill(folder: Path, classes: tuple[str, ...], fill: Callable[[Path], None]) -> Source:
     """Fills a temporary folder and renames it, so that a partial cache is never mistaken for a complete one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder.parent / f".{folder.name}.lock"):
+    with locks.fill_alone(folder.parent, folder.name):
         # While this process waited for the lock, another one may have filled the cache.
         source = _open(folder, classes)
         if source is not None:

@@ -101,11 +101,16 @@ def test_a_truncated_download_is_one_line_and_is_not_taken_for_a_whole_one(serve
     assert len(load(config(kind, root=str(tmp_path)), seed=0).test.labels) == 20
 
 
-def test_offline_and_absent_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    with pytest.raises(DataError, match=r"copy cifar-10-python\.tar\.gz there from a machine with network") as error:
-        load(config("cifar10", root=str(tmp_path)), seed=0)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_offline_and_absent_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(CLASSES[kind], "url", "http://127.0.0.1:9/nowhere")
+    with pytest.raises(
+        DataError, match=f"copy {re.escape(CLASSES[kind].filename)} .*there, or use data=digits$"
+    ) as error:
+        load(config(kind, root=str(tmp_path / "data" / "images")), seed=0)
     assert "\n" not in str(error.value)
+    assert ("or PNG files (train/<class>/*.png" in str(error.value)) == (kind == "cifar10")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_root_that_cannot_be_made_is_one_line(tmp_path):
