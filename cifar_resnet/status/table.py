@@ -39,7 +39,7 @@ _STYLES = {
 _OTHER_COLUMNS = 60
 # Whose reasons are shown in a terminal, where only some fit, and where there is space for all.
 _FAILED = (State.FAILED, State.DIVERGED)
-_WITH_REASON = (*_FAILED, State.INTERRUPTED, State.QUEUED)
+_WITH_REASON = (*_FAILED, State.INTERRUPTED, State.QUEUED, State.FINISHED)
 _MOST_REASONS = 3
 _HEADINGS = ("run", "state", "epoch", "train loss", "err %", "images/s", "left")
 _SHORT_HEADINGS = {"train loss": "loss", "images/s": "img/s"}

@@ -65,5 +65,7 @@ def describe_ending(run: RunDir) -> str:
     status = run.read_status()
     if status["state"] == State.FINISHED:
         key, split = ("val", "validation") if "val_error" in status["outcome"] else ("test", "test")
-        return f"finished: final {split} error {status['outcome'][f'{key}_error']:.2f} %, {status['seconds']:.0f} s"
+        why = f"; {status['reason']}" if status.get("reason") else ""
+        error = status["outcome"][f"{key}_error"]
+        return f"finished: final {split} error {error:.2f} %, {status['seconds']:.0f} s{why}"
     return f"{run.verified_state()}: {status.get('reason')}"

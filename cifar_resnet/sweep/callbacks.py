@@ -127,7 +127,8 @@ class _ShownSweep:
     def end(self) -> bool:
         """Prints the summary in place of the live table; returns whether the sweep did all that it was to do.
 
-        That is to train all runs, or as much as possible in its time; a failed run is never as it was to be.
+        That is to train all runs, or as much as possible in its time; a run that failed, or couldn't be given what it
+        lacked, is never as it was to be.
         """
         LiveTable.stop_shown()
         reasons = {str(run.path): reason for run, reason in self.control.notes("reason").items()}
@@ -141,7 +142,7 @@ class _ShownSweep:
         self.control.end()
         if was_stopped:
             print(self.machine.after_stop)
-        return is_complete
+        return is_complete and not reasons
 
     def _rows(self) -> list[Row]:
         return [read_row(run, depth) for run, depth in self.selected.depths(self.control).items()]

@@ -180,11 +180,14 @@ def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
     Also records why the sweep stopped a run; its worker knows only that it was told to end.
 
     Returns:
-        The run's exit code. It is 0 for a worker that was killed after it had written its results.
+        The run's exit code. It is 0 for a worker that was killed after it had written its results, but not for one that
+        couldn't add to them what they lack.
     """
-    ended = run.verified_state()
+    ended, recorded = run.verify()
     if ended is State.FINISHED:
-        return ExitCode.FINISHED
+        if recorded is not None:
+            control.note(run, reason=recorded)
+        return ExitCode.FINISHED if recorded is None else code
     why = control.why_stopping()
     is_recorded = not ended.is_open or ended is State.RUNNING or (code == ExitCode.INTERRUPTED and why is None)
     if is_recorded or code == ExitCode.FINISHED:

@@ -193,13 +193,21 @@ def _recorded(run: RunDir) -> Iterator[None]:
         run.update_status(state=State.DIVERGED, reason=str(error), finished=now())
         raise
     except CifarResnetError as error:
-        run.update_status(state=State.FAILED, reason=str(error), finished=now())
+        _record_failure(run, str(error))
         raise
     except Exception as error:
         log.exception("the run failed")
         with contextlib.suppress(OSError):
-            run.update_status(state=State.FAILED, reason=in_words(error), finished=now())
+            _record_failure(run, in_words(error))
         sys.exit(ExitCode.FAILED)
+
+
+def _record_failure(run: RunDir, reason: str) -> None:
+    """Records why a run failed; a finished run to which something was to be added remains finished."""
+    state = State.FAILED
+    if run.has_results():
+        state, reason = State.FINISHED, f"it has finished, but adding what it lacks failed: {reason}"
+    run.update_status(state=state, reason=reason, finished=now())
 
 
 def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:

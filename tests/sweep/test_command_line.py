@@ -12,7 +12,7 @@ import pytest
 from cifar_resnet import load_run
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import find_runs
+from cifar_resnet.run.folder import State, find_runs
 from tests.conftest import ONE_BY_ONE, TINY, run_program
 
 SWEEP = ["-m", "model=plain,resnet", *TINY]
@@ -86,6 +86,25 @@ def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept,
     assert states(tmp_path) == ["finished"] * 2
     assert load_run(resnet.path).run == resnet
     assert plain.log.read_text().count("epoch 1/2") == 1
+
+
+def test_results_are_kept_if_what_a_run_lacks_cannot_be_added(swept, train_py, tmp_path):
+    shutil.copytree(swept / "outputs", tmp_path / "outputs")
+    plain, _ = find_runs([tmp_path / "outputs"])
+    for path in (plain.final, plain.checkpoint):
+        path.write_bytes(path.read_bytes()[:-1])
+    plain.previous_checkpoint.unlink(missing_ok=True)
+    failed = "it has finished, but adding what it lacks failed: "
+    done = train_py(*SWEEP, "hydra/launcher=basic")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.count(f"s; {failed}") == 1
+    single = train_py(*TINY, "model=plain")
+    assert single.returncode == 2
+    assert "checkpoint.pt is damaged: its checksum doesn't match its content" in single.stderr
+    state, reason = plain.verify()
+    assert state is State.FINISHED and reason.startswith(failed)
+    plain.checkpoint.unlink()
+    assert train_py(*SWEEP, "hydra/launcher=basic").returncode == 0
 
 
 def test_diagnostics_requested_later_are_added_to_finished_runs(swept, train_py, tmp_path):
