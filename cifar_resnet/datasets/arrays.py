@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cifar_resnet.datasets.npy import Stored, open_stored
-from cifar_resnet.datasets.sizes import Sizes
+from cifar_resnet.datasets.sizes import Sizes, require_classes
 from cifar_resnet.errors import DataError
 
 SPLITS = ("train", "test")
@@ -82,8 +82,13 @@ def open_arrays(root: Path) -> Arrays:
 
 
 def read_sizes(root: Path) -> Sizes:
-    """Number and shape of the images; see `open_arrays`."""
+    """Number and shape of the images; see `open_arrays`.
+
+    Raises:
+        DataError: as `open_arrays`, or all training images are of one class.
+    """
     arrays = open_arrays(root)
+    require_classes(root, len(np.unique(arrays.labels["train"])))
     train, height, width, channels = arrays.shape("train")
     return Sizes(train, arrays.shape("test")[0], height, width, channels, len(arrays.classes))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_resnet.datasets.sizes import Sizes
+from cifar_resnet.datasets.sizes import Sizes, require_classes
 from cifar_resnet.errors import DataError
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png")
@@ -108,11 +108,12 @@ def read_sizes(root: Path) -> Sizes:
     """Number and shape of the images; opens only the first one.
 
     Raises:
-        DataError: `root` is not a folder of images.
+        DataError: `root` is not a folder of images, or they are all of one class.
     """
     from cifar_resnet.datasets import image_files  # imported here, because most commands need no image
 
     classes = list_classes(root)
+    require_classes(root, len(classes))
     train, test = (list_images(root / split, classes) for split in SPLITS)
     width, height = image_files.read_size(train.files[0])
     return Sizes(len(train.files), len(test.files), height, width, 3, len(classes))

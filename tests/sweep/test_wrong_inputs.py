@@ -195,8 +195,12 @@ def test_a_wrong_folder_of_images_is_refused_with_the_name_of_the_fault(composed
     [
         (lambda root: (root / "test/dog").rename(root / "test/hound"), "class 'dog' is in only one"),
         (lambda root: [file.unlink() for file in (root / "train/cat").iterdir()], "train/cat has no images"),
+        (
+            lambda root: [shutil.rmtree(root / split / "cat") for split in ("train", "test")],
+            "expected at least 2 classes",
+        ),
     ],
-    ids=["differing classes", "empty class"],
+    ids=["differing classes", "empty class", "one class"],
 )
 def test_wrong_classes_are_refused_before_anything_is_written(train_py, images, tmp_path, sweep, spoil, message):
     spoil(images)

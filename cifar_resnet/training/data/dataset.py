@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from cifar_resnet.datasets import DATASETS, cifar10
+from cifar_resnet.datasets import DATASETS, cifar10, require_classes
 from cifar_resnet.run.config import check_subsets
 from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data.source import Source, Split, Statistics, channel_statistics, choose_balanced
@@ -37,10 +37,11 @@ def load(config: DataConfig, seed: int, progress: bool = False) -> Dataset:
     """The data set that `config` describes; `seed` determines the training subset and the hold-out split.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing or damaged, or has only one class.
         ConfigError: it is smaller than the requested subsets.
     """
     source = reader_of(config.kind)(config, progress)
+    require_classes(config.root, len(set(source.train.labels.tolist())))
     check_subsets(config, len(source.train.labels), len(source.test.labels))
     train, test, val = resize(source.train, config), resize(source.test, config), None
     if not DATASETS[config.kind].sized_by_config:

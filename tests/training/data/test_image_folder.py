@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_a_killed_preparation_leaves_no_half_cache(images, monkeypatch):
 
 def test_what_a_killed_process_left_of_a_cache_is_removed(images):
     read(images)
-    (cache,) = (path for path in (images / "cache").iterdir())
+    (cache,) = (images / "cache").iterdir()
     left = cache.rename(cache.with_name(f".{cache.name}.tmp123"))
     assert len(read(images).train.labels) == 6
     assert not left.exists()
@@ -146,6 +147,11 @@ def one_sided_class(base):
     (base / "images/test/emu").mkdir()
 
 
+def one_class(base):
+    for split in ("train", "test"):
+        shutil.rmtree(base / "images" / split / "dog")
+
+
 def no_test(base):
     (base / "images/test").rename(base / "images/tset")
 
@@ -188,6 +194,7 @@ def class_in_latin1(base):
         (empty_class, "train/eel has no images"),
         (other_size, r"dog/b\.jpeg is 9×8 pixels, the first image is 8×8; .*data\.image_size"),
         (one_sided_class, "class 'emu' is in only one"),
+        (one_class, r"data\.root=.*/images: all training images are of one class; expected at least 2 classes"),
         (no_test, "no folder .*/images/test; expected"),
         (subfolder, "1 entry would be left out, the first is .*train/cat/more; expected only"),
         (other_formats, "2 entries would be left out, the first is .*test/dog/c.webp; expected only"),
@@ -214,7 +221,7 @@ def test_a_cache_that_cannot_be_written_is_named(images):
 def cache(images):
     """The folder of a cache, and the data read through it; copied, because the tests damage the mapped files."""
     data = copy.deepcopy(read(images))
-    (folder,) = (path for path in (images / "cache").iterdir())
+    (folder,) = (images / "cache").iterdir()
     return folder, data
 
 
@@ -271,7 +278,7 @@ def test_the_umask_says_who_may_use_a_cache(images, mask, others):
         read(images)
     finally:
         os.umask(before)
-    (folder,) = (path for path in (images / "cache").iterdir())
+    (folder,) = (images / "cache").iterdir()
     assert folder.stat().st_mode & 0o7 == others
     assert {path.stat().st_mode & 0o7 for path in folder.iterdir()} == {others & 0o4}
     assert json.loads((folder / "meta.json").read_text())["fingerprint"]
