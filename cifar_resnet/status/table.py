@@ -255,7 +255,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
 
 
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
-    """The summary of a sweep: every run, then the reason, path and last log lines of each one that failed.
+    """The summary of a sweep: every run with its reason, then the log of each one that failed and its last other lines.
 
     Args:
         rows: the runs, in order.
@@ -272,14 +272,15 @@ def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType
         error = "" if row.error is None else f"{row.error:.2f}"
         table.add_row(Text(name), row.standing, error, duration(row.seconds) if row.step else "", Text(reason))
         if row.state in _FAILED:
-            lines.append(Text(f"\n{name}: {reason}\n  {printable(str(row.run.log))}", style="bold"))
-            lines += [Text(f"    {printable(line)}", style="dim") for line in last_lines(row.run)]
+            lines.append(Text(f"\n{name}: {printable(str(row.run.log))}", style="bold"))
+            lines += [Text(f"    {line}", style="dim") for line in last_lines(row.run, reason)]
     return Group(table, *lines)
 
 
-def last_lines(run: RunDir, count: int = 3) -> list[str]:
-    """The last lines of the run's log."""
+def last_lines(run: RunDir, reason: str, count: int = 3) -> list[str]:
+    """The last printable lines of the run's log, without those that repeat the reason why it failed."""
     try:
-        return read_end(run.log).decode(errors="replace").rstrip().splitlines()[-count:]
+        lines = map(printable, read_end(run.log).decode(errors="replace").rstrip().splitlines())
     except OSError:
         return []
+    return [line for line in lines if not reason or reason not in line][-count:]
