@@ -138,7 +138,9 @@ def load(run: RunDir, device: torch.device) -> dict[str, Any] | None:
             log.warning("%s; continuing from %s instead", faults[0], path.name)
         return state
     if faults:
-        raise RunError(f"{faults[0]}; delete it to train the run from the start")
+        # Without its checkpoint, a finished run would be skipped.
+        what = run.path if run.has_results() else "it"
+        raise RunError(f"{faults[0]}; delete {what} to train the run from the start")
     return None
 
 

@@ -53,6 +53,8 @@ def git_commit() -> str | None:
 
 
 _MADE_BY = ("commit", "device", "threads", "kernels", "versions")
+HISTORY = ("started", "init_from", "earlier", *_MADE_BY)
+"""The fields of run.json that a later process can't find out; the checkpoint keeps them, too."""
 
 
 def earlier(status: dict[str, Any], described: dict[str, Any], kernels: str | None) -> list[dict[str, Any]]:

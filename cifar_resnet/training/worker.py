@@ -37,7 +37,7 @@ from cifar_resnet.terminal import never_fail
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load, other_images
-from cifar_resnet.training.describe import describe_run, earlier
+from cifar_resnet.training.describe import HISTORY, describe_run, earlier
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
 from cifar_resnet.training.stop_request import StopRequest
@@ -59,12 +59,14 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     before = earlier(run.read_status(), described, training.begun_with) if training.step > 0 else []
     # With its progress, which a damaged run.json has lost, and which a finished run doesn't record again.
     run.update_status(**described, earlier=before, progress=describe_progress(training), **origin)
+    status = run.read_status()  # as plain values
+    kept = {"fingerprint": dataset.fingerprint, "record": {key: status[key] for key in HISTORY if key in status}}
 
     saved = time.monotonic()
 
     def save() -> None:
         nonlocal saved
-        checkpoint.save(run, {**training.state(), "fingerprint": dataset.fingerprint})
+        checkpoint.save(run, {**training.state(), **kept})
         run.update_status(progress=describe_progress(training))
         saved = time.monotonic()
 
@@ -135,7 +137,7 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
             origin = {"init_from": load_weights(training, RunDir(Path(config.init_from)))}
         training.diagnose()
         return origin
-    known = state.pop("fingerprint", None)
+    known, record = state.pop("fingerprint", None), state.pop("record", None)
     if known != dataset.fingerprint:
         raise DataError(
             f"the images of data={config.data.name} have changed since the run began "
@@ -147,6 +149,10 @@ def _take_up(run: RunDir, config: Config, dataset: Dataset, training: Training) 
         training.diagnose()
     training.load(state)
     training.diagnose()
+    if "device" not in run.read_status():  # it was damaged
+        if record is None:
+            log.warning("its checkpoint, from an older version, doesn't say what has trained the run so far")
+        run.update_status(**(record or {}))
     # The previous process may have died after writing its checkpoint but before writing its metrics.
     _write_tables(run, training)
     log.info("continues at step %d of %d", training.step, training.schedule.total_steps)
@@ -258,7 +264,7 @@ def _started(run: RunDir) -> str:
     try:
         return str(run.read_status().get("started") or now())
     except RunError as error:
-        log.warning("%s; it is made again, but what has trained the run so far is no longer known", error)
+        log.warning("%s; it is made again from the checkpoint", error)
         return now()
 
 

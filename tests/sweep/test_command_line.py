@@ -81,7 +81,7 @@ def test_damaged_files_of_a_finished_run_are_restored_from_its_checkpoint(swept,
     assert done.returncode == 0, done.stdout + done.stderr
     assert "interrupted (its metrics.csv is not the one that it finished with); will continue" in done.stdout
     assert f"interrupted ({resnet.status} can't be read: Unterminated string" in done.stdout
-    assert "is no longer known" in resnet.log.read_text()
+    assert "it is made again from the checkpoint" in resnet.log.read_text()
     assert plain.metrics.read_text() == whole
     assert states(tmp_path) == ["finished"] * 2
     assert load_run(resnet.path).run == resnet
@@ -100,7 +100,8 @@ def test_results_are_kept_if_what_a_run_lacks_cannot_be_added(swept, train_py, t
     assert done.stdout.count(f"s; {failed}") == 1
     single = train_py(*TINY, "model=plain")
     assert single.returncode == 2
-    assert "checkpoint.pt is damaged: its checksum doesn't match its content" in single.stderr
+    reason = f"{plain.checkpoint} is damaged: its checksum doesn't match its content"
+    assert f"{reason}; delete {plain.path} to train the run from the start" in single.stderr
     state, reason = plain.verify()
     assert state is State.FINISHED and reason.startswith(failed)
     plain.checkpoint.unlink()

@@ -140,13 +140,20 @@ def test_a_finished_run_is_left_as_it_is(make_folder):
 
 
 @pytest.mark.parametrize("damage", ["changed", "absent"])
-def test_a_damaged_record_of_a_finished_run_gets_its_results_again(make_folder, damage):
-    run = make_folder("a", "data.holdout=20")
+def test_a_damaged_record_of_a_finished_run_is_made_again(make_folder, monkeypatch, damage):
+    run = make_folder("a", "data.holdout=20", "optim.batch_size=8", "optim.lr=0.01")
+    for commit in ("first", "second"):
+        monkeypatch.setattr(describe, "git_commit", lambda commit=commit: commit)
+        with monkeypatch.context() as patch:
+            signalled(patch, signal.SIGTERM, 1)
+            work(run)
+    run.update_status(started="2026-01-01T00:00:00+00:00")
     finish(run)
     before, row = run.read_status(), read_row(run)
+    assert [part["commit"] for part in before["earlier"]] == ["first"]
     run.status.write_text('{"state": "fin') if damage == "changed" else run.status.unlink()
     finish(run)
-    times = {"started", "finished", "updated"}
+    times = {"finished", "updated"}
     assert {key: run.read_status()[key] for key in before.keys() - times} == {
         key: before[key] for key in before.keys() - times
     }
