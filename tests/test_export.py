@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from cifar_resnet.errors import ConfigError
+from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.export import __main__ as export
 from cifar_resnet.export import record
 from cifar_resnet.run.folder import State
@@ -85,6 +85,14 @@ def test_what_can_not_be_read_is_left_out_and_said(make, tmp_path, capsys):
     assert tracker.reports == [tmp_path / "outputs" / "report"]
     assert export.export([tmp_path / "outputs"], tracker) == 1
     assert capsys.readouterr().out.splitlines() == ["2 runs: 1 unchanged, 1 unreadable"]
+
+
+def test_a_damaged_table_is_named(make):
+    run = make("damaged", [30.0])
+    run.metrics.write_text(run.metrics.read_text().replace("\n", "\nabc", 1))
+    with pytest.raises(RunError) as error:
+        record.read(run)
+    assert str(error.value) == f"{run.metrics} can't be read: could not convert string to float: 'abc1'"
 
 
 def test_watching_adds_what_is_new_and_survives_a_server_that_is_down(make, tmp_path, capsys):

@@ -122,8 +122,8 @@ def read(run: RunDir) -> Record | None:
 def _read_rows(path: Path) -> list[dict[str, float]]:
     try:
         lines = read_text(path).splitlines()
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(lines)]
     except FileNotFoundError:
         return []
-    except OSError as error:
+    except (OSError, TypeError, ValueError) as error:
         raise RunError(f"{path} can't be read: {error}") from error
-    return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(lines)]
