@@ -36,13 +36,13 @@ def check_run(config: DictConfig) -> Config:
     """
     try:
         checked = from_container(plain_config(config))
-        sizes = DATASETS[checked.data.kind].sizes
-        if sizes is not None:
-            check_sizes(checked, sizes)
         _check_paths(checked)
         _check_recipe(config, checked.optim.name)
         if checked.init_from is not None:
             _check_origin(checked)
+        sizes = DATASETS[checked.data.kind].sizes
+        if sizes is not None:
+            _check_fit(checked, sizes)
     except ConfigError as error:
         overrides = list(config.hydra.overrides.task) if "hydra" in config else []
         raise ConfigError(
@@ -94,6 +94,25 @@ def _check_origin(config: Config) -> None:
             raise ConfigError(
                 f"init_from={origin.path}: its {key} is {their_value}, this run's {value}; expected the same network"
             )
+
+
+def _check_fit(config: Config, whole: Sizes) -> None:
+    """Raises ConfigError if the run, or the network in `init_from`, doesn't fit a data set of these sizes."""
+    check_sizes(config, whole)
+    if config.init_from is None:
+        return
+    with contextlib.suppress(RunError):  # without a record, the worker finds out
+        data = RunDir(Path(config.init_from)).read_status().get("data") or {}
+        shape = data.get("image_shape") or [None]
+        for name, theirs, ours in (
+            ("classes", data.get("classes"), whole.classes),
+            ("color channels", shape[-1], whole.channels),
+        ):
+            if theirs not in (None, ours):
+                raise ConfigError(
+                    f"init_from={config.init_from}: its number of {name} is {theirs}, this run's {ours}; expected the "
+                    "same network"
+                )
 
 
 def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
@@ -180,7 +199,7 @@ def check_images(configs: Mapping[RunDir, Config]) -> None:
     sizes_in = lru_cache(_checked_sizes)  # forgotten afterwards, because files change
     for run, config in configs.items():
         if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
-            check_sizes(config, sizes_in(config.data.kind, str(config.data.root)))
+            _check_fit(config, sizes_in(config.data.kind, str(config.data.root)))
 
 
 def _checked_sizes(kind: str, root: str) -> Sizes:

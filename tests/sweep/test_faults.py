@@ -1,8 +1,10 @@
 """Real faults: a failing run affects no other, a stopped sweep can be continued, and two sweeps share their runs."""
 
 import contextlib
+import dataclasses
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from functools import partial
 import psutil
 import pytest
 
+from cifar_resnet.datasets import DATASETS
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir, State, find_runs
 from cifar_resnet.status import __main__ as status
@@ -228,3 +231,22 @@ def test_a_run_starts_from_the_weights_of_another(train_py, outputs, tmp_path):
     refused = train_py(*TINY, f"init_from='{first.path}'", "model.width=8")
     assert refused.returncode == 2
     assert "its width is 16, this run's 8" in refused.stderr
+
+
+@pytest.mark.parametrize("key", ["classes", "image_shape"])
+@pytest.mark.parametrize("sizes", ["sizes", "read_sizes"])
+def test_the_weights_of_another_must_fit_the_images(train_py, outputs, tmp_path, monkeypatch, key, sizes):
+    shutil.copytree(outputs, tmp_path / "first")
+    (first,) = find_runs([tmp_path / "first"])
+    recorded = first.read_status()["data"]
+    first.update_status(data={**recorded, key: {"classes": 7, "image_shape": [8, 8, 1]}[key]})
+    known = DATASETS["synthetic"]
+    if sizes == "read_sizes":
+        known = dataclasses.replace(known, sizes=None, read_sizes=lambda root: DATASETS["cifar10"].sizes)
+    monkeypatch.setitem(DATASETS, "synthetic", known)
+    refused = train_py("-m", *TINY, f"init_from='{first.path}'", "seed=1,2")
+    assert refused.returncode == 2
+    expected = {"classes": "classes is 7, this run's 10", "image_shape": "color channels is 1, this run's 3"}[key]
+    assert f"its number of {expected}; expected the same network" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
