@@ -23,12 +23,14 @@ class OptimizerKind:
             stop. A value that differs between the runs described is None, and is left out.
         keys: the keys of `optim` that not every optimizer reads.
         moments: numbers that it keeps per parameter.
+        skips_overflow: whether its step can be skipped on the GPU, as fp16 requires where a gradient overflows.
     """
 
     title: str
     describe: Callable[[dict[str, Any]], str]
     keys: tuple[str, ...]
     moments: int
+    skips_overflow: bool
 
 
 def describe_sgd(optim: dict[str, Any]) -> str:
@@ -47,7 +49,16 @@ def describe_adamw(optim: dict[str, Any]) -> str:
     return f"AdamW (Loshchilov and Hutter 2019) with {', '.join(given)}"
 
 
+def describe_muon(optim: dict[str, Any]) -> str:
+    """Muon in words."""
+    kind = "Nesterov momentum" if optim["nesterov"] is True else "momentum"
+    given = [f"{kind} {number(optim['momentum'])}"] if optim["momentum"] is not None else []
+    given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
+    return f"Muon (Jordan et al. 2024) with {', '.join(given)}" if given else "Muon (Jordan et al. 2024)"
+
+
 OPTIMIZERS: dict[str, OptimizerKind] = {
-    "sgd": OptimizerKind("stochastic gradient descent", describe_sgd, ("nesterov",), moments=1),
-    "adamw": OptimizerKind("AdamW", describe_adamw, (), moments=2),
+    "sgd": OptimizerKind("stochastic gradient descent", describe_sgd, ("nesterov",), moments=1, skips_overflow=True),
+    "adamw": OptimizerKind("AdamW", describe_adamw, (), moments=2, skips_overflow=True),
+    "muon": OptimizerKind("Muon", describe_muon, ("nesterov",), moments=1, skips_overflow=False),
 }

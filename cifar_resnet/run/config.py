@@ -16,6 +16,7 @@ from cifar_resnet.architectures import with_shortcuts
 from cifar_resnet.datasets import DATASETS, Sizes
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.optimizers import OPTIMIZERS
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
@@ -153,6 +154,10 @@ def check(config: Config) -> None:
     if optim.nesterov and "nesterov" not in OPTIMIZERS[optim.optimizer].keys:
         raise ConfigError(
             f"optim.nesterov=true: optim.optimizer={optim.optimizer} has no Nesterov momentum; expected false"
+        )
+    if PRECISIONS[config.precision].scaled and not OPTIMIZERS[optim.optimizer].skips_overflow:
+        raise ConfigError(
+            f"precision={config.precision} with optim.optimizer={optim.optimizer}: expected bf16, tf32 or fp32"
         )
     if optim.nesterov and optim.momentum == 0:
         raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cifar_resnet.run.schema import OptimConfig
+from cifar_resnet.training.muon import Muon
 
 _BETA2 = 0.999
 
@@ -36,7 +37,15 @@ def _adamw(optim: OptimConfig, parameters: list[nn.Parameter]) -> torch.optim.Op
     return optimizer
 
 
-_MAKERS: dict[str, Callable[[OptimConfig, list[nn.Parameter]], torch.optim.Optimizer]] = {"sgd": _sgd, "adamw": _adamw}
+def _muon(optim: OptimConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return Muon(parameters, optim.lr, optim.momentum, optim.nesterov, optim.weight_decay)
+
+
+_MAKERS: dict[str, Callable[[OptimConfig, list[nn.Parameter]], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": _adamw,
+    "muon": _muon,
+}
 
 
 def adapt(optimizer: torch.optim.Optimizer) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.optimizers import OPTIMIZERS
-from cifar_resnet.training import optimizer
+from cifar_resnet.training import muon, optimizer
 
 
 @pytest.fixture(params=OPTIMIZERS)
@@ -57,6 +57,31 @@ def test_the_step_of_adamw_is_that_of_its_paper(training):
     # At the first step, both moments are the gradient's own after their bias is removed.
     expected = before - 0.01 * 0.1 * before - 0.01 * gradient / (gradient.abs() + 1e-8)
     torch.testing.assert_close(weights(run), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_step_of_muon_is_orthogonal_for_convolutions_and_that_of_sgd_for_the_rest(training):
+    changes = ["optim.lr=0.5", "optim.weight_decay=0.1", "optim.warmup=none", "model.shortcut=B"]
+    run = training("optim.optimizer=muon", *changes)
+    before = [parameter.detach().clone() for parameter in run.network.parameters()]
+    run.train_epoch(lambda: True)
+    for index, (parameter, old) in enumerate(zip(run.network.parameters(), before, strict=True)):
+        expected = parameter.grad
+        if index > 0 and expected.ndim == 4:
+            rows, columns = expected.flatten(1).shape
+            scale = 0.1 * max(1, rows / columns) ** 0.5
+            expected = scale * muon.orthogonalize(expected.flatten(1)[None])[0].view_as(old)
+        torch.testing.assert_close(parameter.detach(), (1 - 0.5 * 0.1) * old - 0.5 * expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 144), (1, 32, 16), (2, 8, 8)])
+def test_orthogonal_matrices_keep_their_singular_vectors(shape):
+    torch.manual_seed(0)
+    matrices = torch.randn(shape, dtype=torch.float64)
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    diagonal = left.mT @ muon.orthogonalize(matrices) @ right.mT
+    values = diagonal.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(diagonal, torch.diag_embed(values), rtol=0, atol=1e-9)
+    assert ((values > 0.6) & (values < 1.3)).all()
 
 
 def test_adamw_has_no_nesterov_momentum(training):
