@@ -114,7 +114,9 @@ def _draw(path: Path, images: Any, found: Predictions, classes: Sequence[str], t
     try:
         style.save_png(figure, path)
     except OSError as error:
-        raise ConfigError(f"--mistakes {path}: can't be written ({error.strerror or error})") from error
+        raise ConfigError(
+            f"--mistakes {path}: can't be written ({error.strerror or error}); choose another place"
+        ) from error
     print(f"wrote {path}")
 
 

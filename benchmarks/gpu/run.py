@@ -30,7 +30,8 @@ from sharing import mps
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 NINE = [f"{model}-{depth}" for model in ("plain", "resnet", "preact") for depth in (20, 56, 110)]
-# A fifth of the lab's 164 epochs, for each combination of these values. Muon is first, because it was better in a trial of 8 epochs.
+# A fifth of the lab's 164 epochs, for each combination of these values. Muon is first, because it was better in a trial
+# of 8 epochs.
 SEARCHED = {
     "muon": ["optim.lr=0.2,0.5", "optim.weight_decay=2e-3,5e-3", "optim.label_smoothing=0,0.1"],
     "onecycle": ["optim.lr=0.1,0.2", "optim.weight_decay=2e-4,5e-4", "optim.label_smoothing=0,0.1"],
