@@ -208,7 +208,7 @@ def test_of_a_run_that_was_trained_again_the_first_is_counted_and_the_other_resu
     other = runs.copies[str(again.path)]
     assert other.folder == str(counted.path)
     assert other.difference.startswith(
-        "its results differ from epoch 2 on; after epoch 3: test error 4.00 % instead of 5.00 %"
+        "the results here differ from epoch 2 on; after epoch 3: test error 4.00 % here and 5.00 % there"
     )
     (left,) = tables.left_out(runs, "digits").frame.to_dict("records")
     assert (left["state"], left["reason"]) == (
@@ -224,7 +224,7 @@ def test_an_unfinished_copy_has_the_epochs_of_the_finished_run_as_far_as_it_goes
     )
     found = load.load([tmp_path]).copies
     assert found[str(copied.path)].difference == ""
-    assert "after epoch 2: test error 7.00 % instead of 6.00 %" in found[str(other.path)].difference
+    assert "after epoch 2: test error 7.00 % here and 6.00 % there" in found[str(other.path)].difference
 
 
 def test_hydras_own_folder_is_not_a_run(make_run, tmp_path):

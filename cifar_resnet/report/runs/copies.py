@@ -61,8 +61,8 @@ def _difference(ours: pd.DataFrame, theirs: pd.DataFrame) -> str:
     last = common.max()
     last_here, last_there = (each.loc[last].astype(float).to_dict() for each in (here, there))
     errors = [
-        f"{words} {last_here[name]:.2f} % instead of {last_there[name]:.2f} %"
+        f"{words} {last_here[name]:.2f} % here and {last_there[name]:.2f} % there"
         for name, words in _ERRORS.items()
         if name in last_here and not math.isnan(last_here[name] + last_there[name])
     ]
-    return f"its results differ from epoch {common[differs].min()} on; after epoch {last}: {', '.join(errors)}"
+    return f"the results here differ from epoch {common[differs].min()} on; after epoch {last}: {', '.join(errors)}"
