@@ -35,10 +35,19 @@ class OptimizerKind:
 
 def describe_sgd(optim: dict[str, Any]) -> str:
     """SGD in words."""
+    return _with_momentum("stochastic gradient descent", optim, "weight decay")
+
+
+def describe_muon(optim: dict[str, Any]) -> str:
+    """Muon in words."""
+    return _with_momentum("Muon (Jordan et al. 2024)", optim, "decoupled weight decay")
+
+
+def _with_momentum(title: str, optim: dict[str, Any], decay: str) -> str:
     kind = "Nesterov momentum" if optim["nesterov"] is True else "momentum"
     given = [f"{kind} {number(optim['momentum'])}"] if optim["momentum"] is not None else []
-    given += [f"weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
-    return "stochastic gradient descent" + (f" with {', '.join(given)}" if given else "")
+    given += [f"{decay} {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
+    return title + (f" with {', '.join(given)}" if given else "")
 
 
 def describe_adamw(optim: dict[str, Any]) -> str:
@@ -47,14 +56,6 @@ def describe_adamw(optim: dict[str, Any]) -> str:
     given += ["β₂ = 0.999"]
     given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
     return f"AdamW (Loshchilov and Hutter 2019) with {', '.join(given)}"
-
-
-def describe_muon(optim: dict[str, Any]) -> str:
-    """Muon in words."""
-    kind = "Nesterov momentum" if optim["nesterov"] is True else "momentum"
-    given = [f"{kind} {number(optim['momentum'])}"] if optim["momentum"] is not None else []
-    given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
-    return f"Muon (Jordan et al. 2024) with {', '.join(given)}" if given else "Muon (Jordan et al. 2024)"
 
 
 OPTIMIZERS: dict[str, OptimizerKind] = {

@@ -30,7 +30,7 @@ class DataSet:
         read_sizes: sizes of the data set in `data.root`, from the files' headers; raises DataError if it can't be one.
         needs_root: whether `data.root` must name a folder.
         usual_root: the default of `data.root` in conf/.
-        check_root: raises DataError if `data.root` can't be this data set; only lists files. `read_sizes` replaces it.
+        check_root: raises DataError if `data.root` can't be this data set; only lists files. None with `read_sizes`.
         identify: text that differs between different data sets of this kind in `data.root`, found without reading all
             of the images; None if there is only one data set of this kind.
         named_by_root: whether `data.name` defaults to the folder's name.

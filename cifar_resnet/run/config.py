@@ -156,8 +156,9 @@ def check(config: Config) -> None:
             f"optim.nesterov=true: optim.optimizer={optim.optimizer} has no Nesterov momentum; expected false"
         )
     if PRECISIONS[config.precision].scaled and not OPTIMIZERS[optim.optimizer].skips_overflow:
+        others = ", ".join(name for name, precision in PRECISIONS.items() if not precision.scaled)
         raise ConfigError(
-            f"precision={config.precision} with optim.optimizer={optim.optimizer}: expected bf16, tf32 or fp32"
+            f"precision={config.precision} with optim.optimizer={optim.optimizer}: expected one of {others}"
         )
     if optim.nesterov and optim.momentum == 0:
         raise ConfigError("optim.nesterov=true with optim.momentum=0: expected a momentum above 0")

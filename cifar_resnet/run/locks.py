@@ -1,4 +1,4 @@
-"""Locks a run: by flock, or by a file's existence on disks where flock doesn't work across nodes; and folders of data.
+"""Locks runs, by flock or by a file's existence where flock doesn't work across nodes, and folders of data.
 
 The environment makes the choice, not the config, because all programs that use a folder must agree on it.
 """

@@ -255,7 +255,7 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
 
 
 def make_summary(rows: Sequence[Row], reasons: dict[str, str]) -> RenderableType:
-    """The summary of a sweep: every run with its reason, then the log of each one that failed and its last other lines.
+    """The summary of a sweep: every run with its reason, then the log of each failed one and its last lines.
 
     Args:
         rows: the runs, in order.

@@ -65,7 +65,7 @@ VALUES = [
     (["optim.gamma=2"], "at most 1"),
     (["optim.warmup=later"], "auto, none or a number of iterations"),
     (["seed=abc"], "an integer from 0"),
-    (["precision=fp16", "optim=muon"], "precision=fp16 with optim.optimizer=muon: expected bf16, tf32 or fp32"),
+    (["precision=fp16", "optim=muon"], "precision=fp16 with optim.optimizer=muon: expected one of fp32, tf32, bf16"),
     (["precision=fp8"], "fp32, tf32, bf16"),
     (["model.shortcut=C"], "one of A, B"),
     (["data.name=a/b"], "expected a label"),
