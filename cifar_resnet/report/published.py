@@ -35,6 +35,9 @@ REFERENCES = {
     "1603.05027.",
     "Krizhevsky": "A. Krizhevsky (2009). *Learning Multiple Layers of Features from Tiny Images.* Technical report, "
     "University of Toronto.",
+    "adamw": "I. Loshchilov, F. Hutter (2019). *Decoupled Weight Decay Regularization.* ICLR.",
+    "muon": "K. Jordan et al. (2024). *Muon: An optimizer for hidden layers in neural networks.* "
+    "`kellerjordan.github.io/posts/muon`",
     "Welch": "B. L. Welch (1947). *The generalization of “Student's” problem when several different population "
     "variances are involved.* Biometrika 34.",
     "Holm": "S. Holm (1979). *A simple sequentially rejective multiple test procedure.* Scandinavian Journal of "

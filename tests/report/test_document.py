@@ -502,6 +502,16 @@ def test_a_report_without_a_search_mentions_none(nine_report):
     assert "search" not in (nine_report / "report.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "cited"), [("adamw", "Loshchilov, F. Hutter (2019)"), ("muon", "Jordan et al. (2024)")]
+)
+def test_an_optimizer_that_is_cited_is_in_the_references(make_run, report, name, cited):
+    make_run("a", [5.0])
+    assert cited not in report()
+    make_run("b", [5.0], seed=1, optim__optimizer=name)
+    assert cited in report()
+
+
 def test_settings_typed_by_hand_are_no_search(make_run, report):
     for index in range(10):
         keys = {"optim__lr": 0.1 * (1 + index % 2), "optim__epochs": 3 + index % 3, "model__width": 8 * (1 + index % 4)}

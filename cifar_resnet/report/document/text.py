@@ -136,7 +136,10 @@ class Text:
 
     def _references(self) -> list[str]:
         """What this report cites."""
+        optimizers = self.facts.every("optim.optimizer")
         unused = {
+            "adamw": "adamw" not in optimizers,
+            "muon": "muon" not in optimizers,
             "Krizhevsky": not self.facts.all_cifar10,
             "Agresti and Caffo": self.facts.seeds[0] != 1,
             "Agresti and Min": self.facts.seeds[0] != 1,
