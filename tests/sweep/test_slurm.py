@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
+from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
 from cifar_resnet.status.table import read_row
 from cifar_resnet.sweep.slurm import squeue, submit, watch
@@ -215,3 +216,15 @@ def test_runs_in_a_live_job_are_attached_to_unless_they_have_failed(commands, tm
 def test_the_table_shows_the_job_of_a_queued_run(run):
     run.update_status(state=State.QUEUED, job="12_3")
     assert read_row(run).standing.plain == "queued 12_3"
+
+
+def test_a_run_that_could_not_be_given_what_it_lacks_is_noted(commands, tmp_path, sweep):
+    commands("squeue", "exit 0")
+    runs = [_run(tmp_path / name) for name in ("failed", "added", "refused")]
+    for run, state, reason in zip(
+        runs, (State.FINISHED, State.FINISHED, State.FAILED), ("disk full", None, "no GPU"), strict=True
+    ):
+        run.metrics.write_text("")
+        run.update_status(state=state, reason=reason, metrics_digest=digest(run.metrics))
+    watch.wait(runs)
+    assert sweep.notes("reason") == {runs[0]: "disk full"}  # failed runs fail the sweep by their state

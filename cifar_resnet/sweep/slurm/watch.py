@@ -23,7 +23,11 @@ _SQUEUE_SECONDS = 15.0  # asking more often would burden the cluster
 
 
 def wait(runs: Sequence[RunDir]) -> None:
-    """Waits until each run or its job has ended; returns early if the user stops the sweep."""
+    """Waits until each run or its job has ended; returns early if the user stops the sweep.
+
+    Notes the runs that finished but could not be given the diagnostics or weights that they lack, so that the sweep
+    fails. Their jobs know of it, but their notes don't reach this process.
+    """
     control = Control.current()
     waiting = {run.path: run for run in runs}
     asked = -_SQUEUE_SECONDS
@@ -35,6 +39,11 @@ def wait(runs: Sequence[RunDir]) -> None:
         waiting = {path: run for path, run in waiting.items() if not has_ended(run, live)}
         if waiting:
             time.sleep(_POLL_SECONDS)
+    for run in runs:
+        with contextlib.suppress(RunError):
+            state, reason = run.verify()
+            if state is State.FINISHED and reason is not None:
+                control.note(run, reason=reason)
 
 
 def has_ended(run: RunDir, live: Mapping[str, squeue.QueuedJob] | None) -> bool:
