@@ -5,6 +5,7 @@ Runs that learned nothing, with a training error near chance, are named and deci
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -117,38 +118,50 @@ def judge_gradients(case: Case) -> Finding | None:
         return None
     learned = [depth for depth in depths if not case.diagnostics("plain", depth, learned=True).empty]
     deep = [depth for depth in learned if depth >= DEGRADES]
-    signs, sentences, short, between, one_seed = [], [], [], [], False
-    for depth in deep or learned[-1:]:
-        shares = _shares(case.diagnostics("plain", depth, learned=True))
-        lowest = shares.groupby("seed").min()
-        signs += [1 if worst < VANISHED else -1 if deep and worst >= HEALTHY else 0 for worst in lowest]
-        sentences.append(_describe_shares(case, depth, shares))
-        short.append(f"{_by_epoch(shares)} in plain-{depth}")
-        undecided = lowest[(lowest >= VANISHED) & (lowest < HEALTHY)]
-        between += [f"{_range(undecided)} in plain-{depth}"] if len(undecided) else []
-        one_seed = one_seed or len(lowest) == 1
-    verdict = HOLDS if 1 in signs else FAILS if signs and all(sign == -1 for sign in signs) else OPEN
-    if sentences:
+    shares = {depth: _shares(case.diagnostics("plain", depth, learned=True)) for depth in deep or learned[-1:]}
+    lowest = {depth: found.groupby("seed").min() for depth, found in shares.items()}
+    verdict = _judge_lowest(pd.concat(lowest.values()) if lowest else pd.Series(dtype=float), bool(deep))
+    sentences = [_describe_shares(case, depth, found) for depth, found in shares.items()]
+    if shares:
         sentences.append(
             f"The smaller value counts: below {number(VANISHED)}, gradients count as vanished, from {number(HEALTHY)} "
             "on as healthy. These limits are ours; the papers give none."
         )
-    sentences.append(_CONSEQUENCES[verdict])
-    if verdict == OPEN and between:
-        sentences.append(f"The question stays open, because the ratio lies between the limits: {join(between)}.")
-    elif verdict == OPEN and learned:
-        sentences.append(
-            f"Plain networks of fewer than {DEGRADES} layers degrade little, so healthy gradients decide nothing."
-        )
-    missing, command = _more_gradients(case, deep, verdict)
+    sentences.append(_why_open(lowest) if verdict == OPEN else _CONSEQUENCES[verdict])
     for depth in depths:
         layers = case.diagnostics("plain", depth, learned=False)
         if not layers.empty:
             sentences.append(_describe_unlearned(case, depth, _shares(layers)))
-    in_short = f"norm near the input relative to that near the output: {'; '.join(short)}" if short else ""
-    if in_short and verdict == OPEN:
-        in_short += f" (below {number(VANISHED)} would count as vanished, from {number(HEALTHY)} on as healthy)"
-    return Finding(verdict, " ".join(filter(None, sentences)), missing, command, in_short, one_seed=one_seed)
+    missing, command = _more_gradients(case, deep, verdict)
+    one_seed = any(len(found) == 1 for found in lowest.values())
+    evidence = " ".join(filter(None, sentences))
+    return Finding(verdict, evidence, missing, command, _gradients_in_short(shares, verdict), one_seed=one_seed)
+
+
+def _judge_lowest(lowest: pd.Series[float], may_answer_no: bool) -> str:
+    """The answer to whether gradients vanish, from the smaller value of each seed of each network."""
+    if (lowest < VANISHED).any():
+        return HOLDS
+    return FAILS if may_answer_no and (lowest >= HEALTHY).all() else OPEN
+
+
+def _why_open(lowest: Mapping[int, pd.Series[float]]) -> str:
+    """Why the question stays open: the smaller values of these networks, by depth; empty if there are none."""
+    undecided = {depth: found[found < HEALTHY] for depth, found in lowest.items()}
+    between = [f"{_range(found)} in plain-{depth}" for depth, found in undecided.items() if len(found)]
+    if between:
+        return f"The question stays open, because the ratio lies between the limits: {join(between)}."
+    if lowest:
+        return f"Plain networks of fewer than {DEGRADES} layers degrade little, so healthy gradients decide nothing."
+    return ""
+
+
+def _gradients_in_short(shares: Mapping[int, pd.Series[float]], verdict: str) -> str:
+    if not shares:
+        return ""
+    short = "; ".join(f"{_by_epoch(found)} in plain-{depth}" for depth, found in shares.items())
+    limits = f" (below {number(VANISHED)} would count as vanished, from {number(HEALTHY)} on as healthy)"
+    return f"norm near the input relative to that near the output: {short}{limits if verdict == OPEN else ''}"
 
 
 def _more_gradients(case: Case, deep: list[int], verdict: str) -> tuple[str, str]:
@@ -167,7 +180,6 @@ def _more_gradients(case: Case, deep: list[int], verdict: str) -> tuple[str, str
 _CONSEQUENCES = {
     HOLDS: "Whether that is the cause of the degradation or a consequence of it, the norms by themselves don't show.",
     FAILS: "So vanishing gradients don't explain the higher error of deep plain networks here.",
-    OPEN: "",
 }
 
 
