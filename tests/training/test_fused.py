@@ -6,6 +6,7 @@ import itertools
 import logging
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,9 +21,11 @@ from tests.training.conftest import finish
 from tests.training.test_graph import assert_alike
 
 pytest.importorskip("numba")
+from numba import njit
 from numba.core import event
 
 from cifar_resnet.training import fused
+from cifar_resnet.training.kernels import _load, _store
 
 pytestmark = pytest.mark.usefixtures("restored_torch")
 FUSED = "runtime.kernels=fused"
@@ -102,6 +105,24 @@ def test_any_shape_gives_the_numbers_of_the_modules(shape, dtype):
         assert (norm.running_var - twin.running_var).norm() <= tolerance * twin.running_var.norm()
         norm.zero_grad()
         twin.zero_grad()
+
+
+def test_numbers_are_rounded_to_bfloat16_and_back_as_by_pytorch():
+    @njit
+    def to_bfloat16_and_back(numbers, example, rounded, back):
+        for i in range(numbers.size):
+            rounded[i] = _store(numbers[i], example[0])
+            back[i] = _load(rounded[i])
+
+    # Every bfloat16, infinities and NaN included, and numbers just above it and around the middle to the next.
+    high = np.arange(1 << 16, dtype=np.uint32)[:, None] << 16
+    numbers = (high + np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)).ravel().view(np.float32)
+    rounded, back = np.empty(numbers.size, np.uint16), np.empty_like(numbers)
+    to_bfloat16_and_back(numbers, rounded[:1], rounded, back)
+    expected, number = torch.from_numpy(numbers).bfloat16(), ~np.isnan(numbers)
+    assert (np.isnan(back) == ~number).all()
+    assert (rounded == expected.view(torch.uint16).numpy())[number].all()
+    assert (back == expected.float().numpy())[number].all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
