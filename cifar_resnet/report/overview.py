@@ -13,6 +13,7 @@ from rich.text import Text
 from cifar_resnet.printable import printable
 from cifar_resnet.report import escaping, tables
 from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.groups import compared
 from cifar_resnet.report.tables import Table
 from cifar_resnet.report.wording import count
 from cifar_resnet.run.files import write_text
@@ -23,10 +24,13 @@ _MOST_ROWS = 30
 
 
 def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
-    """Prints the final test errors by model and depth, how many runs they exclude, and where the reports are."""
+    """Prints the final errors by model and depth, how many runs they exclude, and where the reports are.
+
+    Test errors, or validation errors where settings are compared by these.
+    """
     console = make_console()
     for data in folders:
-        table = tables.grid(runs, data, "test_error")
+        table = tables.grid(runs, data, compared(runs.of(data).finished))
         if table is not None:
             console.print(f"{data}: {table.title}", style="bold", markup=False)
             console.print(_rich(table))

@@ -79,6 +79,19 @@ def test_epochs_of_runs_with_and_without_a_holdout_share_a_table(make_run, tmp_p
     assert epochs.loc[1, "folder"] == str(run.path)
 
 
+@pytest.mark.parametrize("all_hold_out", [True, False])
+def test_runs_that_all_hold_out_images_are_shown_with_their_validation_errors(make_run, tmp_path, capsys, all_hold_out):
+    make_run("a", [6.5], val=[8.5], data__holdout=5000)
+    make_run("b", [7.5], seed=1, **({"val": [9.5], "data__holdout": 5000} if all_hold_out else {}))
+    command.main([str(tmp_path / "runs"), "--out", str(tmp_path / "r"), "--format", "csv,md"])
+    shown = capsys.readouterr().out
+    assert ("Final validation error (%)" in shown) == all_hold_out
+    assert ("Final test error (%)" in shown) != all_hold_out
+    if all_hold_out:
+        assert "9.00 ± 0.71" in shown
+    assert "Final validation error (%), last epoch." in (tmp_path / "r/report.md").read_text()
+
+
 def test_a_long_ablation_is_cut_on_the_screen_and_whole_in_the_files(make_run, tmp_path, capsys):
     for index in range(33):
         make_run(f"r{index}", [6.0], optim__lr=0.1 + index)

@@ -20,6 +20,7 @@ from cifar_resnet.run.folder import State
 # Measure → name and title of its grid, and the column with the number of images that it was measured on.
 GRIDS = {
     "test_error": ("test-error", "Final test error (%), last epoch", "test_images"),
+    "val_error": ("validation-error", "Final validation error (%), last epoch", "val_images"),
     "train_error": ("training-error", "Final training error (%), last epoch", "train_images"),
     "best_test_error": (
         "best-error",
