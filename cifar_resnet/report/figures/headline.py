@@ -38,11 +38,12 @@ def cut(finals: pd.Series[float]) -> float | None:
     Returns:
         None if all of them fit on one axis.
 
-    >>> cut(pd.Series([8.0, 12.0, 90.0])), cut(pd.Series([8.0, 12.0]))
-    (20.0, None)
+    >>> cut(pd.Series([8.0, 12.0, 90.0])), cut(pd.Series([8.0, 12.0])), cut(pd.Series([8.4, 30.2, 47.3]))
+    (20.0, None, None)
     """
     limit = _FAR * max(1.0, float(finals.min()))
-    return _ceiling(_ROOM * float(finals[finals <= limit].max())) if (finals > limit).any() else None
+    end = _ceiling(_ROOM * float(finals[finals <= limit].max()))
+    return end if (finals > end).any() else None
 
 
 def _ceiling(value: float) -> float:
