@@ -14,8 +14,9 @@ from torch import Tensor
 from cifar_resnet.errors import DataError, RunError
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.files import read
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
+from cifar_resnet.run.states import State
 from cifar_resnet.training import data
 from cifar_resnet.training.checkpoint import UNREADABLE, Weights, remedy
 from cifar_resnet.training.data import Dataset

@@ -18,8 +18,10 @@ from cifar_resnet.export import record as export
 from cifar_resnet.printable import UNPRINTABLE
 from cifar_resnet.report import command
 from cifar_resnet.report.runs import load
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.run.states import State
 from cifar_resnet.status.__main__ import read
 from tests.conftest import TINY, called, compose_run, tree, work
 from tests.test_old_runs import FINISHED as OLD

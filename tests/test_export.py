@@ -7,7 +7,7 @@ import pytest
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.export import __main__ as export
 from cifar_resnet.export import record
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 from tests.report.conftest import write_run
 
 STARTED = "2026-01-02T03:04:05+00:00"

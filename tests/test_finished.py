@@ -14,7 +14,8 @@ import torch
 import cifar_resnet
 from cifar_resnet import evaluate
 from cifar_resnet.errors import DataError, RunError
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.training.data import normalise
 from tests.conftest import TINY, compose_run, work
 

@@ -16,8 +16,10 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import overridden
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash, run_name
+from cifar_resnet.run.states import State
 from tests.conftest import work
 
 OLD = Path(__file__).parent / "old_runs"

@@ -17,8 +17,9 @@ from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.files import write_atomically
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import MAX_NAME, config_hash, identity, run_name
+from cifar_resnet.run.states import State
 
 VALID = re.compile(r"[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+")
 rates = st.floats(1e-12, 1e12)

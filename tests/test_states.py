@@ -14,8 +14,10 @@ import pytest
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import folder, locks
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir, State, find_runs, now, stopped_by
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir, now
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.run.states import State, stopped_by
 from tests.conftest import EMPTY_ARCHIVE
 
 TABLES = ["metrics", "diagnostics", "predictions"]

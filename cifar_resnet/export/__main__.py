@@ -19,7 +19,7 @@ from typing import Protocol
 from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode, RunError
 from cifar_resnet.export.record import Record, read
 from cifar_resnet.programs import command, install
-from cifar_resnet.run.folder import find_runs
+from cifar_resnet.run.find import find_runs
 from cifar_resnet.terminal import never_fail
 
 TRACKERS = {"mlflow": "cifar_resnet.export.to_mlflow", "wandb": "cifar_resnet.export.to_wandb"}

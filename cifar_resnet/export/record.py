@@ -12,8 +12,9 @@ from typing import Any
 
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.files import digest, read_text
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash, flatten, identity
+from cifar_resnet.run.states import State
 
 # Times differ when the same epoch is trained again after an interruption, results don't.
 _TIMES = ("train_seconds", "test_seconds", "images_per_second")

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.export.record import REPORT, Record, digests, report_key
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 _STATUS = {
     State.PENDING: "SCHEDULED",

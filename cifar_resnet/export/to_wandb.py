@@ -12,7 +12,7 @@ import wandb
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.export.record import REPORT, Record, digests, report_key
 from cifar_resnet.run.files import write_text
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 
 class Tracker:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, RunError
 from cifar_resnet.run.files import write_text
-from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
 
 PAGE = "report.html"
 STAMP = "report.watch.js"

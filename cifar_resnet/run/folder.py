@@ -1,4 +1,4 @@
-"""The run folder: its files, its states and its lock; the contract between training, sweep and report.
+"""The run folder: its files, its state and its lock; the contract between training, sweep and report.
 
 These packages share nothing else, and every file name of a run is defined only here.
 """
@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,46 +18,17 @@ from typing import Any, TypeVar
 import yaml
 
 from cifar_resnet.errors import BusyError, ConfigError, RunError
-from cifar_resnet.programs import command
 from cifar_resnet.run import locks
 from cifar_resnet.run.config import typed
-from cifar_resnet.run.files import FULL_DISK, digest, folders_with, open_to_read, overwrite, read_text, write_text
+from cifar_resnet.run.files import FULL_DISK, digest, open_to_read, overwrite, read_text, write_text
 from cifar_resnet.run.identity import config_hash, flatten, identity
 from cifar_resnet.run.parsing import parse_config, parse_record
+from cifar_resnet.run.states import STATES, State
 
 JOB_VARIABLE = "CIFAR_RESNET_JOB"  # in the environment: the Slurm job that a process belongs to
-PARENT_GONE = "the sweep that started it is gone"  # reason of an interrupted run whose parent process is gone
 _Parsed = TypeVar("_Parsed")
 # A config has 1 kB, a record with the names of 1,000 classes 20 kB.
 _MOST_CONFIG, _MOST_RECORD = 2**16, 2**22
-
-
-class State(str, Enum):
-    """The state of a run; recorded in run.json with a human-readable reason."""
-
-    PENDING = "pending"
-    QUEUED = "queued"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    DIVERGED = "diverged"
-    INTERRUPTED = "interrupted"
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the run isn't over: it is waiting or training, or the same command continues it."""
-        return self in (State.PENDING, State.QUEUED, State.RUNNING, State.INTERRUPTED)
-
-
-_STATES = frozenset(State)
-
-
-def stopped_by(number: int) -> str:
-    """The reason of a run that was interrupted by a signal."""
-    return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
 
 
 def now() -> str:
@@ -225,7 +194,7 @@ class RunDir:
             return {"state": State.PENDING.value}
         except (OSError, ValueError) as error:
             raise RunError(f"{self.status} can't be read: {error}") from error
-        if status.get("state") not in _STATES:
+        if status.get("state") not in STATES:
             raise RunError(f"{self.status} contains no state: expected one of {', '.join(State)}")
         return status
 
@@ -344,21 +313,3 @@ def _check_config(text: str) -> tuple[dict[str, Any], str]:
     """The validated config and its hash."""
     config = typed(parse_config(text))
     return config, config_hash(config)
-
-
-def find_runs(paths: list[Path]) -> list[RunDir]:
-    """Every run folder under the paths, without duplicates, in the order of their names; links are followed.
-
-    Raises:
-        RunError: a path isn't a folder, or there is no run under any of them.
-    """
-    found: dict[Path, RunDir] = {}
-    for path in paths:
-        if not path.is_dir():
-            raise RunError(f"{path} is not a folder; expected one with run folders, such as outputs/")
-        for folder in sorted(folders_with("config.yaml", path)):
-            found.setdefault(folder.resolve(), RunDir(folder))
-    if not found:
-        named = ", ".join(str(path) for path in paths)
-        raise RunError(f"no run folder under {named}; train some first: {command('train')} -m sweeps=demo")
-    return list(found.values())

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode, RunError
 from cifar_resnet.programs import command
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_table, read_row
 from cifar_resnet.terminal import make_console, never_fail

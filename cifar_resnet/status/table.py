@@ -14,7 +14,8 @@ from rich.text import Text
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
 from cifar_resnet.run.files import read_end
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 
 # Which rows to keep first when the terminal is too small for all of them.
 _BY_URGENCY = (

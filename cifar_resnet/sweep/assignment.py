@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifar_resnet.printable import printable
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 
 
 @dataclass(frozen=True)

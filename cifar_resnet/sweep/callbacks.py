@@ -16,8 +16,9 @@ from rich.console import Console, Group, RenderableType
 
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.programs import command
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
+from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
 from cifar_resnet.sweep import checks, compose, launch, machines, same_images, search_path, selection, warm_up

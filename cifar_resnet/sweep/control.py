@@ -23,7 +23,8 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from cifar_resnet.errors import ExitCode, RunError
 from cifar_resnet.run.files import open_to_append
-from cifar_resnet.run.folder import RunDir, stopped_by
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import stopped_by
 from cifar_resnet.sweep import control_folder
 from cifar_resnet.sweep.assignment import Assignment, describe_ending
 from cifar_resnet.terminal import never_fail

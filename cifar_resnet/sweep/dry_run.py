@@ -19,8 +19,9 @@ from rich.text import Text
 from cifar_resnet.devices import count_slots, visible_gpus
 from cifar_resnet.errors import RunError
 from cifar_resnet.optimizers import OPTIMIZERS
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
+from cifar_resnet.run.states import State
 from cifar_resnet.status.table import count_runs, duration, read_row
 from cifar_resnet.sweep import budget
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment

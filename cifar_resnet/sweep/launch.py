@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
-from cifar_resnet.run.folder import RunDir, State, now
+from cifar_resnet.run.folder import RunDir, now
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.assignment import Assignment, lacking, why_interrupted
 from cifar_resnet.sweep.control import Control, SingleRun

@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.programs import command
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.status.table import count_runs
 from cifar_resnet.sweep import compose, search
 from cifar_resnet.sweep.control import Control

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.status.table import count_runs, labels
 from cifar_resnet.sweep.assignment import lacking, reason_to_skip, why_interrupted
 from cifar_resnet.sweep.resolvers import plain_config

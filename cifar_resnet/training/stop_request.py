@@ -8,7 +8,7 @@ import time
 from types import FrameType
 
 from cifar_resnet.run.durations import seconds_of
-from cifar_resnet.run.folder import PARENT_GONE, stopped_by
+from cifar_resnet.run.states import PARENT_GONE, stopped_by
 
 
 class StopRequest:

@@ -30,9 +30,10 @@ from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run.config import check_batches, from_container
 from cifar_resnet.run.files import FULL_DISK, READ_ONLY, digest, open_to_append
-from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State, now
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, now
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.run.schema import Config
+from cifar_resnet.run.states import State
 from cifar_resnet.terminal import never_fail
 from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions, tensorboard
 from cifar_resnet.training.backend import set_up

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import from_container
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import control, dry_run, launch
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.slurm import squeue, submit

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from cifar_resnet.run.folder import State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.states import State
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.integration

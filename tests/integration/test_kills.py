@@ -21,7 +21,9 @@ import torch
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.training import worker
 from tests.conftest import wait_for
 

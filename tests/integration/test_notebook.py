@@ -5,7 +5,8 @@ import runpy
 import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.states import State
 
 pytestmark = pytest.mark.integration
 

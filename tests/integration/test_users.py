@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.states import State
 from tests.conftest import ONE_BY_ONE, TINY
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ import pytest
 from cifar_resnet import __version__
 from cifar_resnet.programs import PROGRAMS
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import find_runs
+from cifar_resnet.run.find import find_runs
 
 # Takes long: a wheel, an environment, a sweep and its report.
 pytestmark = pytest.mark.integration

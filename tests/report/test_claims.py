@@ -8,7 +8,7 @@ import pytest
 from cifar_resnet.report import claims
 from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
 from cifar_resnet.report.runs import load
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 from tests.report.conftest import REAL
 
 

@@ -28,7 +28,7 @@ from cifar_resnet.report.figures import (
 from cifar_resnet.report.figures.subject import Subject, published_beside
 from cifar_resnet.report.runs import load
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 from tests.report.conftest import CIFAR10_FOLDER
 
 

@@ -10,7 +10,7 @@ from cifar_resnet.report import tables
 from cifar_resnet.report.runs import load
 from cifar_resnet.report.runs.copies import Counted
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import find_runs
+from cifar_resnet.run.find import find_runs
 
 
 def test_a_run_is_its_last_epoch_and_its_best(make_run, tmp_path):

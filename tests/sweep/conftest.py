@@ -10,8 +10,9 @@ import pytest
 
 from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import run_name
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep.control import Control, SingleRun
 from tests.conftest import TINY, compose_run, work
 

@@ -6,7 +6,8 @@ import pytest
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import durations
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import budget, callbacks
 from cifar_resnet.sweep.budget import Budget
 from tests.conftest import TINY

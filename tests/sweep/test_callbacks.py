@@ -15,7 +15,8 @@ from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import locks
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.sweep import callbacks, checks, launch, machines
 from cifar_resnet.sweep.assignment import Assignment

@@ -12,7 +12,8 @@ import pytest
 from cifar_resnet import load_run
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.states import State
 from tests.conftest import ONE_BY_ONE, TINY, run_program
 
 SWEEP = ["-m", "model=plain,resnet", *TINY]

@@ -15,7 +15,9 @@ import pytest
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.status import __main__ as status
 from tests.conftest import ONE_BY_ONE, TINY, called, wait_for
 

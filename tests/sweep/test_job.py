@@ -8,7 +8,8 @@ import pytest
 
 from cifar_resnet.errors import BusyError
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import worker_process
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun

@@ -15,7 +15,8 @@ from omegaconf import OmegaConf
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import launch, worker_process
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun

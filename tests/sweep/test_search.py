@@ -10,7 +10,9 @@ from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import locks
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import search
 from cifar_resnet.sweep.control import STOPPING
 from cifar_resnet.sweep.launch import objective

@@ -11,7 +11,7 @@ import pytest
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import RunError
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import find_runs
+from cifar_resnet.run.find import find_runs
 from cifar_resnet.sweep import launch, slots
 from cifar_resnet.sweep.assignment import Assignment
 from tests.conftest import TINY

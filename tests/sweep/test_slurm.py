@@ -8,7 +8,8 @@ import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
-from cifar_resnet.run.folder import PARENT_GONE, RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import PARENT_GONE, State
 from cifar_resnet.status.table import read_row
 from cifar_resnet.sweep.slurm import squeue, submit, watch
 from tests.conftest import TINY, tree

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import locks
 from cifar_resnet.run.files import digest, umask
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.slurm import squeue, submit, watch

@@ -11,7 +11,8 @@ import pytest
 
 from cifar_resnet.devices import Gpu
 from cifar_resnet.errors import ExitCode, RunError
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import launch, slots
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun

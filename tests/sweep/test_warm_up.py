@@ -7,7 +7,8 @@ import types
 import pytest
 
 from cifar_resnet.run.config import from_container
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import warm_up
 from tests.conftest import TINY
 

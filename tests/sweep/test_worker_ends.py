@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from cifar_resnet.errors import BusyError, ExitCode, RunError
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import launch
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun

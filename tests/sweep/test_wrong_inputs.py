@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.status import __main__ as status
 from tests.conftest import ONE_BY_ONE, TINY, called, run_program, tree, work
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 from cifar_resnet.training import diagnostics
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.models import build_network

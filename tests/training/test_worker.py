@@ -19,8 +19,9 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.config import from_container
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import JOB_VARIABLE, PARENT_GONE, RunDir, State, stopped_by
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.run.states import PARENT_GONE, State, stopped_by
 from cifar_resnet.status.table import read_row
 from cifar_resnet.training import describe, worker
 from cifar_resnet.training.data import load

@@ -28,7 +28,7 @@ from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.differences import difference
 from cifar_resnet.report.tables.table import plus
 from cifar_resnet.report.wording import join
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
 # One seed per network shows no spread; three show a rough one.

@@ -16,7 +16,7 @@ from cifar_resnet.report.figures.settings import networks, value_axis, values_of
 from cifar_resnet.report.figures.unfinished import END_MARKS
 from cifar_resnet.report.runs import factors
 from cifar_resnet.report.runs.groups import compared
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 # A factor of a grid needs so many values for a panel of its own; more factors than `_MOST` don't fit.
 _FEWEST_VALUES, _MOST = 8, 6

@@ -19,7 +19,7 @@ from cifar_resnet.report.tables import differences
 from cifar_resnet.report.tables.differences import Comparison
 from cifar_resnet.report.tables.table import MISSING, with_std
 from cifar_resnet.report.wording import join
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 # Settings are shown against the time if one takes this many times as long as another.
 _LONGER = 1.2

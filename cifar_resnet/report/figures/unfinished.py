@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from cifar_resnet.report.figures import style
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 # The most runs of a model that have a line.
 MOST = 30

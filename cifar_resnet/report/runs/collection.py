@@ -13,7 +13,7 @@ from cifar_resnet.report.runs import confusion, factors
 from cifar_resnet.report.runs.confusion import Confusion
 from cifar_resnet.report.runs.copies import Counted
 from cifar_resnet.report.runs.groups import Group, Key, collect, has_default
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
 """The columns that say which run a row of a long table belongs to."""

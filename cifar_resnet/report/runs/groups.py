@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report.runs.factors import are_drawn
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 _WAITING = (State.PENDING.value, State.QUEUED.value)
 # A training error from this share of the error of guessing on counts as chance: 81 % with ten classes.

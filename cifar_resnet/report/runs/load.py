@@ -19,7 +19,9 @@ from cifar_resnet.report.runs.filters import Where
 from cifar_resnet.report.runs.groups import compared, has_default
 from cifar_resnet.report.runs.record import Record, read_record
 from cifar_resnet.run import columns, defaults
-from cifar_resnet.run.folder import RunDir, State, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 
 # The columns of metrics.csv that every run has.
 _NUMBERS = ("train_loss", "train_error", "test_loss", "test_error", "images_per_second")

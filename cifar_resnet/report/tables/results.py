@@ -15,7 +15,7 @@ from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.beside import why_not
 from cifar_resnet.report.tables.table import MISSING, Table, identify, named, with_std
 from cifar_resnet.report.wording import TimeUnit, count, time_unit
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 # Measure → name and title of its grid, and the column with the number of images that it was measured on.
 GRIDS = {

@@ -18,7 +18,8 @@ from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
 from cifar_resnet.devices import default_n_jobs
 from cifar_resnet.errors import RunError
-from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, State
+from cifar_resnet.run.folder import JOB_VARIABLE, RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import train

@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from cifar_resnet.run.folder import State
+from cifar_resnet.run.states import State
 
 # Ends that are not the run's fault: the same command continues from the checkpoint.
 _INTERRUPTED = {

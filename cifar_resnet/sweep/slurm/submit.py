@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.programs import install
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.compose import run_dir
 from cifar_resnet.sweep.launch import objective

@@ -13,7 +13,8 @@ from typing import Any
 
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import locks
-from cifar_resnet.run.folder import PARENT_GONE, RunDir, State, now
+from cifar_resnet.run.folder import RunDir, now
+from cifar_resnet.run.states import PARENT_GONE, State
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.slurm import squeue
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, find_runs
+from cifar_resnet.run.find import find_runs
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.slurm.submit import is_installed
 from tests import conftest
 from tests.integration.slurm.cluster import MISSING, Cluster

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cifar_resnet.run.defaults import REPO_ROOT
-from cifar_resnet.run.folder import RunDir, State
+from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.states import State
 from cifar_resnet.sweep import search
 from tests.conftest import TINY
 from tests.integration.slurm.conftest import wait_for
