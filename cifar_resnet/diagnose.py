@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _DEFAULTS = ("data=synthetic", "data.train_size=128", "data.test_size=1")
 _NAMED = {"model.name", "depth", "seed", "data.kind"}
-_EPILOG = """On one batch of training images, within seconds. Reveals vanishing or exploding signals. Takes the keys and
-groups of training, with several values separated by commas:
+_EPILOG = """On one batch of training images, within a minute or so. Reveals vanishing or exploding signals. Takes
+the keys and groups of training, with several values separated by commas:
 
     {command} model=plain,resnet depth=20,56,110 model.norm=batch,none
     {command} model=preact depth=110 data=cifar10 --out FOLDER

@@ -25,8 +25,8 @@ class Muon(torch.optim.Optimizer):
     """SGD with momentum whose updates of the convolutions, but for the first, are made orthogonal.
 
     A convolution's weights count as a matrix with one row per output channel. The first convolution, batch norm and
-    the linear layer are trained by plain SGD with momentum. Weight decay is decoupled: times the learning rate, all
-    parameters shrink by it in each step.
+    the linear layer are trained by plain SGD with momentum. Weight decay is decoupled: each step shrinks all
+    parameters by it times the learning rate.
 
     Args:
         parameters: those of the network, in its order.

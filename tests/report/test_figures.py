@@ -479,7 +479,7 @@ def test_the_two_convolutions_of_a_block_are_lines_of_their_own(make_run, make_l
         "resnet · 20 layers · first convolution of a block": [[2.0, 2.0], [4.0, 4.0]],
         "resnet · 20 layers · second convolution of a block": [[3.0, 3.0], [5.0, 5.0]],
     }
-    assert legend_of(figure) == ["20 layers", "first convolution of a block", "second convolution of a block"]
+    assert legend_of(figure) == ["20 layers", diagnostics.FIRST, *diagnostics.PLACES.values()]
 
 
 def test_responses_are_drawn_in_order_and_sorted(make_run, make_layers, tmp_path):

@@ -46,7 +46,7 @@ def test_the_axis_is_linear_and_cut_and_says_who_is_above_it(six, epochs):
     middle, last = headline.draw_by_depth(epochs()).axes[1:]
     assert (middle.get_yscale(), middle.get_ylim()) == ("linear", (0.0, 25.0))
     assert texts_of(middle) == ["3.5", "6.5", "7.0", "13.0"]
-    assert texts_of(last) == ["3.0", "6.0", "plain: 90 %, off the scale ↑"]
+    assert texts_of(last) == ["3.0", "6.0", "plain: 90 % ↑"]
 
 
 def test_who_has_no_finished_run_at_a_depth_is_named(make_run, epochs):

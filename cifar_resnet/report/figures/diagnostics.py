@@ -19,6 +19,7 @@ from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
 PLACES = {"1": "first convolution of a block", "2": "second convolution of a block"}
 """The end of a layer's name → its place in the block."""
+FIRST = "first convolution of the network"
 
 
 def draw_by_layer(diagnostics: pd.DataFrame, column: str, label: str) -> Figure | None:
@@ -165,6 +166,7 @@ def _handles(measured: pd.DataFrame, models: list[str], depths: list[int]) -> li
         for depth, drawn in zip(depths, style.line_styles(model, len(depths)), strict=True)
     ]
     if (_with_places(measured)["place"] != "").any():
+        handles.append(style.line_handle(FIRST, color=style.NEUTRAL[1], marker="o", markersize=3, linestyle="none"))
         handles += [style.line_handle(place, color=style.NEUTRAL[1], **_dashes(place)) for place in PLACES.values()]
     if band := band_label(measured):
         handles.append(style.band_handle(band))

@@ -117,7 +117,7 @@ def _table_height(lines: int) -> float:
 
 
 def _draw_lines(axes: Axes, part: pd.DataFrame, columns: tuple[str, str], models: Sequence[str]) -> None:
-    """The lines of one panel, with a word on each model that has none or whose line ends above the axis."""
+    """The lines of one panel; in words, the models that have none, and the final errors of lines that end above it."""
     end = axes.get_ylim()[1]
     labels: list[tuple[float, str, str, str]] = []
     away: list[tuple[str, float, str]] = []
@@ -144,7 +144,7 @@ def _draw_lines(axes: Axes, part: pd.DataFrame, columns: tuple[str, str], models
                 line = part[(part["model"].astype(str) == model) & (part["column"] == column)]
                 inside = line["epoch"][line["mean"] <= end]
                 left = float(inside.iloc[-1]) if len(inside) else math.nan
-                away.append((model, left, f"{model}{side}: {value:.0f} %, off the scale ↑"))
+                away.append((model, left, f"{model}{side}: {value:.0f} % ↑"))
     _label_ends(axes, labels)
     away += [(model, math.nan, f"{model}: no finished run") for model in models if model not in set(part["model"])]
     for index, (model, left, words) in enumerate(away):

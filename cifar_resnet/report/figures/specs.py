@@ -79,8 +79,8 @@ FIGURES = (
         "models_by_depth",
         "comparison",
         "The models at equal depth: training error (dashed) and {of.watched} (solid) per epoch, with the final errors "
-        "at the lines' ends. The linear axis ends a little above them, below the errors of the first epochs."
-        "{of.in_setting}",
+        "at the lines' ends. The linear axis ends a little above them, below the errors of the first epochs; "
+        "arrows mark networks that end above it.{of.in_setting}",
         lambda of: headline.draw_by_depth(of.main_epochs),
     ),
     FigureSpec(

@@ -268,7 +268,7 @@ def _note(made: Sequence[Comparison], smallest: float) -> str:
     )
     if any(one.one_seed for one in found):
         note += (
-            " * One seed: the interval covers only the choice of test images (a training error is held to the interval "
-            "of a test error of its size). A verdict of one seed says nothing about another training."
+            " * One seed: the interval covers only the choice of test images (for a training error, that of a "
+            "test error of the same size). A verdict of one seed says nothing about another training."
         )
     return note
