@@ -26,8 +26,8 @@ class Precision:
 
 PRECISIONS: dict[str, Precision] = {
     "fp32": Precision(),
-    # Older GPUs would compute fp32.
-    "tf32": Precision(capability=(8, 0)),
+    # Older GPUs and CPUs would compute fp32.
+    "tf32": Precision(capability=(8, 0), needs_gpu=True),
     # For older GPUs, cuDNN has no convolutions in it.
     "bf16": Precision(autocast="bfloat16", significand=8, capability=(8, 0)),
     "fp16": Precision(autocast="float16", significand=11, needs_gpu=True, scaled=True),

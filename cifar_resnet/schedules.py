@@ -58,12 +58,15 @@ def step_lr(course: Course, step: int) -> float:
 
 def describe_step(optim: dict[str, Any]) -> str:
     """The step schedule in words."""
-    milestones = optim["milestones"]
+    milestones, length = optim["milestones"], optim["iterations"] or optim["epochs"]
     begins = f"begins at {_shown(optim['lr'], 'value')}"
     if milestones is None:
         return (
             f"{begins} and is multiplied by {_shown(optim['gamma'], 'factor')} at milestones that differ between runs"
         )
+    if length is not None:
+        # Those of a run of one epoch, for example, scale to its end.
+        milestones = [milestone for milestone in milestones if milestone < length]
     if not milestones:
         return begins
     unit = "epoch" if optim["iterations"] is None else "step"

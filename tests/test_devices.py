@@ -148,8 +148,9 @@ def test_the_installed_torch_is_asked_for_its_cuda():
             "fp16",
             "auto",
             None,
-            "precision=fp16: it needs a GPU, and this run would .*; expected one of fp32, tf32, bf16$",
+            "precision=fp16: it needs a GPU, and this run would .*; expected one of fp32, bf16$",
         ),
+        ("tf32", "auto", None, "precision=tf32: it needs a GPU"),
         ("fp32", "graph", None, "runtime.kernels=graph: it needs a GPU"),
     ],
 )
@@ -160,7 +161,7 @@ def test_what_a_device_cannot_compute_is_refused_in_one_line(precision, kernels,
 
 @pytest.mark.parametrize(
     ("precision", "kernels", "capability"),
-    [("bf16", "auto", (8, 0)), ("fp16", "graph", (7, 0)), ("bf16", "fused", None), ("tf32", "eager", None)],
+    [("bf16", "auto", (8, 0)), ("fp16", "graph", (7, 0)), ("bf16", "fused", None), ("tf32", "eager", (8, 0))],
 )
 def test_what_a_device_can_compute_is_not_refused(precision, kernels, capability):
     devices.check_support(precision, kernels, capability)

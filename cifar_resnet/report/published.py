@@ -6,7 +6,9 @@ All errors are percent of the test set's 10,000 images. Only runs on CIFAR-10 ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cifar_resnet.datasets.cifar10 import TEST_IMAGES, TRAIN_IMAGES
 
@@ -15,6 +17,8 @@ PAPER_HOLDOUT = 5_000
 CHANCE_ACCURACY = 10.0
 # The papers' entries of `SCHEDULES` and `OPTIMIZERS`, and the length of the lab's recipe.
 PAPER_SCHEDULE, PAPER_OPTIMIZER, LAB_EPOCHS = "step", "sgd", 164
+# The networks that the published errors are of, apart from model and depth.
+NETWORK = {"shortcut": "A", "width": 16, "norm": "batch"}
 # The network that the lab gives marks for, and how; `lab_mark` computes them.
 MARKED = ("resnet", 110)
 MARKS = "100 for an accuracy above 93 %, 90 from 90 %, 80 from 87 %, 70 below that, 0 at chance"
@@ -118,15 +122,22 @@ def published(model: str, depth: int, who: str) -> list[Published]:
     return [one for one in PUBLISHED if (one.model, one.depth, one.who) == (model, depth, who)]
 
 
-def is_comparable(is_cifar10: bool, train_images: float | None, test_images: float | None) -> bool:
-    """Whether results can be compared with published ones: on CIFAR-10, all test images, at most 5,000 held out.
+def is_published_network(config: Mapping[str, Any]) -> bool:
+    """Whether a run's network is the published one of its model and depth, trained from new weights."""
+    model = config["model"]
+    return config.get("init_from") is None and all(model.get(key, value) == value for key, value in NETWORK.items())
+
+
+def is_comparable(run: Mapping[str, Any]) -> bool:
+    """Whether a run's error can be compared with published ones.
+
+    That is, if its network is the published one, on CIFAR-10, with all test images and at most 5,000 images held out.
 
     Args:
-        is_cifar10: as `cifar10.is_cifar10` decides.
-        train_images: number of training images.
-        test_images: number of test images.
+        run: a row of the table of runs.
     """
-    return is_cifar10 and (train_images or 0) >= TRAIN_IMAGES - PAPER_HOLDOUT and test_images == TEST_IMAGES
+    images = (run["train_images"] or 0) >= TRAIN_IMAGES - PAPER_HOLDOUT and run["test_images"] == TEST_IMAGES
+    return bool(run["is_cifar10"] and run["is_published_network"] and images)
 
 
 def lab_mark(accuracy: float) -> int:

@@ -36,6 +36,7 @@ _RECORD: dict[str, Any] = {
     "predictions_digest": _Text,
     "final_digest": _Text,
     "earlier": [_MADE_BY],
+    "init_from": {None: _Text},
     "outcome": dict.fromkeys(("test_error", "val_error", "best_test_error", "best_val_error"), _Number),
     "progress": {
         **dict.fromkeys(("step", "steps", "steps_per_epoch"), int | None),

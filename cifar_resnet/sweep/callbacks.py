@@ -21,7 +21,7 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
-from cifar_resnet.sweep import checks, compose, launch, machines, same_images, search_path, selection, warm_up
+from cifar_resnet.sweep import checks, compose, launch, machines, same_inputs, search_path, selection, warm_up
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.budget import Budget
 from cifar_resnet.sweep.control import Control
@@ -55,7 +55,7 @@ class SweepCallback(Callback):
         by_run = {RunDir(Path(config.hydra.run.dir).absolute()): checked}
         checks.check_identities(by_run.items())
         machine.check_runs([checked], by_run)
-        same_images.check(list(by_run.items()))
+        same_inputs.check(list(by_run.items()))
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
         checks.check_out(config.out, str(config.hydra.run.dir))
@@ -73,7 +73,7 @@ class SweepCallback(Callback):
         checks.check_identities(runs)
         by_run = dict(runs)
         machine.check_runs(checked, by_run)
-        same_images.check(runs)
+        same_inputs.check(runs)
         budget = Budget.of(checked)
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()

@@ -13,19 +13,24 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from cifar_resnet.architectures import with_shortcuts
 from cifar_resnet.datasets import DATASETS, Sizes, sizes_of
 from cifar_resnet.devices import check_support, driver_fault, require_tensorboard, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.config import check_sizes, from_container
+from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.run.identity import config_hash, flatten, identity
+from cifar_resnet.run.identity import as_text, config_hash, flatten, identity
 from cifar_resnet.run.schema import Config
+from cifar_resnet.schedules import SCHEDULES
 from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.resolvers import plain_config
 
 # Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
 _SHAPE = ("name", "shortcut", "width", "norm")
+_SCHEDULE_KEYS = tuple(dict.fromkeys(key for schedule in SCHEDULES.values() for key in schedule.keys))
+_INITIALIZATION = ("model.init_linear", "model.zero_init_residual")
 
 
 def check_run(config: DictConfig) -> Config:
@@ -38,6 +43,7 @@ def check_run(config: DictConfig) -> Config:
         checked = from_container(plain_config(config))
         _check_paths(checked)
         _check_recipe(config, checked.optim.name)
+        _check_effect(checked)
         if checked.init_from is not None:
             _check_origin(checked)
         sizes = DATASETS[checked.data.kind].sizes
@@ -75,8 +81,38 @@ def _check_recipe(config: DictConfig, name: str) -> None:
         )
 
 
+def _check_effect(config: Config) -> None:
+    """Raises ConfigError for a value other than the default that would have no effect, so that no run is trained twice.
+
+    Runs from before this check keep such values.
+    """
+    optim, schedule = config.optim, SCHEDULES[config.optim.schedule]
+    unused = {
+        f"optim.{key}": f"the schedule {optim.schedule} doesn't use it"
+        for key in _SCHEDULE_KEYS
+        if key not in schedule.keys
+    }
+    if config.model.name not in with_shortcuts():
+        unused["model.shortcut"] = f"{config.model.name} networks have no shortcuts"
+    if config.init_from is not None:
+        unused |= dict.fromkeys(_INITIALIZATION, "init_from replaces the initial weights")
+    changed = overridden(dataclasses.asdict(config), unused)
+    for key, value in changed.items():
+        raise ConfigError(f"{key}={as_text(value)} has no effect: {unused[key]}; leave it out")
+    length, unit = (optim.iterations, "iterations") if optim.epochs is None else (optim.epochs, "epochs")
+    late = [milestone for milestone in optim.milestones if milestone >= (length or 0)]
+    if late and overridden(dataclasses.asdict(config), {"optim.milestones"}):
+        raise ConfigError(
+            f"optim.milestones={as_text(optim.milestones)}: the run ends before {late[0]}; expected milestones below "
+            f"optim.{unit}={length}"
+        )
+
+
 def _check_origin(config: Config) -> None:
-    """Raises ConfigError unless `init_from` is a finished run of the same network."""
+    """Raises ConfigError unless `init_from` is a finished run of the same network, without this run's held-out images.
+
+    The images that a run holds out follow from its seed, its subset and their number.
+    """
     origin = RunDir(Path(str(config.init_from)))
     if not origin.config.exists() or not origin.final.exists():
         raise ConfigError(
@@ -94,6 +130,17 @@ def _check_origin(config: Config) -> None:
             raise ConfigError(
                 f"init_from={origin.path}: its {key} is {their_value}, this run's {value}; expected the same network"
             )
+    data, before_data = config.data, theirs["data"]
+    if data.holdout and (data.kind, data.name) == (before_data["kind"], before_data["name"]):
+        drawn = {"seed": (theirs["seed"], config.seed)}
+        drawn |= {f"data.{key}": (before_data.get(key), getattr(data, key)) for key in ("train_size", "holdout")}
+        for key, (their_value, value) in drawn.items():
+            if their_value != value:
+                raise ConfigError(
+                    f"data.holdout={data.holdout} with init_from={origin.path}: that run was trained on some of the "
+                    f"images that this one would hold out, because its {key} is {as_text(their_value)} instead of "
+                    f"{as_text(value)}; expected the same seed, data.train_size and data.holdout"
+                )
 
 
 def _check_fit(config: Config, whole: Sizes) -> None:

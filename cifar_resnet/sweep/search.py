@@ -29,7 +29,7 @@ from cifar_resnet.programs import install
 from cifar_resnet.run import locks
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.status.table import count
-from cifar_resnet.sweep import checks, compose, same_images
+from cifar_resnet.sweep import checks, compose, same_inputs
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import WORST_ERROR
 from cifar_resnet.sweep.resolvers import plain_config
@@ -155,7 +155,7 @@ class _Launcher:
             rounded = _rounded(overrides, space)
             config = self._launcher.hydra_context.config_loader.load_sweep_config(self._config, rounded)
             checked, run = checks.check_run(config), compose.run_dir(config)
-            same_images.check([(run, checked)])
+            same_inputs.check([(run, checked)])
             folders.append(run.path)
             distinct[run.path] = rounded
             control.note(run, depth=checked.depth)

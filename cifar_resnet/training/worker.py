@@ -175,7 +175,11 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
             "finished run of the same model, depth, shortcut, width and number of classes; if the file is damaged, "
             f"{checkpoint.remedy(source)}"
         ) from error
-    return {"folder": str(source.path.resolve()), "hash": config_hash(source.checked_config())}
+    return {
+        "folder": str(source.path.resolve()),
+        "hash": config_hash(source.checked_config()),
+        "weights": digest(source.final),
+    }
 
 
 def in_words(error: Exception) -> str:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cifar_resnet.architectures import ARCHITECTURES
+from cifar_resnet.run.files import digest
 from cifar_resnet.sweep import launch
 from cifar_resnet.training import models
 from tests.conftest import TINY, work
@@ -84,7 +85,8 @@ def test_init_from_begins_with_the_final_weights_of_that_run(make_folder, overri
     finish(second)
     before, after = (torch.load(run.final, weights_only=True)["conv1.weight"] for run in (first, second))
     torch.testing.assert_close(after, before)
-    assert second.read_status()["init_from"] == {"folder": str(first.path), "hash": first.read_status()["hash"]}
+    origin = {"folder": str(first.path), "hash": first.read_status()["hash"], "weights": digest(first.final)}
+    assert second.read_status()["init_from"] == origin
     first.final.write_bytes(first.final.read_bytes()[:-1])
     third = work(make_folder("third", *overrides, *still))
     assert third.returncode == 2

@@ -152,17 +152,17 @@ def test_of_many_settings_each_of_the_best_has_a_panel_and_the_default_is_there(
     titles = [axes.get_title() for axes in figure.axes]
     assert len(titles) == curves.MOST_PANELS
     assert titles[0] == "lr=0.001"
-    assert titles[-1] == "lr=0.045 (default)"
+    assert titles[-1] == "lr=0.045 (reference)"
     gray, own = figure.axes[0].lines
     assert (gray.get_ydata()[-1], own.get_ydata()[-1]) == (64.0, 20.0)
     assert len(figure.axes[-1].lines) == 1
-    assert legend_of(figure) == ["resnet · 20 layers", "the default setting"]
+    assert legend_of(figure) == ["resnet · 20 layers", "the reference setting"]
 
 
 def test_few_settings_share_a_panel_and_the_default_is_named(make_run, epochs):
     for lr in (0.1, 0.05):
         make_run(f"r{lr}", [50.0, 6.0], optim__lr=lr)
-    assert legend_of(curves.draw(epochs(), "test_error", "{}", "lr=0.1")) == ["lr=0.05", "lr=0.1 (default)"]
+    assert legend_of(curves.draw(epochs(), "test_error", "{}", "lr=0.1")) == ["lr=0.05", "lr=0.1 (reference)"]
 
 
 def test_the_labs_figure_has_training_left_and_test_right_of_plain_20_and_56(make_run, epochs):
@@ -289,7 +289,7 @@ def test_settings_are_rows_with_the_best_at_the_top_and_the_default_marked(make_
         make_run(f"r{shortcut}", [error], model__shortcut=shortcut)
     (axes,) = settings.draw_settings(finished()).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["shortcut=B", "shortcut=A (default)"]
+    assert labels == ["shortcut=B", "shortcut=A (reference)"]
     means, ring = axes.lines
     assert sorted(means.get_xydata().tolist()) == [[6.0, 0.0], [9.0, 1.0]]
     assert ring.get_xydata().tolist() == [[9.0, 1.0]]
@@ -303,7 +303,7 @@ def test_the_default_setting_is_shown_however_bad_it_is(make_run, finished):
     runs = runs.assign(off_default=(frame.index > 0).astype(int), test_error=50.0 - frame.index)
     labels = [label.get_text() for label in settings.draw_settings(runs).axes[0].get_yticklabels()]
     assert len(labels) == settings.MAX_SETTINGS
-    assert labels[-1] == "kind=0x (default)"
+    assert labels[-1] == "kind=0x (reference)"
 
 
 def test_a_numeric_factor_has_an_axis_and_the_others_panels(make_run, finished):

@@ -54,6 +54,14 @@ def test_settings_are_named_by_what_differs_except_seeds(make_run, tmp_path):
     }
 
 
+@pytest.mark.parametrize("key", ["weights", "hash"])
+def test_runs_that_started_from_other_weights_of_one_name_are_no_seeds_of_each_other(make_run, tmp_path, key):
+    for seed, origin in enumerate(["7de7af2c", "7de7af2c", "eb8b9d86"]):
+        make_run(f"a{seed}", [6.0], seed=seed, init_from="best", status={"init_from": {key: origin}})
+    name = {"weights": "weights", "hash": "origin"}[key]
+    assert load.load([tmp_path]).runs["setting"].tolist() == [f"{name}=7de7af", f"{name}=7de7af", f"{name}=eb8b9d"]
+
+
 def test_settings_are_ordered_by_size(make_run, tmp_path):
     for size in (64, 128, 8):
         make_run(f"r{size}", [6.0], optim__batch_size=size)
@@ -66,6 +74,26 @@ def test_milestones_that_scale_with_the_epochs_are_not_mentioned(make_run, tmp_p
     assert load.load([tmp_path]).runs["setting"].tolist() == ["epochs=12", "epochs=164"]
     make_run("c", [6.0], optim__epochs=12, optim__milestones=[3])
     assert "epochs=12, milestones=[3]" in load.load([tmp_path]).runs["setting"].tolist()
+
+
+def test_milestones_set_by_hand_are_mentioned_beside_another_recipe(make_run, tmp_path):
+    one_cycle = {"optim__schedule": "onecycle", "optim__name": "onecycle", "optim__milestones": []}
+    make_run("a", [6.0], optim__epochs=16, optim__milestones=[8, 12])
+    make_run("b", [6.0], optim__epochs=16, **one_cycle)
+    assert load.load([tmp_path]).factors["digits"][0] == "optim"
+    assert not any("milestones" in setting for setting in load.load([tmp_path]).runs["setting"])
+    make_run("a", [6.0], optim__epochs=16, optim__milestones=[1, 2])
+    runs = load.load([tmp_path]).runs.set_index("folder")
+    changed = runs.loc[str(tmp_path / "runs" / "a")]
+    assert "milestones=[1,2]" in changed["setting"] and changed["off_default"] == 1
+
+
+def test_milestones_of_a_recipe_that_conf_lacks_are_mentioned_only_if_they_vary(make_run, tmp_path):
+    for name, epochs, milestones in (("a", 10, [5]), ("b", 20, [10])):
+        make_run(name, [6.0], optim__name="mine", optim__epochs=epochs, optim__milestones=milestones)
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["epochs=10", "epochs=20"]
+    make_run("c", [6.0], optim__name="mine", optim__epochs=20, optim__milestones=[15])
+    assert "epochs=20, milestones=[15]" in load.load([tmp_path]).runs["setting"].tolist()
 
 
 def test_another_recipe_is_one_word_and_what_was_changed_in_it(make_run, tmp_path):

@@ -46,7 +46,7 @@ class Findings:
         if best is None:
             return ""
         setting = f", {best.setting}" if best.setting else ""
-        seeds = count(len(best.values(measure)), "seed")
+        seeds = best.share or count(len(best.values(measure)), "seed")
         sentence = f"{best.name} has the lowest {MEASURES[measure].words}: {_std(best, measure)} % ({seeds}{setting})"
         if measure != "test_error" and best.values("test_error"):
             sentence += f"; its final test error is {_std(best, 'test_error')} %"
@@ -124,7 +124,8 @@ class Findings:
 
     def _sentence(self, each: Comparison) -> str:
         """A comparison whose verdict isn't open."""
-        shown = f"final test error {_shown(each.second, each)} % compared with {_shown(each.first, each)} %"
+        second, first = (f"{_shown(group, each)} %{_some(group)}" for group in (each.second, each.first))
+        shown = f"final test error {second} compared with {first}"
         marked = f" {MARK}" if each.one and each.one.one_seed else ""
         if self._verdict(each) == SAME:
             pair = f"{each.first.name} and {each.second.name}"
@@ -153,26 +154,32 @@ class Findings:
 
     @cached_property
     def ablation(self) -> list[str]:
-        """For each network with several settings, the one with the lowest error compared with the default."""
-        by_default: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
+        """For each network with several settings, the one with the lowest error compared with the reference."""
+        by_reference: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
         for each in ablations(self.runs, self.data):
             if each.one is not None:
-                by_default[each.first.name, each.first.setting].append(each)
-        return [self._best(found) for found in by_default.values()][: _MOST + 1]
+                by_reference[each.first.name, each.first.setting].append(each)
+        return [self._best(found) for found in by_reference.values()][: _MOST + 1]
 
     def _best(self, found: list[Comparison]) -> str:
         best = min(found, key=lambda each: each.one.second if each.one else 0)
-        default, words = best.first, MEASURES[best.measure].words
+        reference, words = best.first, MEASURES[best.measure].words
+        number, own = count(len(found) + 1, "setting"), _setting(reference, best.second)
         if best.one is None or best.one.mean >= 0:
             return (
-                f"{default.name}: of {count(len(found) + 1, 'setting')}, none has a lower {words} than the default "
-                f"({_setting(default, best.second)}, {_shown(default, best)} %)."
+                f"{reference.name}: of {number}, none has a lower {words} than the reference ({own}, "
+                f"{_shown(reference, best)} %{_some(reference, ', {}')})."
             )
         return (
-            f"{default.name}: of {count(len(found) + 1, 'setting')}, {_setting(best.second, default)} has the lowest "
-            f"{words}, {_shown(best.second, best)} % compared with {_shown(default, best)} % for the default "
-            f"({_setting(default, best.second)}): {self._words(best)}."
+            f"{reference.name}: of {number}, {_setting(best.second, reference)} has the lowest {words}, "
+            f"{_shown(best.second, best)} %{_some(best.second)} compared with {_shown(reference, best)} % for the "
+            f"reference ({own}{_some(reference, ', {}')}): {self._words(best)}."
         )
+
+
+def _some(group: Group, form: str = " ({})") -> str:
+    """How many of the group's runs have finished, where that isn't all of them."""
+    return form.format(group.share) if group.share else ""
 
 
 def _setting(group: Group, other: Group) -> str:

@@ -19,7 +19,7 @@ BAND_ALPHA = 0.22
 MOST_OVERLAID, MOST_PANELS = 4, 8
 """The most settings that share panels, and the most that have their own: the default one and the best ones."""
 _COLUMNS = 4
-_BEHIND = "the default setting"
+_BEHIND = "the reference setting"
 _GRAY: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "zorder": 1}
 
 
@@ -64,7 +64,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str, default: str | None = No
 
 
 def _draw_multiples(layout: Layout, label: str, band: str | None) -> Figure:
-    """One panel per setting with a line per network, in front of the default setting's lines in gray."""
+    """One panel per setting with a line per network, in front of the reference setting's lines in gray."""
     means, default = layout.frame, layout.default
     ranked = [setting for setting in layout.ranked if setting in layout.settings]
     shown = best_with_default(ranked, default, MOST_PANELS)

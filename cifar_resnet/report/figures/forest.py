@@ -91,7 +91,7 @@ def _name(each: Comparison) -> str:
     if first.setting == second.setting:
         setting = f" ({first.setting})" if first.setting else ""
         return f"{first.name} → {second.name}{setting}"
-    return f"{second.name}, {second.setting or 'default'}"
+    return f"{second.name}, {second.setting or 'reference'}"
 
 
 def _measured(rows: dict[str, dict[str, Difference]]) -> dict[str, dict[int, Difference]]:

@@ -15,12 +15,12 @@ from cifar_resnet.report.figures import style
 
 
 def setting_label(setting: str, default: str | None) -> str:
-    """A setting's name in legends, with a word on the default one.
+    """A setting's name in legends, with a word on the reference.
 
     >>> setting_label("lr=0.1", "lr=0.1"), setting_label("lr=0.2", "lr=0.1"), setting_label("", "")
-    ('lr=0.1 (default)', 'lr=0.2', '(default)')
+    ('lr=0.1 (reference)', 'lr=0.2', '(reference)')
     """
-    return f"{setting} (default)".strip() if setting == default or not setting else setting
+    return f"{setting} (reference)".strip() if setting == default or not setting else setting
 
 
 def best_with_default(ranked: Sequence[str], default: str | None, most: int) -> list[str]:

@@ -108,7 +108,7 @@ def _draw_against(runs: pd.DataFrame, factor: str, default: str | None) -> Figur
                 seeds = {**_DOT, "color": look["color"], "alpha": 0.6, "label": style.name(name, "one seed")}
                 axes.plot(own["setting"].map(value), style.on_axis(own[column], axes), **seeds)
             marked = mean[mean["setting"] == default]
-            axes.plot(marked["x"], style.on_axis(marked["mean"], axes), label=style.name(name, "default"), **_RING)
+            axes.plot(marked["x"], style.on_axis(marked["mean"], axes), label=style.name(name, "reference"), **_RING)
         value_axis(axes, sorted(set(value.values())))
     for axes in panels[len(others) :]:
         axes.set_axis_off()
@@ -171,7 +171,7 @@ def _handles(runs: pd.DataFrame, means: pd.DataFrame, default: str | None) -> li
     if (means["n"] > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], **_DOT))
     if default is not None:
-        handles.append(style.line_handle("default", **{**_RING, "markersize": 8}))
+        handles.append(style.line_handle("reference", **{**_RING, "markersize": 8}))
     return handles
 
 
@@ -195,7 +195,7 @@ def _draw_rows(runs: pd.DataFrame, default: str | None) -> Figure:
         rows = mean["setting"].astype(str).map(row_of) + shift
         axes.plot(style.on_axis(mean["mean"], axes, "x"), rows, label=name, linestyle="none", **look)
         marked = mean["setting"] == default
-        ring = {**_RING, "label": style.name(name, "default")}
+        ring = {**_RING, "label": style.name(name, "reference")}
         axes.plot(style.on_axis(mean["mean"][marked], axes, "x"), rows[marked], **ring)
         if (mean["n"] > 1).any():
             own = runs[(runs["model"].astype(str) == model) & (runs["depth"] == depth)]

@@ -119,7 +119,7 @@ FIGURES = (
     FigureSpec(
         "setting_differences",
         "ablation",
-        "How much higher the error of each setting is than that of the default one of the same network and length, "
+        "How much higher the error of each setting is than that of the reference of the same network and length, "
         "with the interval that is corrected for the number of comparisons{of.clearest_settings}",
         lambda of: forest.draw_forest(of.ablations, of.runs.smallest),
     ),

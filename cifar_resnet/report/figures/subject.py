@@ -125,11 +125,15 @@ class Subject:
         depths = sorted(int(depth) for depth in runs["depth"].unique())
         digits = decimals(runs["test_images"].min())
         rows = [["final test error (%)", *(f"{depth} layers" for depth in depths)]]
-        for model, own in runs.groupby("model", sort=False):
-            errors = (own["test_error"][own["depth"] == depth].dropna().to_list() for depth in depths)
-            rows.append(
-                [str(model), *(with_std(*mean_and_std(values), digits) if values else MISSING for values in errors)]
-            )
+        groups, setting = self.runs.groups[self.data], self.runs.main_settings[self.data]
+        for model in runs["model"].unique():
+            cells = []
+            for depth in depths:
+                group = groups.get((model, setting, depth))
+                values = list(group.values("test_error").values()) if group else []
+                some = f" ({group.finished} of {group.started})" if group and group.lost else ""
+                cells.append(with_std(*mean_and_std(values), digits) + some if values else MISSING)
+            rows.append([str(model), *cells])
         return rows
 
     # What captions say of the runs.
@@ -147,8 +151,8 @@ class Subject:
             return f"one line per {'setting' if self.is_ablation else 'depth'}"
         if self.default is None:
             return f"one panel per setting and one line per network{f'; the {most} best settings' * (count > most)}"
-        which = f"; of {count} settings, the {most - 1} best and the default one" if count > most else ""
-        return f"one panel per setting and one line per network, with the default setting in gray{which}"
+        which = f"; of {count} settings, the {most - 1} best and the reference" if count > most else ""
+        return f"one panel per setting and one line per network, with the reference setting in gray{which}"
 
     @property
     def clearest_comparisons(self) -> str:
@@ -216,10 +220,10 @@ class Subject:
     def ranked_settings(self) -> str:
         """Which error of which settings is shown, and how."""
         count, most = self.finished["setting"].nunique(), settings.MAX_SETTINGS
-        known, ring = self.default is not None, "; the default setting has a ring" * (self.default is not None)
+        known, ring = self.default is not None, "; the reference has a ring" * (self.default is not None)
         if factor := settings.axis_of(self.finished):
             return f"{self.compared_side} against {factor}{ring}."
-        best = f"the {most} best of {count} settings{', with the default one' * known}"
+        best = f"the {most} best of {count} settings{', with the reference' * known}"
         return f"{self.compared_side} of {best if count > most else 'each setting'}, the best at the top{ring}."
 
     @property
@@ -244,10 +248,7 @@ class Subject:
 
 def published_beside(runs: pd.DataFrame) -> list[Published]:
     """The papers' values for the networks of these runs; none unless all runs can be compared with the papers."""
-    if runs.empty or not all(
-        published.is_comparable(row["is_cifar10"], row["train_images"], row["test_images"])
-        for row in runs.to_dict("records")
-    ):
+    if runs.empty or not all(published.is_comparable(row) for row in runs.to_dict("records")):
         return []
     pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)
     return [item for model, depth in pairs for item in published.published(str(model), int(depth), "paper")]

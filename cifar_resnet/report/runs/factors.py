@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from cifar_resnet.run.defaults import RECIPE, overridden, with_defaults
+from cifar_resnet.run.defaults import RECIPE, has_recipe, overridden, with_defaults
 from cifar_resnet.run.identity import as_text, identity
 
 # Keys that every table shows anyway.
@@ -61,35 +61,42 @@ def find(flats: Sequence[Mapping[str, Any]]) -> list[str]:
         values = {key for key in differing if key.startswith(f"{RECIPE}.") and key not in _LENGTHS}
         changed = {key for flat in flats for key in overridden(flat, values)}
         differing = [key for key in differing if key not in values - changed]
-    if _is_determined("optim.milestones", [key for key in differing if key in (RECIPE, *_LENGTHS)], flats):
-        # They scale with the length of a run, which determines them here.
+    if _follow_from_length("optim.milestones", flats):
         return [key for key in differing if key != "optim.milestones"]
     return differing
 
 
-def _is_determined(key: str, by: Sequence[str], flats: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether runs with equal values of `by` have equal values of `key`."""
-    if not by:
+def _follow_from_length(key: str, flats: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every run's value of `key` follows from its recipe and its length, as milestones that scale do."""
+    if any(overridden(flat, {key}) for flat in flats if has_recipe(str(flat[RECIPE]))):
         return False
-    pairs = {(tuple(as_override(flat.get(name)) for name in by), as_override(flat.get(key))) for flat in flats}
-    return len(pairs) == len({values for values, _ in pairs})
+    # A recipe that conf/ doesn't have is known only by its runs.
+    own = [flat for flat in flats if not has_recipe(str(flat[RECIPE]))]
+    pairs = {tuple(as_override(flat.get(name)) for name in (RECIPE, *_LENGTHS, key)) for flat in own}
+    return len(pairs) == len({pair[:-1] for pair in pairs})
 
 
-def settings(flats: Sequence[Mapping[str, Any]], keys: Sequence[str], fingerprints: Sequence[str | None]) -> list[str]:
+def settings(
+    flats: Sequence[Mapping[str, Any]], keys: Sequence[str], inputs: Mapping[str, Sequence[str | None]]
+) -> list[str]:
     """Each run's setting, such as `lr=0.05, shortcut=B`; all empty if nothing differs.
 
-    Runs with equal configs but different images are distinguished by the fingerprint of their data.
+    Args:
+        flats: the runs' descriptions.
+        keys: what differs between them.
+        inputs: name of an input → each run's digest of it, if recorded. Runs with equal configs but different inputs,
+            such as images, are distinguished by these.
     """
     labels = _labels(keys)
     texts = [", ".join(_parts(flat, labels)) for flat in flats]
-    seen = {(text, fingerprint) for text, fingerprint in zip(texts, fingerprints, strict=True) if fingerprint}
-    versions = Counter(text for text, _ in seen)
-    return [
-        ", ".join([*([text] if text else []), f"images={fingerprint[:6]}"])
-        if fingerprint and versions[text] > 1
-        else text
-        for text, fingerprint in zip(texts, fingerprints, strict=True)
-    ]
+    for name, digests in inputs.items():
+        seen = {(text, digest) for text, digest in zip(texts, digests, strict=True) if digest}
+        versions = Counter(text for text, _ in seen)
+        texts = [
+            ", ".join([*([text] if text else []), f"{name}={digest[:6]}"]) if digest and versions[text] > 1 else text
+            for text, digest in zip(texts, digests, strict=True)
+        ]
+    return texts
 
 
 def split_length(setting: str) -> tuple[str, str]:

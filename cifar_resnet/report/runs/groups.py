@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.report.runs.factors import are_drawn
+from cifar_resnet.report.wording import count
 from cifar_resnet.run.states import State
 
 _WAITING = (State.PENDING.value, State.QUEUED.value)
@@ -66,6 +67,15 @@ class Group:
         """
         ends = [state.value for state in State if state is not State.FINISHED and state.value not in _WAITING]
         return ", ".join(f"{self.states[state]} {state}" for state in ends if self.states[state])
+
+    @property
+    def share(self) -> str:
+        """How many of the runs that have started have finished, in words; empty if all have.
+
+        >>> Group("resnet", "", 56, 0, [], Counter(finished=2, diverged=1, queued=1)).share
+        '2 of 3 runs finished'
+        """
+        return f"{self.finished} of {count(self.started, 'run')} finished" if self.lost else ""
 
     @property
     def unlearned(self) -> list[dict[str, Any]]:

@@ -133,13 +133,23 @@ def _label(records: list[Record]) -> None:
     for group in groups.values():
         flats = factors.with_one_recipe([record.flat for record in group])
         keys = factors.find(flats)
-        settings = factors.settings(flats, keys, [record.row["fingerprint"] for record in group])
+        inputs = {
+            "images": [record.row["fingerprint"] for record in group],
+            "weights": [_origin(record, "weights") for record in group],
+            "origin": [_origin(record, "hash") for record in group],  # older runs record no digest of the weights
+        }
+        settings = factors.settings(flats, keys, inputs)
         distances: dict[tuple[str, str], int] = {}
         for record, setting in zip(group, settings, strict=True):
             kind = record.row["model"], setting
             if kind not in distances:
                 distances[kind] = len(defaults.overridden(record.config, keys))
             record.row |= {"setting": setting, "factors": keys, "off_default": distances[kind]}
+
+
+def _origin(record: Record, key: str) -> str | None:
+    """What a run records about the weights that it started from; None if they were new."""
+    return (record.status.get("init_from") or {}).get(key)
 
 
 def _order(record: Record) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.datasets.cifar10 import is_cifar10
+from cifar_resnet.report.published import is_published_network
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
@@ -95,6 +96,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "data": str(config["data"]["name"]),
         "kind": str(config["data"]["kind"]),
         "is_cifar10": is_cifar10(config["data"], data),
+        "is_published_network": is_published_network(config),
         "model": str(config["model"]["name"]),
         "depth": int(config["depth"]),
         "seed_draws_images": _seed_draws_images(config["data"]),

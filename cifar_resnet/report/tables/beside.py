@@ -11,9 +11,13 @@ from cifar_resnet.datasets import cifar10
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.factors import as_override
 from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, identify, named, plus, with_std
+from cifar_resnet.report.wording import join
+from cifar_resnet.run.defaults import overridden
 
+_NETWORK = "option A shortcuts, 16 filters in the first stage and batch norm"
 _WHO = {"paper": "paper (%)", "lab": "lab (%)", "others": "others (%)"}
 
 
@@ -27,13 +31,12 @@ def beside_published(runs: Runs, data: str) -> Table | None:
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
     numbers = pd.DataFrame([{**identify(group), **_numbers(group)} for group in groups])
     title = f"Final test errors on {runs.title(data)} beside published ones"
-    return Table("published", title, frame.drop(columns=empty), " ".join(_notes(groups)), numbers)
+    return Table("published", title, frame.drop(columns=empty), " ".join(_notes(runs, data, groups)), numbers)
 
 
 def is_comparable(group: Group) -> bool:
     """Whether the runs can be compared with published ones."""
-    counts = (group.smallest(column) for column in ("train_images", "test_images"))
-    return published.is_comparable(all(row["is_cifar10"] for row in group.rows), *counts)
+    return all(published.is_comparable(row) for row in group.rows)
 
 
 def why_not(runs: Runs, data: str) -> str:
@@ -41,7 +44,12 @@ def why_not(runs: Runs, data: str) -> str:
     groups = list(runs.groups[data].values())
     if not groups or any(is_comparable(group) for group in groups):
         return ""
-    if any(row["is_cifar10"] for group in groups for row in group.rows):
+    on_cifar10 = [row for group in groups for row in group.rows if row["is_cifar10"]]
+    if on_cifar10 and not any(row["is_published_network"] for row in on_cifar10):
+        return (
+            f"Published values are for networks with {_NETWORK}, trained from new weights; these networks are others."
+        )
+    if on_cifar10:
         return "Published values are for all 50,000 training and 10,000 test images of CIFAR-10; these runs used fewer."
     return "Published values are for the lossless CIFAR-10 test set, so they are not shown here."
 
@@ -58,6 +66,8 @@ def _cells(group: Group) -> dict[str, str]:
     """Our error, the published ones, our difference from them (ours minus theirs), and the lab's mark."""
     error, std = _error(group)
     cells = {"ours (%)": with_std(error, std, decimals(group.smallest("test_images")))}
+    if group.lost:
+        cells["ours (%)"] += f" ({group.share})"
     for who, head in _WHO.items():
         found = published.published(group.model, group.depth, who)
         cells[head] = "; ".join(one.text for one in found) or MISSING
@@ -71,6 +81,7 @@ def _cells(group: Group) -> dict[str, str]:
 def _numbers(group: Group) -> dict[str, Any]:
     error, std = _error(group)
     numbers: dict[str, Any] = {"test_error_mean": error, "test_error_std": std}
+    numbers |= {"finished": group.finished, "started": group.started}
     for who in ("paper", "lab"):
         for one in published.published(group.model, group.depth, who):
             numbers |= {f"{who}_error": one.error, f"{who}_difference": error - one.error}
@@ -79,7 +90,7 @@ def _numbers(group: Group) -> dict[str, Any]:
     return numbers
 
 
-def _notes(groups: list[Group]) -> list[str]:
+def _notes(runs: Runs, data: str, groups: list[Group]) -> list[str]:
     sources: dict[str, list[str]] = {}
     for group in groups:
         for one in _found(group):
@@ -95,4 +106,13 @@ def _notes(groups: list[Group]) -> list[str]:
             f"Published networks were trained on all {cifar10.TRAIN_IMAGES:,} images, some or all of these on only "
             f"{images:,.0f}."
         )
+    if changed := _unlike_the_lab(runs, data, groups):
+        notes.append(f"Unlike the lab's recipe, ours use {join(changed)}.")
     return notes
+
+
+def _unlike_the_lab(runs: Runs, data: str, groups: list[Group]) -> list[str]:
+    """What all or some runs have in place of the lab's recipe, as overrides, apart from what their settings name."""
+    configs = [runs.configs[row["folder"]] for group in groups for row in group.rows]
+    pairs = [pair for config in configs for pair in overridden(config).items() if pair[0] not in runs.factors[data]]
+    return list(dict.fromkeys(f"{key}={as_override(value)}" for key, value in pairs))

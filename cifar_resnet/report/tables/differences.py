@@ -1,4 +1,4 @@
-"""The tables of differences: between models, between depths, and between the default setting and each other one."""
+"""The tables of differences: between models, between depths, and between the reference setting and each other one."""
 
 from __future__ import annotations
 
@@ -80,10 +80,11 @@ def comparisons(runs: Runs, data: str) -> list[Comparison]:
 
 
 def ablations(runs: Runs, data: str) -> list[Comparison]:
-    """Each setting compared with the default one of the same model and depth.
+    """Each setting compared with the reference of the same model and depth.
 
-    None if there is only one setting, or if the settings are those of a search without a default one.
-    The default is the setting with the fewest values that differ from conf/; among several, the one with the most runs.
+    None if there is only one setting, or if the settings are those of a search without the defaults of conf/.
+    The reference is the setting with the fewest values that differ from conf/; among several, the one with the most
+    runs that have started, so that it stays the same while runs finish.
     If settings differ in more than the length of training, only those of the same length are compared.
     """
     if not runs.has_default(data):
@@ -92,8 +93,8 @@ def ablations(runs: Runs, data: str) -> list[Comparison]:
     made = []
     for groups in _by_length(runs, data).values():
         done = [group for group in groups if group.rows] or groups
-        default = min(done, key=lambda group: (group.off_default, -len(group.rows)))
-        made += [_compare(runs, default, group, measure) for group in groups if group is not default]
+        reference = min(done, key=lambda group: (group.off_default, -group.started))
+        made += [_compare(runs, reference, group, measure) for group in groups if group is not reference]
     return _corrected(made)
 
 
@@ -159,13 +160,16 @@ def ablation(runs: Runs, data: str) -> Table | None:
             "model": each.first.model,
             "layers": str(each.first.depth),
             "length": split_length(each.first.setting)[1] if several else "",
-            "default": changed(each.first, each.second),
+            "reference": changed(each.first, each.second),
             "changed to": changed(each.second, each.first),
         }
         for each in made
     ]
     words = MEASURES[made[0].measure].words.capitalize()
-    note = f"{words} of each setting compared with the default one{' of the same length' * several}. "
+    note = (
+        f"{words} of each setting compared with the reference{' of the same length' * several}, the setting with the "
+        "fewest values that differ from conf/. "
+    )
     return _table("ablation", f"Ablations on {runs.title(data)}", note, made, labels, runs.smallest)
 
 

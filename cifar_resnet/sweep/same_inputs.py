@@ -1,18 +1,20 @@
-"""Refuses to take a run on other images for this one: a run's folder depends on the name of its data, not on the files.
+"""Refuses to take a run on other images or from other weights for this one.
 
-Runs record the identity of their data set, see `DataSet.identify`. It is compared wherever a run would be skipped; a
-run that continues compares all of its images itself. Where the images are absent, nothing is compared.
+A run's folder depends on the name of its data and on the path in `init_from`, not on the files there. So runs record
+the identity of their data set (see `DataSet.identify`), which is compared wherever a run would be skipped; a run that
+continues compares all of its images itself. They also record a digest of the weights that they started from. Where the
+images or the weights are absent, nothing is compared.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from cifar_resnet.datasets import DATASETS
-from cifar_resnet.errors import DataError, RunError
+from cifar_resnet.errors import ConfigError, DataError
+from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
@@ -23,7 +25,10 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
 
     Raises:
         DataError: a run that is over was trained on other images, or two runs with different images are one folder.
+        ConfigError: a run started from other weights than those in `init_from`.
     """
+    for run, config in runs:
+        _check_weights(run, config.init_from)
     identify = lru_cache(_identify)  # forgotten afterwards, because files change
     roots: dict[Path, Config] = {}
     for run, config in runs:
@@ -36,7 +41,7 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
     for run, config in runs:
         if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
             continue
-        known, data = _recorded(run), config.data
+        known, data = _recorded(run, "data", "identity"), config.data
         if known is not None and identify(data.kind, data.root) not in (None, known):
             raise DataError(
                 f"data.root={data.root}: these are not the images of {run.path}, which was trained on others with the "
@@ -44,12 +49,19 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
             )
 
 
-def _recorded(run: RunDir) -> str | None:
-    """The identity of the run's images; None if it hasn't started, or is from before identities were recorded."""
-    with contextlib.suppress(RunError):
-        data = run.read_status().get("data")
-        return data.get("identity") if isinstance(data, dict) else None
-    return None
+def _check_weights(run: RunDir, init_from: str | None) -> None:
+    known = _recorded(run, "init_from", "weights")
+    if init_from is not None and known is not None and digest(RunDir(Path(init_from)).final) not in (None, known):
+        raise ConfigError(
+            f"init_from={init_from}: {run.path} started from other weights than those that are there now; name the "
+            f"folder of those, or delete {run.path}"
+        )
+
+
+def _recorded(run: RunDir, key: str, part: str) -> str | None:
+    """A part of what the run records; None if it hasn't started, or is from before this was recorded."""
+    found = run.recorded(key)
+    return found.get(part) if isinstance(found, dict) else None
 
 
 def _identify(kind: str, root: str | None) -> str | None:

@@ -1,15 +1,17 @@
-"""Two data sets with one name aren't taken for one another."""
+"""Two data sets with one name aren't taken for one another, nor the weights of two runs in one place."""
 
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.find import find_runs
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import run_name
-from cifar_resnet.sweep import same_images
+from cifar_resnet.sweep import same_inputs
 from tests.conftest import compose_run, tree, work
 
 KEYS = ["data=image_folder", "depth=8", "model.width=4", "optim.batch_size=4", "optim.epochs=1", "runtime.threads=1"]
@@ -91,10 +93,26 @@ def test_two_data_sets_of_one_name_in_one_sweep_are_refused(train_py, place):
     assert tree(place) == before
 
 
+def test_a_run_from_other_weights_is_not_taken_for_this_one(train_py, place):
+    (first,) = find_runs([place / "outputs"])
+    shutil.copytree(first.path, place / "best")
+    command = [*KEYS, "data.root=a/images", "data.cache=cache", "init_from=best", "optim.lr=0.05"]
+    done = train_py(*command)
+    assert done.returncode == 0, done.stderr
+    assert "finished before; skipped" in train_py(*command).stdout
+    torch.save({}, place / "best" / "final.pt")
+    before = tree(place)
+    for sweep in ([], ["-m"]):
+        refused = train_py(*sweep, *command)
+        assert refused.returncode == 2 and refused.stderr.startswith("error: init_from=best: ")
+        assert "started from other weights than those that are there now" in refused.stderr
+    assert tree(place) == before
+
+
 @pytest.mark.parametrize("change", ["rename", "move", "resize", "add", "draw"])
 def test_what_tells_images_apart(place, change):
     root = place / "a" / "images"
-    before = same_images._identify("image_folder", str(root))
+    before = same_inputs._identify("image_folder", str(root))
     file = root / "train" / "cat" / "0.png"
     if change == "rename":
         file.rename(file.with_name("9.png"))
@@ -110,4 +128,4 @@ def test_what_tells_images_apart(place, change):
         assert file.stat().st_size == size
     else:
         shutil.copy(file, file.with_name("9.png"))
-    assert same_images._identify("image_folder", str(root)) != before
+    assert same_inputs._identify("image_folder", str(root)) != before
