@@ -92,7 +92,7 @@ def measure(configs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     checked = [from_container(config) for config in configs]
     flats = [flatten({name: config[name] for name in ("depth", "seed", "model", "data")}) for config in configs]
     keys = [key for key in factors.find(flats) if key not in _NAMED]
-    settings = factors.settings(flats, keys, [None] * len(flats))
+    settings = factors.settings(flats, keys, {})
     frames = []
     for config, setting in zip(checked, settings, strict=True):
         device, _ = set_up(config)

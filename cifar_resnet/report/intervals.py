@@ -248,8 +248,9 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 def seeds_needed(one: Difference, wanted: float) -> int | None:
     """Seeds of each network with which Welch's test finds a difference of `wanted` with a probability of POWER.
 
-    The spread is that of the seeds so far, which two or three seeds give only roughly. None if there is no spread to go
-    by, or if it takes more than 10,000 seeds.
+    The test is held to the comparison's own level, which Holm's correction may have lowered. The spread is that of the
+    seeds so far, which two or three seeds give only roughly. None if there is no spread to go by, or if it takes more
+    than 10,000 seeds.
 
     Args:
         one: a comparison of at least two seeds each.
@@ -261,7 +262,7 @@ def seeds_needed(one: Difference, wanted: float) -> int | None:
     n = max(2, math.floor((1.96 + 0.84) ** 2 * (a + b) / wanted**2))
     while n <= _MOST_SEEDS:
         freedom = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
-        limit = stdtrit(freedom, 1 - LEVEL / 2)
+        limit = stdtrit(freedom, 1 - one.level / 2)
         if 1 - nctdtr(freedom, wanted / math.sqrt((a + b) / n), limit) >= POWER:
             return n
         n += 1

@@ -128,7 +128,7 @@ def is_published_network(config: Mapping[str, Any]) -> bool:
     return config.get("init_from") is None and all(model.get(key, value) == value for key, value in NETWORK.items())
 
 
-def is_comparable(run: Mapping[str, Any]) -> bool:
+def is_comparable(run: Mapping[Any, Any]) -> bool:
     """Whether a run's error can be compared with published ones.
 
     That is, if its network is the published one, on CIFAR-10, with all test images and at most 5,000 images held out.

@@ -174,7 +174,9 @@ class Training:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        wrong = self.sums.add(logits, labels, loss)
+        # What is recorded can be compared with the test loss and with other recipes.
+        smoothed = self.config.optim.label_smoothing > 0
+        wrong = self.sums.add(logits, labels, F.cross_entropy(logits.detach().float(), labels) if smoothed else loss)
         self.warmup.observe(100.0 * wrong / len(labels))
 
     def _set_lr(self, lr: float | Tensor) -> None:
@@ -232,6 +234,9 @@ class Training:
             if name == "val" or "val" not in self.splits or self.finished:
                 row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
+        # The training loss of an epoch is computed before its last update. Of earlier epochs, the next one will tell.
+        if self.finished and not math.isfinite(row["test_loss"]):
+            raise Diverged("the test loss is not finite after the last step")
         self.history.append(rounded(row))
         self.sums.set(Sums.zero(self.device))
         self.diagnose()

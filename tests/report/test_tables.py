@@ -438,8 +438,19 @@ def test_a_run_that_was_trained_on_different_devices_has_no_time(make_run, tmp_p
     runs = load.load([tmp_path])
     cost = tables.cost(runs, "digits")
     assert [row["time (s)"] for row in rows(cost)] == ["–", "60.0", "60.0"]
-    assert cost.note.endswith("Runs whose parts were trained on different devices have no time.")
+    assert [row["images/s"] for row in rows(cost)] == ["–", "100", "100"]
+    assert cost.note.endswith("or parts of them, were trained on different devices have no time and no speed.")
     assert [row["time (s)"] for row in rows(tables.runs_table(runs, "digits"))] == ["–", "60.0", "60.0"]
+
+
+def test_seeds_on_different_devices_have_no_mean_cost(make_run, tmp_path):
+    make_run("a", [6.0], status={"seconds": 60.0})
+    make_run("b", [6.0], seed=1, status={"seconds": 9000.0, "device": "another CPU"})
+    make_run("c", [6.0], depth=56, status={"seconds": 60.0})
+    cost = tables.cost(load.load([tmp_path]), "digits")
+    assert [(row["time (s)"], row["images/s"]) for row in rows(cost)] == [("–", "–"), ("60.0", "100")]
+    assert cost.numbers["seconds_mean"].isna().tolist() == [True, False]
+    assert "different devices" in cost.note
 
 
 def test_markdown_has_the_cells_and_no_markup_of_theirs():

@@ -1,6 +1,7 @@
 """Training continues exactly from any step, and follows its configuration."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -182,11 +183,34 @@ def test_a_compiled_network_trains_alike(training):
     assert compiled.network.state_dict().keys() == plain.network.state_dict().keys()
 
 
-def test_label_smoothing_is_part_of_the_training_loss_alone(training):
-    run, smooth = training("optim.lr=1e-9"), training("optim.lr=1e-9", "optim.label_smoothing=0.5")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_label_smoothing_changes_the_gradients_and_no_recorded_loss(training, precision):
+    keys = ("optim.lr=1e-9", f"precision={precision}")
+    run, smooth = training(*keys), training(*keys, "optim.label_smoothing=0.5")
     finish(run), finish(smooth)
-    assert smooth.history[0]["train_loss"] != pytest.approx(run.history[0]["train_loss"], rel=1e-3)
-    assert smooth.history[0]["test_loss"] == pytest.approx(run.history[0]["test_loss"], rel=1e-4)
+    for loss in ("train_loss", "test_loss"):
+        assert smooth.history[0][loss] == pytest.approx(run.history[0][loss], rel=1e-4)
+    plain, other = (next(iter(one.network.parameters())).grad for one in (run, smooth))
+    assert not torch.allclose(plain, other, rtol=0.1)
+
+
+def test_a_run_whose_last_step_destroys_it_has_diverged(training):
+    run = training("optim.epochs=2")
+    run.train_epoch(lambda: False)
+    lost = training("optim.epochs=2")
+    lost.load(run.state())
+    last = lost.schedule.total_steps - 1
+    real = lost._train_step
+
+    def step(draws):
+        factor = real(draws)
+        if lost.step > last:
+            lost.network.linear.weight.data.fill_(math.nan)
+        return factor
+
+    lost._train_step = step
+    with pytest.raises(Diverged, match="the test loss is not finite after the last step"):
+        lost.train_epoch(lambda: False)
 
 
 def test_evaluation_uses_running_statistics_and_changes_nothing(training):

@@ -248,7 +248,7 @@ class Subject:
 
 def published_beside(runs: pd.DataFrame) -> list[Published]:
     """The papers' values for the networks of these runs; none unless all runs can be compared with the papers."""
-    if runs.empty or not all(published.is_comparable(row) for row in runs.to_dict("records")):
+    if runs.empty or not all(published.is_comparable(row) for row in runs.to_dict("index").values()):
         return []
     pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)
     return [item for model, depth in pairs for item in published.published(str(model), int(depth), "paper")]

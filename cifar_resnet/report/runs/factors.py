@@ -61,8 +61,8 @@ def find(flats: Sequence[Mapping[str, Any]]) -> list[str]:
         values = {key for key in differing if key.startswith(f"{RECIPE}.") and key not in _LENGTHS}
         changed = {key for flat in flats for key in overridden(flat, values)}
         differing = [key for key in differing if key not in values - changed]
-    if _follow_from_length("optim.milestones", flats):
-        return [key for key in differing if key != "optim.milestones"]
+    if "optim.milestones" in differing and _follow_from_length("optim.milestones", flats):
+        differing.remove("optim.milestones")
     return differing
 
 
@@ -72,7 +72,7 @@ def _follow_from_length(key: str, flats: Sequence[Mapping[str, Any]]) -> bool:
         return False
     # A recipe that conf/ doesn't have is known only by its runs.
     own = [flat for flat in flats if not has_recipe(str(flat[RECIPE]))]
-    pairs = {tuple(as_override(flat.get(name)) for name in (RECIPE, *_LENGTHS, key)) for flat in own}
+    pairs = {tuple(as_override(flat[name]) for name in (RECIPE, *_LENGTHS, key)) for flat in own}
     return len(pairs) == len({pair[:-1] for pair in pairs})
 
 

@@ -31,6 +31,7 @@ GRIDS = {
 }
 # How runs ended that haven't finished; columns without any are left out.
 _LOST = ("diverged", "failed", "other")
+_COSTS = ("seconds", "images_per_second")
 _SEEDS = "Mean ± sample standard deviation over seeds (no ± for one seed)."
 
 
@@ -54,11 +55,12 @@ def cost(runs: Runs, data: str) -> Table | None:
     groups = list(runs.groups[data].values())
     if not groups:
         return None
-    unit = time_unit(max((time for group in groups for time in group.values("seconds").values()), default=0.0))
+    times = (_cost(group, "seconds")[0] for group in groups)
+    unit = time_unit(max((time for time in times if not math.isnan(time)), default=0.0))
     numbers = [{**identify(group), **_cost_numbers(group)} for group in groups]
     note = "Means over the finished runs; the time covers training and evaluation."
-    if any(len(group.values("seconds")) < group.finished for group in groups):
-        note += " Runs whose parts were trained on different devices have no time."
+    if any(_is_mixed(group) for group in groups):
+        note += " Networks whose runs, or parts of them, were trained on different devices have no time and no speed."
     title = f"Size and cost of the networks on {runs.title(data)}"
     return Table("cost", title, _frame([_cost_row(group, unit) for group in groups]), note, pd.DataFrame(numbers))
 
@@ -95,13 +97,23 @@ def _lost(group: Group) -> dict[str, str]:
 
 def _cost_row(group: Group, unit: TimeUnit) -> dict[str, str]:
     parameters = group.smallest("parameters")
-    times, speed = (mean_and_std(list(group.values(column).values()))[0] for column in ("seconds", "images_per_second"))
+    times, speed = (_cost(group, column)[0] for column in _COSTS)
     return {
         **named(group),
         "parameters": MISSING if parameters is None else f"{parameters:,.0f}",
         f"time ({unit.symbol})": MISSING if math.isnan(times) else _three_digits(times / unit.seconds),
         "images/s": MISSING if math.isnan(speed) else _three_digits(speed),
     }
+
+
+def _cost(group: Group, column: str) -> tuple[float, float]:
+    """Mean and standard deviation over the runs; of different devices, they would say nothing about any of them."""
+    return (math.nan, math.nan) if _is_mixed(group) else mean_and_std(list(group.values(column).values()))
+
+
+def _is_mixed(group: Group) -> bool:
+    """Whether several devices trained the runs. A run with parts from several has no time."""
+    return len({row["device"] for row in group.rows}) > 1 or len(group.values("seconds")) < group.finished
 
 
 def _mean(group: Group, column: str, digits: int) -> str:
@@ -126,8 +138,8 @@ def _numbers(group: Group) -> dict[str, Any]:
 
 def _cost_numbers(group: Group) -> dict[str, Any]:
     row: dict[str, Any] = {"parameters": group.smallest("parameters")}
-    for column in ("seconds", "images_per_second"):
-        row[f"{column}_mean"], row[f"{column}_std"] = mean_and_std(list(group.values(column).values()))
+    for column in _COSTS:
+        row[f"{column}_mean"], row[f"{column}_std"] = _cost(group, column)
     return row
 
 
