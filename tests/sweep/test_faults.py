@@ -18,9 +18,10 @@ from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.find import find_runs
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import config_hash
 from cifar_resnet.run.states import State
 from cifar_resnet.status import __main__ as status
-from tests.conftest import ONE_BY_ONE, TINY, called, wait_for
+from tests.conftest import ONE_BY_ONE, TINY, called, tree, wait_for
 
 LONG = [*TINY, "optim.epochs=4000", "optim.batch_size=8", "optim.lr=0.001", "hydra.launcher.n_jobs=2"]
 TWO = ["-m", "model=plain,resnet"]
@@ -234,6 +235,30 @@ def test_a_run_starts_from_the_weights_of_another(train_py, outputs, tmp_path):
     refused = train_py(*TINY, f"init_from='{first.path}'", "model.width=8")
     assert refused.returncode == 2
     assert "its width is 16, this run's 8" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ("seed=1", "its seed is 0 instead of 1"),
+        ("data.train_size=60", "its data.train_size is 64 instead of 60"),
+        ("data.holdout=4", "its data.holdout is 0 instead of 4"),
+        ("model.init_linear=small", "model.init_linear=small has no effect: init_from replaces the initial weights"),
+    ],
+)
+def test_weights_that_know_the_held_out_images_are_refused(train_py, outputs, tmp_path, changed, reason):
+    shutil.copytree(outputs, tmp_path / "first")
+    (first,) = find_runs([tmp_path / "first"])
+    config = first.read_config()
+    held_out = 0 if "holdout" in changed else 8
+    config["data"]["holdout"] = held_out
+    first.write_config(config)
+    first.update_status(hash=config_hash(config))
+    before = tree(tmp_path)
+    done = train_py(*TINY, f"init_from='{first.path}'", f"data.holdout={held_out}", changed)
+    assert done.returncode == 2, done.stdout
+    assert reason in done.stderr and done.stderr.count("\n") == 1
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("key", ["classes", "image_shape"])
