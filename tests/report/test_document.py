@@ -17,7 +17,9 @@ from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document import text as words
 from cifar_resnet.report.document.facts import Facts
 from cifar_resnet.report.document.text import block, code
+from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
+from cifar_resnet.report.tables.beside import beside_published
 from tests.conftest import tree
 from tests.report.conftest import CIFAR10_FOLDER, write_run
 
@@ -526,3 +528,39 @@ def test_a_tiny_number_has_a_power_of_ten_in_every_format(make_run, make_layers,
     assert "The learning rate begins at 2 × 10⁻⁵ and" in markdown
     assert "is 3.26\u00a0×\u00a010⁻⁷ at initialization" in (tmp_path / "report/report.html").read_text()
     assert r"is 3.26~$\times$~10$^{-7}$ at initialization" in (tmp_path / "report/report.tex").read_text()
+
+
+def test_lost_runs_are_counted_beside_every_verdict(make_run, report):
+    for seed in range(4):
+        make_run(f"a{seed}", [50.0, 8.0 + 0.1 * seed], seed=seed, optim__lr=0.1)
+        state = {"state": "finished" if seed < 2 else "diverged"}
+        make_run(f"b{seed}", [50.0, 7.0 + 0.1 * seed], seed=seed, optim__lr=1.0, **state)
+    short = report().partition("In short:")[2].partition("\n## ")[0]
+    assert "resnet-20 has the lowest final test error: 7.0 ± 0.1 % (2 of 4 runs finished, lr=1.0)." in short
+    assert "7.0 % (2 of 4 runs finished) compared with 8.2 % for the reference (lr=0.1): better." in short
+    assert "Not all runs have finished: resnet-20 (lr=1.0): 2 of 4 (2 diverged)." in short
+
+
+def test_a_lost_run_is_counted_beside_published_values_and_in_the_overview(make_run, tmp_path):
+    real = {"data__kind": "cifar10", "data__name": "cifar10"}
+    make_run("a", [6.5], depth=110, **real)
+    make_run("b", [6.5], depth=110, seed=1, state="failed", **real)
+    runs = load.load([tmp_path / "runs"])
+    found = beside_published(runs, "cifar10")
+    assert found.frame["ours (%)"].tolist() == ["6.50 (1 of 2 runs finished)"]
+    assert found.numbers[["finished", "started"]].values.tolist() == [[1, 2]]
+    assert Subject(runs, "cifar10").final_errors[1] == ["resnet", "6.50 (1 of 2)"]
+
+
+def test_a_run_from_other_weights_is_not_said_to_be_initialized(make_run, report):
+    make_run("a", [50.0, 6.0], init_from="outputs/first")
+    text = report()
+    assert "Training starts from the final weights of another run (`init_from=outputs/first`)." in text
+    assert "Weights are initialized" not in text
+    make_run("b", [50.0, 6.0])
+    assert "Other weights are initialized as proposed by" in report()
+
+
+def test_a_drop_of_the_learning_rate_after_the_end_is_not_reported(make_run, report):
+    make_run("a", [50.0, 6.0], optim__epochs=2, optim__milestones=[2, 81])
+    assert "The learning rate begins at 0.1." in report()
