@@ -17,8 +17,9 @@ PAPER_HOLDOUT = 5_000
 CHANCE_ACCURACY = 10.0
 # The papers' entries of `SCHEDULES` and `OPTIMIZERS`, and the length of the lab's recipe.
 PAPER_SCHEDULE, PAPER_OPTIMIZER, LAB_EPOCHS = "step", "sgd", 164
-# The networks that the published errors are of, apart from model and depth.
+# What all published networks have in common, and in words.
 NETWORK = {"shortcut": "A", "width": 16, "norm": "batch"}
+NETWORK_WORDS = "option A shortcuts, 16 filters in the first stage and batch norm"
 # The network that the lab gives marks for, and how; `lab_mark` computes them.
 MARKED = ("resnet", 110)
 MARKS = "100 for an accuracy above 93 %, 90 from 90 %, 80 from 87 %, 70 below that, 0 at chance"

@@ -6,14 +6,13 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from cifar_resnet.architectures import with_shortcuts
 from cifar_resnet.datasets import DATASETS, Sizes, sizes_of
 from cifar_resnet.devices import check_support, driver_fault, require_tensorboard, unusable, visible_gpus
 from cifar_resnet.errors import ConfigError, RunError
@@ -43,18 +42,23 @@ def check_run(config: DictConfig) -> Config:
         checked = from_container(plain_config(config))
         _check_paths(checked)
         _check_recipe(config, checked.optim.name)
-        _check_effect(checked)
+        _check_effect(checked, {override.lstrip("+~").partition("=")[0] for override in _overrides(config)})
         if checked.init_from is not None:
             _check_origin(checked)
         sizes = DATASETS[checked.data.kind].sizes
         if sizes is not None:
             _check_fit(checked, sizes)
     except ConfigError as error:
-        overrides = list(config.hydra.overrides.task) if "hydra" in config else []
+        overrides = _overrides(config)
         raise ConfigError(
             f"{error} (in the run {' '.join(overrides)})" if len(overrides) > 1 else str(error)
         ) from error
     return checked
+
+
+def _overrides(config: DictConfig) -> list[str]:
+    """The overrides that the run was composed with; none outside Hydra."""
+    return list(config.hydra.overrides.task) if "hydra" in config else []
 
 
 def _check_paths(config: Config) -> None:
@@ -81,10 +85,12 @@ def _check_recipe(config: DictConfig, name: str) -> None:
         )
 
 
-def _check_effect(config: Config) -> None:
-    """Raises ConfigError for a value other than the default that would have no effect, so that no run is trained twice.
+def _check_effect(config: Config, given: Collection[str]) -> None:
+    """Raises ConfigError if a given key has no effect, so that it isn't taken for a setting of its own.
 
-    Runs from before this check keep such values.
+    Args:
+        config: the run.
+        given: the keys on the command line or in a named sweep. Recipes may have values that other schedules use.
     """
     optim, schedule = config.optim, SCHEDULES[config.optim.schedule]
     unused = {
@@ -92,20 +98,25 @@ def _check_effect(config: Config) -> None:
         for key in _SCHEDULE_KEYS
         if key not in schedule.keys
     }
-    if config.model.name not in with_shortcuts():
-        unused["model.shortcut"] = f"{config.model.name} networks have no shortcuts"
     if config.init_from is not None:
         unused |= dict.fromkeys(_INITIALIZATION, "init_from replaces the initial weights")
-    changed = overridden(dataclasses.asdict(config), unused)
-    for key, value in changed.items():
-        raise ConfigError(f"{key}={as_text(value)} has no effect: {unused[key]}; leave it out")
+    asked = {key: value for key, value in flatten(dataclasses.asdict(config)).items() if key in given and value != []}
+    changed = overridden(dataclasses.asdict(config), asked.keys() & unused.keys())
+    if changed:
+        key, value = next(iter(changed.items()))
+        raise ConfigError(f"{key}={_shown(value)} has no effect: {unused[key]}; leave it out")
     length, unit = (optim.iterations, "iterations") if optim.epochs is None else (optim.epochs, "epochs")
-    late = [milestone for milestone in optim.milestones if milestone >= (length or 0)]
-    if late and overridden(dataclasses.asdict(config), {"optim.milestones"}):
+    late = [milestone for milestone in asked.get("optim.milestones", []) if milestone >= (length or 0)]
+    if late:
         raise ConfigError(
-            f"optim.milestones={as_text(optim.milestones)}: the run ends before {late[0]}; expected milestones below "
+            f"optim.milestones={_shown(optim.milestones)}: the run ends before {late[0]}; expected milestones below "
             f"optim.{unit}={length}"
         )
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written on the command line."""
+    return str(value).replace(" ", "") if isinstance(value, list) else as_text(value)
 
 
 def _check_origin(config: Config) -> None:
@@ -135,11 +146,12 @@ def _check_origin(config: Config) -> None:
         drawn = {"seed": (theirs["seed"], config.seed)}
         drawn |= {f"data.{key}": (before_data.get(key), getattr(data, key)) for key in ("train_size", "holdout")}
         for key, (their_value, value) in drawn.items():
-            if their_value != value:
+            # For one seed and subset, a smaller split is part of a larger one.
+            if their_value < value if key == "data.holdout" else their_value != value:
                 raise ConfigError(
                     f"data.holdout={data.holdout} with init_from={origin.path}: that run was trained on some of the "
                     f"images that this one would hold out, because its {key} is {as_text(their_value)} instead of "
-                    f"{as_text(value)}; expected the same seed, data.train_size and data.holdout"
+                    f"{as_text(value)}; expected the same seed and data.train_size, and as many held-out images or more"
                 )
 
 

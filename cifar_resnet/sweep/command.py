@@ -35,6 +35,10 @@ def main() -> int:
 def _check_options() -> None:
     """Raises ConfigError for an option that isn't one of Hydra's, such as --epochs, instead of Hydra's long usage."""
     _, unknown = get_args_parser().parse_known_args()
+    if unknown and not unknown[0].startswith("-"):
+        raise ConfigError(
+            f"{unknown[0]}: an option such as -m is between the settings; expected options before settings"
+        )
     if unknown:
         name, _, value = unknown[0].lstrip("-").partition("=")
         key = name if name in FIELDS else next(iter(full_keys(name)), None)

@@ -2,8 +2,8 @@
 
 A run's folder depends on the name of its data and on the path in `init_from`, not on the files there. So runs record
 the identity of their data set (see `DataSet.identify`), which is compared wherever a run would be skipped; a run that
-continues compares all of its images itself. They also record a digest of the weights that they started from. Where the
-images or the weights are absent, nothing is compared.
+continues compares all of its images itself. Where the images are absent, nothing is compared. Runs also record the
+digest of the metrics of the run that they started from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError, DataError
-from cifar_resnet.run.files import digest
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
 from cifar_resnet.sweep.assignment import reason_to_skip
@@ -25,7 +24,7 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
 
     Raises:
         DataError: a run that is over was trained on other images, or two runs with different images are one folder.
-        ConfigError: a run started from other weights than those in `init_from`.
+        ConfigError: a run started from other weights than those of the run in `init_from`.
     """
     for run, config in runs:
         _check_weights(run, config.init_from)
@@ -50,11 +49,11 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
 
 
 def _check_weights(run: RunDir, init_from: str | None) -> None:
-    known = _recorded(run, "init_from", "weights")
-    if init_from is not None and known is not None and digest(RunDir(Path(init_from)).final) not in (None, known):
+    known = _recorded(run, "init_from", "metrics")
+    if init_from is not None and known not in (None, RunDir(Path(init_from)).recorded("metrics_digest")):
         raise ConfigError(
-            f"init_from={init_from}: {run.path} started from other weights than those that are there now; name the "
-            f"folder of those, or delete {run.path}"
+            f"init_from={init_from}: {run.path} started from the weights of another training than the one that is "
+            f"there now; name the folder of that one, or delete {run.path}"
         )
 
 

@@ -30,7 +30,7 @@ EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
 
 class Diverged(RunError):
-    """The training loss is no longer a finite number."""
+    """The training loss, or the test loss after the last step, is not a finite number."""
 
 
 def network_of(config: Config, channels: int, classes: int) -> Network:
@@ -83,6 +83,7 @@ class Training:
         self._inputs = StepInputs.of(len(self.train.labels), device)
         self._graphs: StepGraphs | None = None
         self.begun_with: str | None = None  # the kernels of the checkpoint, if it is from this kind of device
+        self.records_smoothed = False  # older runs recorded losses with label smoothing, and continue to do so
 
     # Chosen when first needed: after the checkpoint is loaded, and never only to evaluate.
     @cached_property
@@ -175,8 +176,9 @@ class Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         # What is recorded can be compared with the test loss and with other recipes.
-        smoothed = self.config.optim.label_smoothing > 0
-        wrong = self.sums.add(logits, labels, F.cross_entropy(logits.detach().float(), labels) if smoothed else loss)
+        if self.config.optim.label_smoothing > 0 and not self.records_smoothed:
+            loss = F.cross_entropy(logits.detach().float(), labels)
+        wrong = self.sums.add(logits, labels, loss)
         self.warmup.observe(100.0 * wrong / len(labels))
 
     def _set_lr(self, lr: float | Tensor) -> None:
@@ -234,7 +236,7 @@ class Training:
             if name == "val" or "val" not in self.splits or self.finished:
                 row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
-        # The training loss of an epoch is computed before its last update. Of earlier epochs, the next one will tell.
+        # An epoch's training loss is computed before its last update, of which only the next epoch's is a test.
         if self.finished and not math.isfinite(row["test_loss"]):
             raise Diverged("the test loss is not finite after the last step")
         self.history.append(rounded(row))
@@ -303,6 +305,7 @@ class Training:
             "diagnostics": self.diagnostics,
             "random": random_state.capture(self.device),
             "kernels": self.kernels,
+            "records_smoothed": self.records_smoothed,
             "scaler": self.scaler.state_dict(),
         }
 
@@ -325,6 +328,7 @@ class Training:
             if self.scaler.is_enabled():
                 self.scaler.load_state_dict(state["scaler"])
             self.begun_with = kernel_choice.begun_with(state, self.device)
+            self.records_smoothed = bool(state.get("records_smoothed", True))
             # If the checkpoint has none, keep those at initialization, which were just measured.
             self.diagnostics = list(state.get("diagnostics") or self.diagnostics)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -178,7 +178,8 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
     return {
         "folder": str(source.path.resolve()),
         "hash": config_hash(source.checked_config()),
-        "weights": digest(source.final),
+        # Identifies the training: it has the times of all epochs, and doesn't change when final.pt is written again.
+        "metrics": source.recorded("metrics_digest"),
     }
 
 

@@ -85,7 +85,7 @@ def test_init_from_begins_with_the_final_weights_of_that_run(make_folder, overri
     finish(second)
     before, after = (torch.load(run.final, weights_only=True)["conv1.weight"] for run in (first, second))
     torch.testing.assert_close(after, before)
-    origin = {"folder": str(first.path), "hash": first.read_status()["hash"], "weights": digest(first.final)}
+    origin = {"folder": str(first.path), "hash": first.read_status()["hash"], "metrics": digest(first.metrics)}
     assert second.read_status()["init_from"] == origin
     first.final.write_bytes(first.final.read_bytes()[:-1])
     third = work(make_folder("third", *overrides, *still))

@@ -284,10 +284,14 @@ def test_settings_that_take_as_long_are_not_piled_up_at_one_time(make_run, tmp_p
     assert len(subject.timed_runs) == 3
 
 
+def drawn_settings(runs):
+    return settings.draw_settings(runs, settings.default_of(runs))
+
+
 def test_settings_are_rows_with_the_best_at_the_top_and_the_default_marked(make_run, finished):
     for shortcut, error in (("A", 9.0), ("B", 6.0)):
         make_run(f"r{shortcut}", [error], model__shortcut=shortcut)
-    (axes,) = settings.draw_settings(finished()).axes
+    (axes,) = drawn_settings(finished()).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["shortcut=B", "shortcut=A (reference)"]
     means, ring = axes.lines
@@ -301,7 +305,7 @@ def test_the_default_setting_is_shown_however_bad_it_is(make_run, finished):
     one = finished().iloc[[0]].drop(columns=["setting", "off_default", "test_error"])
     runs = frame.join(pd.concat([one] * len(frame), ignore_index=True))
     runs = runs.assign(off_default=(frame.index > 0).astype(int), test_error=50.0 - frame.index)
-    labels = [label.get_text() for label in settings.draw_settings(runs).axes[0].get_yticklabels()]
+    labels = [label.get_text() for label in drawn_settings(runs).axes[0].get_yticklabels()]
     assert len(labels) == settings.MAX_SETTINGS
     assert labels[-1] == "kind=0x (reference)"
 
@@ -309,7 +313,7 @@ def test_the_default_setting_is_shown_however_bad_it_is(make_run, finished):
 def test_a_numeric_factor_has_an_axis_and_the_others_panels(make_run, finished):
     for lr, shortcut in itertools.product((0.01, 0.1, 1.0), ("A", "B")):
         make_run(f"r{lr}{shortcut}", [5.0 + lr + (shortcut == "B")], optim__lr=lr, model__shortcut=shortcut)
-    figure = settings.draw_settings(finished())
+    figure = drawn_settings(finished())
     assert [axes.get_title() for axes in figure.axes] == ["shortcut=A", "shortcut=B"]
     first, second = figure.axes
     assert (first.get_xscale(), first.get_xlabel()) == ("log", "lr, log scale")
@@ -322,7 +326,7 @@ def test_a_numeric_factor_has_an_axis_and_the_others_panels(make_run, finished):
 def test_evenly_spaced_values_have_a_linear_axis(make_run, finished):
     for width in (8, 16, 24):
         make_run(f"r{width}", [6.0], model__width=width)
-    assert settings.draw_settings(finished()).axes[0].get_xscale() == "linear"
+    assert drawn_settings(finished()).axes[0].get_xscale() == "linear"
 
 
 def test_searched_values_are_drawn_one_factor_per_panel(make_run, finished):
@@ -394,7 +398,7 @@ def test_of_many_comparisons_the_clearest_are_drawn_and_one_far_away_is_a_number
 def test_settings_with_held_out_images_are_drawn_by_those(make_run, finished):
     for lr, test, val in ((0.1, 5.0, 8.0), (0.05, 7.0, 6.0)):
         make_run(f"r{lr}", [test], val=[val], optim__lr=lr)
-    (axes,) = settings.draw_settings(finished()).axes
+    (axes,) = drawn_settings(finished()).axes
     assert axes.get_xlabel() == "final validation error (%)"
     assert sorted(axes.lines[0].get_xydata().tolist()) == [[6.0, 0.0], [8.0, 1.0]]
 
@@ -403,7 +407,7 @@ def test_a_long_setting_takes_lines_and_keeps_its_end(make_run, finished):
     names = {"optim__lr": 0.01, "optim__weight_decay": 1e-5, "optim__momentum": 0.5, "model__width": 20}
     make_run("a", [6.0])
     make_run("b", [7.0], **names)
-    (axes,) = settings.draw_settings(finished()).axes
+    (axes,) = drawn_settings(finished()).axes
     label = axes.get_yticklabels()[1].get_text()
     assert label.replace("\n", " ") == "width=20, lr=0.01, momentum=0.5, weight_decay=1e-05"
     assert label.count("\n") == 1

@@ -236,7 +236,7 @@ def test_gradients_explode_beyond_a_factor_of_a_hundred(make_run, make_layers, f
     assert ("It grows by orders of magnitude toward the input at" in found()[6].evidence) == grows
 
 
-def test_seeds_that_draw_the_same_inputs_are_paired(seeds_of, found):  # noqa: F811
+def test_seeds_that_draw_the_same_images_are_paired(seeds_of, found):  # noqa: F811
     for model, error in (("resnet", 8.0), ("preact", 6.0)):
         seeds_of(model, 110, [(error, 1.0), (error + 1, 1.0), (error + 2.1, 1.0)], data__train_size=200)
     assert found()[4].evidence.endswith(", 3 paired seeds).")

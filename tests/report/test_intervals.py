@@ -100,7 +100,7 @@ def test_the_width_that_the_docstring_gives_is_right():
     assert 1.96 * math.sqrt(2) * 0.16 == pytest.approx(0.44, abs=0.005)
 
 
-def test_networks_that_saw_the_same_inputs_are_compared_image_by_image():
+def test_networks_that_saw_the_same_images_are_compared_image_by_image():
     # Half an image more in each cell: 11 of 102 and 31 of 102 images on which only one network is wrong differ by 20.
     found = compare({0: 30.0}, {0: 50.0}, 100, mistakes(20, 10, 30, 40))
     middle = 20 / 102
@@ -109,7 +109,7 @@ def test_networks_that_saw_the_same_inputs_are_compared_image_by_image():
     assert (found.method, found.mean, found.one_seed) == (SAME_IMAGES, 20.0, True)
 
 
-def test_the_interval_of_the_same_inputs_is_narrower():
+def test_the_interval_of_the_same_images_is_narrower():
     # At 7 % and 8 %, networks that share half of their mistakes.
     values, images = ({0: 7.0}, {0: 8.0}), 10_000
     same = compare(*values, images, mistakes(400, 300, 400, 8_900))
@@ -303,3 +303,10 @@ def test_no_interval_goes_beyond_a_hundred_points(seeds):
     found = compare(dict.fromkeys(range(seeds), 0.0), {seed: 100.0 - 50 * seed for seed in range(seeds)}, 3)
     assert found.high == 100.0
     assert found.low < 50
+
+
+def test_a_stricter_level_needs_more_seeds():
+    one = dataclasses.replace(compare(A, B), spread=(0.3, 0.3))
+    strict = dataclasses.replace(one, level=LEVEL / 5)
+    needed = [seeds_needed(each, 0.5) for each in (one, strict)]
+    assert needed[0] < needed[1]

@@ -54,12 +54,10 @@ def test_settings_are_named_by_what_differs_except_seeds(make_run, tmp_path):
     }
 
 
-@pytest.mark.parametrize("key", ["weights", "hash"])
-def test_runs_that_started_from_other_weights_of_one_name_are_no_seeds_of_each_other(make_run, tmp_path, key):
+def test_runs_that_started_from_other_weights_of_one_name_are_no_seeds_of_each_other(make_run, tmp_path):
     for seed, origin in enumerate(["7de7af2c", "7de7af2c", "eb8b9d86"]):
-        make_run(f"a{seed}", [6.0], seed=seed, init_from="best", status={"init_from": {key: origin}})
-    name = {"weights": "weights", "hash": "origin"}[key]
-    assert load.load([tmp_path]).runs["setting"].tolist() == [f"{name}=7de7af", f"{name}=7de7af", f"{name}=eb8b9d"]
+        make_run(f"a{seed}", [6.0], seed=seed, init_from="best", status={"init_from": {"metrics": origin}})
+    assert load.load([tmp_path]).runs["setting"].tolist() == ["origin=7de7af", "origin=7de7af", "origin=eb8b9d"]
 
 
 def test_settings_are_ordered_by_size(make_run, tmp_path):

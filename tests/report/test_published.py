@@ -42,7 +42,7 @@ def test_another_network_has_no_published_error(make_run, tmp_path, changed, is_
     runs = load.load([tmp_path / "runs"])
     assert bool(runs.runs["is_published_network"].all()) is is_network
     assert (beside_published(runs, "cifar10") is not None) is is_network
-    assert ("networks are others" in why_not(runs, "cifar10")) is not is_network
+    assert ("networks differ from them" in why_not(runs, "cifar10")) is not is_network
     lowest = Findings(runs, "cifar10").results[0]
     assert ("report 8.75 % for this network" in lowest) is is_network
 

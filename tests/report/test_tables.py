@@ -72,7 +72,7 @@ FOLDER = {"depth": 110, "data__kind": "image_folder", "data__name": "mine"}
 
 
 @pytest.mark.parametrize("changes", [{}, {"is_cifar10": True, "train_images": 45_000, "mean": [0.5, 0.5, 0.5]}])
-def test_published_values_are_shown_for_a_folder_of_the_same_inputs(make_run, tmp_path, changes):
+def test_published_values_are_shown_for_a_folder_of_the_same_images(make_run, tmp_path, changes):
     make_run("a", [7.0], status={"data": CIFAR10_FOLDER | changes}, **FOLDER)
     table = tables.beside_published(load.load([tmp_path]), "mine")
     (row,) = rows(table)
@@ -187,7 +187,7 @@ def test_one_seed_is_judged_by_the_test_images_and_marked(make_run, tmp_path):
     assert "says nothing about another training" in table.note
 
 
-def same_inputs(make_run, make_predictions, seconds):
+def same_images(make_run, make_predictions, seconds):
     """Two networks of one seed: of 100 images, the first gets 30 wrong and the second these."""
     for depth, wrong in ((20, range(30)), (56, seconds)):
         run = make_run(f"r{depth}", [float(len(wrong))], depth=depth, data__kind="synthetic", data__name="other")
@@ -195,7 +195,7 @@ def same_inputs(make_run, make_predictions, seconds):
 
 
 def test_networks_of_one_seed_are_compared_image_by_image(make_run, make_predictions, tmp_path):
-    same_inputs(make_run, make_predictions, range(20))
+    same_images(make_run, make_predictions, range(20))
     numbers = tables.comparison(load.load([tmp_path]), "other").numbers
     assert list(numbers["method"]) == ["one seed, paired by image", "one seed"]
     assert numbers.iloc[0]["verdict"] == "better (one seed)"
@@ -207,7 +207,7 @@ def test_networks_of_one_seed_are_compared_image_by_image(make_run, make_predict
 def test_predictions_that_do_not_fit_are_not_used(make_run, make_predictions, tmp_path, fault):
     other = {"depth": 56, "data__kind": "synthetic", "data__name": "other"}
     make_run("r20", [30.0], **other | {"depth": 20})
-    same_inputs(make_run, make_predictions, range(30))
+    same_images(make_run, make_predictions, range(30))
     (tmp_path / "runs/r56").rename(tmp_path / "unused")
     run = make_run("b", [19.0 if fault == "another error" else 16.0], **other)
     if fault == "other images":

@@ -47,6 +47,7 @@ VALUES = [
     (["--experimental-rerun", str(REPO_ROOT / "LICENSE")], "expected a config.pickle that Hydra wrote"),
     (["--epochs", "5"], "--epochs: settings are written without dashes: expected optim.epochs=value"),
     (["--optim.lr=0.05"], "expected optim.lr=0.05"),
+    (["depth=20", "-m", "model=plain,resnet"], "model=plain,resnet: an option such as -m is between the settings"),
     (["-m", "--lrr", "1"], "expected key=value; `python train.py --help` lists all keys"),
     (["--resolve"], "can only be used in conjunction with --cfg"),
     (["optim.lr=-1"], "a number above 0"),
@@ -69,7 +70,6 @@ VALUES = [
     (["optim=cosine", "optim.milestones=[5]"], "optim.milestones=[5] has no effect: the schedule cosine doesn't use"),
     (["optim=onecycle", "optim.gamma=0.5"], "optim.gamma=0.5 has no effect: the schedule onecycle doesn't use it"),
     (["optim.peak=0.5"], "optim.peak=0.5 has no effect: the schedule step doesn't use it; leave it out"),
-    (["model=plain", "model.shortcut=B"], "model.shortcut=B has no effect: plain networks have no shortcuts"),
     (["optim.warmup=later"], "auto, none or a number of iterations"),
     (["seed=abc"], "an integer from 0"),
     (["precision=fp16", "optim=muon"], "precision=fp16 with optim.optimizer=muon: expected one of fp32, tf32, bf16"),
@@ -132,6 +132,28 @@ def test_a_wrong_value_is_refused_in_a_terminal_too(program, tmp_path, arguments
     (message,) = (expected for given, expected in VALUES if given == arguments)
     check(program("train.py", *arguments), message)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["optim=mine", "optim.epochs=2"],
+        ["optim=mine", "optim.epochs=2", "optim.milestones=[]"],
+        ["optim.schedule=onecycle", "optim.epochs=2"],
+        ["optim=onecycle", "optim.schedule=cosine", "optim.epochs=2"],
+        ["optim=paper", "optim.schedule=onecycle", "optim.iterations=9"],
+        ["optim.epochs=null", "optim.iterations=100"],
+        ["optim.epochs=1"],
+        ["-m", "model=plain,resnet", "model.shortcut=B", "optim.epochs=1"],
+    ],
+    ids=" ".join,
+)
+def test_values_of_a_recipe_that_another_schedule_uses_are_no_mistake(train_py, tmp_path, given):
+    (tmp_path / "conf" / "optim").mkdir(parents=True)
+    (tmp_path / "conf" / "optim" / "mine.yaml").write_text("defaults: [cosine, _self_]\nname: mine\nlr: 0.05\n")
+    sweep = [part for part in given if part == "-m"]
+    done = train_py(*sweep, *(key for key in TINY if key != "optim.epochs=2"), *given[len(sweep) :])
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["single", "sweep"])

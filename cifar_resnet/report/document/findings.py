@@ -164,22 +164,23 @@ class Findings:
     def _best(self, found: list[Comparison]) -> str:
         best = min(found, key=lambda each: each.one.second if each.one else 0)
         reference, words = best.first, MEASURES[best.measure].words
-        number, own = count(len(found) + 1, "setting"), _setting(reference, best.second)
+        number = count(len(found) + 1, "setting")
+        own = ", ".join(filter(None, (_setting(reference, best.second), reference.share)))
         if best.one is None or best.one.mean >= 0:
             return (
                 f"{reference.name}: of {number}, none has a lower {words} than the reference ({own}, "
-                f"{_shown(reference, best)} %{_some(reference, ', {}')})."
+                f"{_shown(reference, best)} %)."
             )
         return (
             f"{reference.name}: of {number}, {_setting(best.second, reference)} has the lowest {words}, "
             f"{_shown(best.second, best)} %{_some(best.second)} compared with {_shown(reference, best)} % for the "
-            f"reference ({own}{_some(reference, ', {}')}): {self._words(best)}."
+            f"reference ({own}): {self._words(best)}."
         )
 
 
-def _some(group: Group, form: str = " ({})") -> str:
+def _some(group: Group) -> str:
     """How many of the group's runs have finished, where that isn't all of them."""
-    return form.format(group.share) if group.share else ""
+    return f" ({group.share})" if group.share else ""
 
 
 def _setting(group: Group, other: Group) -> str:

@@ -17,7 +17,7 @@ from cifar_resnet.report.figures.seeds import GROUP, band_label, over_seeds
 
 BAND_ALPHA = 0.22
 MOST_OVERLAID, MOST_PANELS = 4, 8
-"""The most settings that share panels, and the most that have their own: the default one and the best ones."""
+"""The most settings that share panels, and the most that have their own: the reference and the best ones."""
 _COLUMNS = 4
 _BEHIND = "the reference setting"
 _GRAY: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "zorder": 1}
@@ -32,7 +32,7 @@ def draw(epochs: pd.DataFrame, column: str, label: str, default: str | None = No
         epochs: one row per run and epoch, of one data set.
         column: what is drawn.
         label: label of its axis, with a placeholder for the scale, such as "test error (%{})".
-        default: the default setting, which is marked.
+        default: the reference setting, which is marked.
 
     Returns:
         None if no run has the column.
@@ -177,6 +177,6 @@ def _whose(who: list[tuple[str, int, str]], everyone: list[tuple[str, int, str]]
         values = list(dict.fromkeys(group[part] for group in who))
         if all((group in who) == (group[part] in values) for group in everyone):
             shown = ", ".join(map(str, values[:4])) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
-            return name.format(shown) if shown else "the default setting"
+            return name.format(shown) if shown else "the reference setting"
     names = [f"{model}-{depth}" + (f" ({setting})" if setting else "") for model, depth, setting in who]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

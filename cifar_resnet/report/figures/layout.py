@@ -24,7 +24,7 @@ def setting_label(setting: str, default: str | None) -> str:
 
 
 def best_with_default(ranked: Sequence[str], default: str | None, most: int) -> list[str]:
-    """The first `most` settings of a ranking, in its order; the default one is always among them."""
+    """The first `most` settings of a ranking, in its order; the reference is always among them."""
     kept = list(ranked[:most])
     if default in ranked and default not in kept:
         kept = [*kept[: most - 1], str(default)]
@@ -38,7 +38,7 @@ class Layout:
     Attributes:
         frame: what is shown, in the order of the table of runs.
         ranked: settings from best to worst; if there are too many, the worst ones share a color.
-        default: the default setting, which always has its own line.
+        default: the reference setting, which always has its own line.
     """
 
     frame: pd.DataFrame

@@ -20,8 +20,9 @@ from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import over_seeds
 from cifar_resnet.report.runs import factors
 from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.run.states import State
 
-# The most settings in a figure: the default one and the best ones.
+# The most settings in a figure: the reference and the best ones.
 MAX_SETTINGS = 30
 # The fewest values of a factor for an axis of its own, and the most combinations of the other factors' values.
 _FEWEST_VALUES, _MOST_PANELS = 3, 9
@@ -30,10 +31,14 @@ _DOT: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "none"}
 
 
 def default_of(runs: pd.DataFrame) -> str | None:
-    """The setting nearest to conf/, and among equally near ones that with the most runs; None if there are no runs."""
-    if runs.empty:
+    """The setting nearest to conf/ of those with finished runs, and among equally near ones that with the most runs.
+
+    None if no run has finished.
+    """
+    finished = runs["setting"][runs["state"] == State.FINISHED.value]
+    if finished.empty:
         return None
-    groups = runs.groupby("setting", sort=False)["off_default"].agg(["min", "size"])
+    groups = runs[runs["setting"].isin(finished)].groupby("setting", sort=False)["off_default"].agg(["min", "size"])
     return str(groups.sort_values(["min", "size"], ascending=[True, False], kind="stable").index[0])
 
 
@@ -53,8 +58,8 @@ def values_of(settings: Iterable[str]) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw_settings(runs: pd.DataFrame, has_default: bool = True) -> Figure | None:
-    """Final error (see `compared`) of each setting; the default one is marked, where there is one.
+def draw_settings(runs: pd.DataFrame, default: str | None = None) -> Figure | None:
+    """Final error (see `compared`) of each setting; the reference is marked, where there is one.
 
     If a factor is a number with at least three values, the error is drawn against it, with one panel for each
     combination of the other factors. Otherwise each setting is a row, the best at the top.
@@ -64,7 +69,6 @@ def draw_settings(runs: pd.DataFrame, has_default: bool = True) -> Figure | None
     """
     if runs["setting"].nunique() < 2:
         return None
-    default = default_of(runs) if has_default else None
     if factor := axis_of(runs):
         return _draw_against(runs, factor, default)
     return _draw_rows(runs, default)

@@ -114,7 +114,7 @@ FIGURES = (
         "settings",
         "ablation",
         "Final {of.ranked_settings}",
-        lambda of: settings.draw_settings(of.finished, of.default is not None),
+        lambda of: settings.draw_settings(of.finished, of.default),
     ),
     FigureSpec(
         "setting_differences",

@@ -77,8 +77,8 @@ class Subject:
 
     @cached_property
     def default(self) -> str | None:
-        """The default setting; None if no run has finished, or in a search without one."""
-        return settings.default_of(self.finished) if self.runs.has_default(self.data) else None
+        """The reference setting; None if no run has finished, or in a search without one."""
+        return settings.default_of(self.runs.runs) if self.runs.has_default(self.data) else None
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -248,7 +248,7 @@ class Subject:
 
 def published_beside(runs: pd.DataFrame) -> list[Published]:
     """The papers' values for the networks of these runs; none unless all runs can be compared with the papers."""
-    if runs.empty or not all(published.is_comparable(row) for row in runs.to_dict("index").values()):
+    if runs.empty or not all(published.is_comparable(row) for row in runs.to_dict("records")):
         return []
     pairs = runs[["model", "depth"]].drop_duplicates().itertuples(index=False)
     return [item for model, depth in pairs for item in published.published(str(model), int(depth), "paper")]

@@ -135,8 +135,7 @@ def _label(records: list[Record]) -> None:
         keys = factors.find(flats)
         inputs = {
             "images": [record.row["fingerprint"] for record in group],
-            "weights": [_origin(record, "weights") for record in group],
-            "origin": [_origin(record, "hash") for record in group],  # older runs record no digest of the weights
+            "origin": [(record.status.get("init_from") or {}).get("metrics") for record in group],
         }
         settings = factors.settings(flats, keys, inputs)
         distances: dict[tuple[str, str], int] = {}
@@ -145,11 +144,6 @@ def _label(records: list[Record]) -> None:
             if kind not in distances:
                 distances[kind] = len(defaults.overridden(record.config, keys))
             record.row |= {"setting": setting, "factors": keys, "off_default": distances[kind]}
-
-
-def _origin(record: Record, key: str) -> str | None:
-    """What a run records about the weights that it started from; None if they were new."""
-    return (record.status.get("init_from") or {}).get(key)
 
 
 def _order(record: Record) -> tuple[Any, ...]:

@@ -105,6 +105,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "state": state.value,
         "reason": reason,
         "parameters": status.get("parameters"),
+        "mixed_devices": len(devices) > 1,
         # The sum of times on different devices says nothing about any of them.
         "seconds": status.get("seconds") if len(devices) == 1 else None,
         "train_images": data.get("train_images"),

@@ -17,7 +17,6 @@ from cifar_resnet.report.tables.table import MISSING, Table, identify, named, pl
 from cifar_resnet.report.wording import join
 from cifar_resnet.run.defaults import overridden
 
-_NETWORK = "option A shortcuts, 16 filters in the first stage and batch norm"
 _WHO = {"paper": "paper (%)", "lab": "lab (%)", "others": "others (%)"}
 
 
@@ -44,14 +43,16 @@ def why_not(runs: Runs, data: str) -> str:
     groups = list(runs.groups[data].values())
     if not groups or any(is_comparable(group) for group in groups):
         return ""
-    on_cifar10 = [row for group in groups for row in group.rows if row["is_cifar10"]]
-    if on_cifar10 and not any(row["is_published_network"] for row in on_cifar10):
-        return (
-            f"Published values are for networks with {_NETWORK}, trained from new weights; these networks are others."
-        )
-    if on_cifar10:
-        return "Published values are for all 50,000 training and 10,000 test images of CIFAR-10; these runs used fewer."
-    return "Published values are for the lossless CIFAR-10 test set, so they are not shown here."
+    networks = {row["is_published_network"] for group in groups for row in group.rows if row["is_cifar10"]}
+    if not networks:
+        return "Published values are for the lossless CIFAR-10 test set, so they are not shown here."
+    network = f"networks with {published.NETWORK_WORDS}, trained from new weights"
+    images = "all 50,000 training and 10,000 test images of CIFAR-10"
+    if networks == {True}:
+        return f"Published values are for {images}; these runs used fewer."
+    if networks == {False}:
+        return f"Published values are for {network}; these networks differ from them."
+    return f"Published values are for {network} on {images}; none of these runs is both."
 
 
 def _found(group: Group) -> list[published.Published]:
@@ -114,5 +115,7 @@ def _notes(runs: Runs, data: str, groups: list[Group]) -> list[str]:
 def _unlike_the_lab(runs: Runs, data: str, groups: list[Group]) -> list[str]:
     """What all or some runs have in place of the lab's recipe, as overrides, apart from what their settings name."""
     configs = [runs.configs[row["folder"]] for group in groups for row in group.rows]
-    pairs = [pair for config in configs for pair in overridden(config).items() if pair[0] not in runs.factors[data]]
+    # Milestones follow from the recipe and the length, unless they are among the factors.
+    named = {*runs.factors[data], "optim.milestones"}
+    pairs = [pair for config in configs for pair in overridden(config).items() if pair[0] not in named]
     return list(dict.fromkeys(f"{key}={as_override(value)}" for key, value in pairs))

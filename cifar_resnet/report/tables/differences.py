@@ -84,7 +84,7 @@ def ablations(runs: Runs, data: str) -> list[Comparison]:
 
     None if there is only one setting, or if the settings are those of a search without the defaults of conf/.
     The reference is the setting with the fewest values that differ from conf/; among several, the one with the most
-    runs that have started, so that it stays the same while runs finish.
+    runs, whatever their state.
     If settings differ in more than the length of training, only those of the same length are compared.
     """
     if not runs.has_default(data):
@@ -93,7 +93,7 @@ def ablations(runs: Runs, data: str) -> list[Comparison]:
     made = []
     for groups in _by_length(runs, data).values():
         done = [group for group in groups if group.rows] or groups
-        reference = min(done, key=lambda group: (group.off_default, -group.started))
+        reference = min(done, key=lambda group: (group.off_default, -group.states.total()))
         made += [_compare(runs, reference, group, measure) for group in groups if group is not reference]
     return _corrected(made)
 

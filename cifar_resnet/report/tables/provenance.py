@@ -63,7 +63,9 @@ def runs_table(runs: Runs, data: str) -> Table:
         shown = ", ".join(f"{head} {value}" for head, value in same.items() if value)
         note = f"In {'all runs' if len(frame) > 1 else 'this run'}: {shown}. {note}"
     title = f"Runs on {runs.title(data)}"
-    return Table("runs", title, frame.drop(columns=[*empty, *same]), note, part.drop(columns="off_default"))
+    return Table(
+        "runs", title, frame.drop(columns=[*empty, *same]), note, part.drop(columns=["off_default", "mixed_devices"])
+    )
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, str]:

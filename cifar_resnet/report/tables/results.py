@@ -112,8 +112,9 @@ def _cost(group: Group, column: str) -> tuple[float, float]:
 
 
 def _is_mixed(group: Group) -> bool:
-    """Whether several devices trained the runs. A run with parts from several has no time."""
-    return len({row["device"] for row in group.rows}) > 1 or len(group.values("seconds")) < group.finished
+    """Whether several devices trained the runs, or parts of them, as far as they are known."""
+    devices = {row["device"] for row in group.rows if row["device"]}
+    return len(devices) > 1 or any(row["mixed_devices"] for row in group.rows)
 
 
 def _mean(group: Group, column: str, digits: int) -> str:
