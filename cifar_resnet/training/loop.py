@@ -30,7 +30,7 @@ EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
 
 class Diverged(RunError):
-    """The training loss, or the test loss after the last step, is not a finite number."""
+    """The training loss, or a weight after the last step, is not a finite number."""
 
 
 def network_of(config: Config, channels: int, classes: int) -> Network:
@@ -230,15 +230,15 @@ class Training:
             "train_seconds": self.sums.seconds,
             "images_per_second": self.sums.images / self.sums.seconds,
         }
+        # A step's loss shows what earlier updates did to the network; only this shows what the last one did.
+        if self.finished and not all(parameter.isfinite().all() for parameter in self.network.parameters()):
+            raise Diverged("the weights are not finite after the last step")
         begin = time.perf_counter()
         for name, split in self.splits.items():
             # With a hold-out split, the test set is evaluated only once, at the end.
             if name == "val" or "val" not in self.splits or self.finished:
                 row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
-        # An epoch's training loss is computed before its last update, of which only the next epoch's is a test.
-        if self.finished and not math.isfinite(row["test_loss"]):
-            raise Diverged("the test loss is not finite after the last step")
         self.history.append(rounded(row))
         self.sums.set(Sums.zero(self.device))
         self.diagnose()
