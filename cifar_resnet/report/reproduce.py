@@ -11,9 +11,8 @@ from typing import Any
 
 from cifar_resnet import programs
 from cifar_resnet.datasets import DATASETS
-from cifar_resnet.report.runs.factors import as_override
 from cifar_resnet.run.defaults import USUAL_RECIPE, folder_name, has_recipe, overridden, recipe
-from cifar_resnet.run.identity import flatten
+from cifar_resnet.run.identity import as_override, flatten
 
 _OUT = "outputs"
 # The keys that are merged into lists first, and the order of keys on the command line.

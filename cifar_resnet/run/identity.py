@@ -73,3 +73,14 @@ def as_text(value: Any) -> str:
     if isinstance(value, float):
         return str(value).replace("e+", "e")
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def as_override(value: Any) -> str:
+    """A value as it is written on the command line.
+
+    >>> [as_override(value) for value in (True, None, [81, 122], 0.1)]
+    ['true', 'null', '[81,122]', '0.1']
+    """
+    if isinstance(value, list):
+        return f"[{','.join(as_override(item) for item in value)}]"
+    return as_text(value)

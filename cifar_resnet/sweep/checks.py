@@ -20,7 +20,7 @@ from cifar_resnet.run import later_keys, locks
 from cifar_resnet.run.config import check_sizes, from_container
 from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.folder import RunDir
-from cifar_resnet.run.identity import as_text, config_hash, flatten, identity
+from cifar_resnet.run.identity import as_override, as_text, config_hash, flatten, identity
 from cifar_resnet.run.schema import Config
 from cifar_resnet.schedules import SCHEDULES
 from cifar_resnet.sweep.assignment import reason_to_skip
@@ -104,19 +104,14 @@ def _check_effect(config: Config, given: Collection[str]) -> None:
     changed = overridden(dataclasses.asdict(config), asked.keys() & unused.keys())
     if changed:
         key, value = next(iter(changed.items()))
-        raise ConfigError(f"{key}={_shown(value)} has no effect: {unused[key]}; leave it out")
+        raise ConfigError(f"{key}={as_override(value)} has no effect: {unused[key]}; leave it out")
     length, unit = (optim.iterations, "iterations") if optim.epochs is None else (optim.epochs, "epochs")
     late = [milestone for milestone in asked.get("optim.milestones", []) if milestone >= (length or 0)]
     if late:
         raise ConfigError(
-            f"optim.milestones={_shown(optim.milestones)}: the run ends before {late[0]}; expected milestones below "
-            f"optim.{unit}={length}"
+            f"optim.milestones={as_override(optim.milestones)}: the run ends before {late[0]}; expected milestones "
+            f"below optim.{unit}={length}"
         )
-
-
-def _shown(value: Any) -> str:
-    """A value as it is written on the command line."""
-    return str(value).replace(" ", "") if isinstance(value, list) else as_text(value)
 
 
 def _check_origin(config: Config) -> None:

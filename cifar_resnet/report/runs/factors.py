@@ -9,24 +9,13 @@ from math import prod
 from typing import Any
 
 from cifar_resnet.run.defaults import RECIPE, has_recipe, overridden, with_defaults
-from cifar_resnet.run.identity import as_text, identity
+from cifar_resnet.run.identity import as_override, identity
 
 # Keys that every table shows anyway.
 _SHOWN = {"data.name", "data.kind", "model.name", "depth", "seed"}
 _LENGTHS = ("optim.epochs", "optim.iterations")
 # Fewer settings than this are no search.
 _FEWEST_DRAWN = 8
-
-
-def as_override(value: Any) -> str:
-    """A value as it is written on the command line.
-
-    >>> [as_override(value) for value in (True, None, [81, 122], 0.1)]
-    ['true', 'null', '[81,122]', '0.1']
-    """
-    if isinstance(value, list):
-        return f"[{','.join(as_override(item) for item in value)}]"
-    return as_text(value)
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import yaml
 
 from cifar_resnet.errors import ConfigError, RunError
-from cifar_resnet.report.runs.factors import as_override, sort_key
+from cifar_resnet.report.runs.factors import sort_key
 from cifar_resnet.run.defaults import with_defaults
+from cifar_resnet.run.identity import as_override
 from cifar_resnet.run.schema import FIELDS, full_keys, unknown_key
 
 # Keys that the command line of train.py calls by the name of their group.

@@ -11,11 +11,11 @@ from cifar_resnet.datasets import cifar10
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.factors import as_override
 from cifar_resnet.report.runs.groups import Group, fewest
 from cifar_resnet.report.tables.table import MISSING, Table, identify, named, plus, with_std
 from cifar_resnet.report.wording import join
 from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.identity import as_override
 
 _WHO = {"paper": "paper (%)", "lab": "lab (%)", "others": "others (%)"}
 

@@ -9,10 +9,11 @@ import pandas as pd
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.report.intervals import decimals
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.factors import as_override, describe, sort_key
+from cifar_resnet.report.runs.factors import describe, sort_key
 from cifar_resnet.report.runs.record import program
 from cifar_resnet.report.tables.table import MISSING, Table
 from cifar_resnet.report.wording import count
+from cifar_resnet.run.identity import as_override
 from cifar_resnet.schedules import SCHEDULES
 
 # Columns of the table of runs that its note replaces where all runs have the same value.
