@@ -27,7 +27,8 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
         ConfigError: a run started from other weights than those of the run in `init_from`.
     """
     for run, config in runs:
-        _check_weights(run, config.init_from)
+        if config.init_from is not None:
+            _check_weights(run, config.init_from)
     identify = lru_cache(_identify)  # forgotten afterwards, because files change
     roots: dict[Path, Config] = {}
     for run, config in runs:
@@ -48,9 +49,9 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
             )
 
 
-def _check_weights(run: RunDir, init_from: str | None) -> None:
+def _check_weights(run: RunDir, init_from: str) -> None:
     known = _recorded(run, "init_from", "metrics")
-    if init_from is not None and known not in (None, RunDir(Path(init_from)).recorded("metrics_digest")):
+    if known not in (None, RunDir(Path(init_from)).recorded("metrics_digest")):
         raise ConfigError(
             f"init_from={init_from}: {run.path} started from the weights of another training than the one that is "
             f"there now; name the folder of that one, or delete {run.path}"
