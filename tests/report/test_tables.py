@@ -37,6 +37,14 @@ def test_mean_deviation_and_median_over_seeds_are_those_worked_by_hand(make_run,
     assert "One of 360 test images is 0.28 %" in table.note
 
 
+@pytest.mark.parametrize(("length", "rest"), [(25, "only 1 of 12 steps"), (36, ""), (None, "")])
+def test_a_training_error_over_a_part_of_an_epoch_is_marked(make_run, tmp_path, length, rest):
+    epochs = 2 if length is None else None
+    make_run("a", [6.0], optim__iterations=length, optim__epochs=epochs)
+    note = tables.main(load.load([tmp_path]), "digits").note
+    assert ("last epoch has" in note) is bool(rest) and rest in note
+
+
 def test_one_seed_has_no_deviation_and_no_median_of_its_own(make_run, tmp_path):
     make_run("a", [8.754], **REAL)
     (row,) = rows(tables.main(load.load([tmp_path]), "cifar10"))

@@ -43,7 +43,7 @@ def main(runs: Runs, data: str) -> Table | None:
     finished = [group for group in groups if group.rows]
     frame = _frame([_main_row(group) for group in groups])
     frame = frame.drop(columns=[head for head in _LOST if frame[head].eq("0").all()])
-    notes = [_SEEDS, *_notes_on_digits(finished), why_not(runs, data)]
+    notes = [_SEEDS, *_notes_on_digits(finished), *_notes_on_last_epochs(runs, finished), why_not(runs, data)]
     if "other" in frame:
         notes.append("Other runs were interrupted or are still running.")
     title = f"Results on {runs.title(data)}"
@@ -151,6 +151,22 @@ def _notes_on_digits(groups: list[Group]) -> list[str]:
     return [
         f"One of {images:,.0f} test images is {significant(100 / images, 2)} % of them, so errors are shown with no "
         "more digits."
+    ]
+
+
+def _notes_on_last_epochs(runs: Runs, groups: list[Group]) -> list[str]:
+    """Says where training errors are means over a part of an epoch, because the length is in iterations."""
+    parts = set()
+    for row in (row for group in groups for row in group.rows):
+        optim = runs.configs[row["folder"]]["optim"]
+        if optim.get("iterations") is not None and not math.isnan(row["train_images"] or math.nan):
+            whole = math.ceil(row["train_images"] / optim["batch_size"])
+            parts.add((optim["iterations"], optim["iterations"] % whole, whole))
+    return [
+        f"With optim.iterations={length}, the last epoch has only {steps} of {whole} steps, and the final training error "
+        "is the mean over these."
+        for length, steps, whole in sorted(parts)
+        if steps > 0
     ]
 
 
