@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Tests a finished run's network again and compares the error with the recorded one.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=f"any of {', '.join(KEYS)}")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=f"any of {', '.join(KEYS)}")
     parser.add_argument("--mistakes", type=Path, metavar="PNG", help="write a picture of the most confident mistakes")
     options = parser.parse_args(arguments)
     try:

@@ -163,8 +163,8 @@ def _notes_on_last_epochs(runs: Runs, groups: list[Group]) -> list[str]:
             whole = math.ceil(row["train_images"] / optim["batch_size"])
             parts.add((optim["iterations"], optim["iterations"] % whole, whole))
     return [
-        f"With optim.iterations={length}, the last epoch has only {steps} of {whole} steps, and the final training error "
-        "is the mean over these."
+        f"With optim.iterations={length}, the last epoch has only {steps} of {whole} steps, and the final training "
+        "error is the mean over these."
         for length, steps, whole in sorted(parts)
         if steps > 0
     ]
