@@ -29,6 +29,7 @@ from torch.nn import functional as F
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.sweep.worker_process import worker_environment
 from cifar_resnet.training import worker
+from cifar_resnet.training.evaluator import Evaluator
 from cifar_resnet.training.loop import Training
 from cifar_resnet.training.models import Network
 
@@ -68,7 +69,7 @@ def measure(run: RunDir) -> None:
 
         FusedNetwork.__call__ = clock.around("forward", FusedNetwork.__call__)  # type: ignore[method-assign]
     torch.Tensor.backward = clock.around("backward", torch.Tensor.backward)  # type: ignore[method-assign]
-    Training.evaluate = clock.around("evaluation", Training.evaluate)  # type: ignore[method-assign]
+    Evaluator.evaluate = clock.around("evaluation", Evaluator.evaluate)  # type: ignore[method-assign]
 
     train_epoch = Training.train_epoch
 
@@ -79,13 +80,13 @@ def measure(run: RunDir) -> None:
         return train_epoch(training, after_step)
 
     Training.train_epoch = after_warm_up  # type: ignore[method-assign]
-    predict = Training.predict
+    predict = Evaluator.predict
 
-    def at_the_end(training: Training, split: Any) -> Any:
+    def at_the_end(evaluator: Evaluator, split: Any) -> Any:
         clock.seconds["whole"] = time.perf_counter() - clock.begin
-        return predict(training, split)
+        return predict(evaluator, split)
 
-    Training.predict = at_the_end  # type: ignore[method-assign]
+    Evaluator.predict = at_the_end  # type: ignore[method-assign]
     if worker.main(["--quiet", str(run.path)]) != 0:
         raise SystemExit(f"the run failed: {run.log.read_text()}")
     whole = clock.seconds.pop("whole")

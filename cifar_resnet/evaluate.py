@@ -82,7 +82,7 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     dataset = run.load_data()
     training = Training(run.config, dataset, device)
     training.network.load_state_dict(run.network.state_dict())
-    found = training.predict(training.splits["test"])
+    found = training.evaluator.predict(training.splits["test"])
     recorded = float(run.status["outcome"]["test_error"])
     equal = found.error == recorded
     verdict = (

@@ -1,10 +1,10 @@
-"""The training loop: steps, epochs, evaluation and the state stored in a checkpoint; uses no files and no terminal."""
+"""The training loop: steps, epochs and the state stored in a checkpoint; uses no files and no terminal."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -18,15 +18,13 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.training import kernel_choice, optimizer, random_state
 from cifar_resnet.training.data import Dataset, Draws, Split, crop_and_flip, draw_epoch, normalise
 from cifar_resnet.training.diagnostics import choose_batch, measure_layers
+from cifar_resnet.training.evaluator import Evaluator
 from cifar_resnet.training.graph import StepGraphs, StepInputs
 from cifar_resnet.training.metrics import Row, rounded
 from cifar_resnet.training.models import Network, build_network
 from cifar_resnet.training.precision import autocast
-from cifar_resnet.training.predictions import Predictions
 from cifar_resnet.training.schedule import WARMUP_FACTOR, Schedule, Warmup, count_steps
 from cifar_resnet.training.sums import Sums
-
-EVALUATION_BATCH = {"cpu": 250, "cuda": 2000}
 
 
 class Diverged(RunError):
@@ -62,6 +60,7 @@ class Training:
 
         torch.manual_seed(config.seed)
         self.network = network_of(config, self.train.images.shape[3], len(dataset.classes)).to(device)
+        self.evaluator = Evaluator(self.network, self.mean, self.std, config.precision)
         optim = config.optim
         self.optimizer = optimizer.make(optim, self.network.parameters())
         # Scales the loss in fp16, where small gradients would become zero; otherwise does nothing.
@@ -237,7 +236,7 @@ class Training:
         for name, split in self.splits.items():
             # With a hold-out split, the test set is evaluated only once, at the end.
             if name == "val" or "val" not in self.splits or self.finished:
-                row[f"{name}_loss"], row[f"{name}_error"] = self.evaluate(split)
+                row[f"{name}_loss"], row[f"{name}_error"] = self.evaluator.evaluate(split)
         row["test_seconds"] = time.perf_counter() - begin
         self.history.append(rounded(row))
         self.sums.set(Sums.zero(self.device))
@@ -253,38 +252,6 @@ class Training:
             with random_state.unchanged(self.device):
                 rows = measure_layers(self.network, normalise(images, self.mean, self.std), labels)
             self.diagnostics += [{"epoch": epoch, "step": self.step, **row} for row in rows]
-
-    @torch.inference_mode()
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and error in percent over a split, without augmentation."""
-        self.network.eval()
-        sums = Sums.zero(self.device)
-        for images, labels in self._batches(split):
-            with autocast(self.config.precision, self.device):
-                logits = self.network(images)
-                loss = F.cross_entropy(logits, labels)
-            sums.add(logits, labels, loss)
-        return sums.means()
-
-    @torch.inference_mode()
-    def predict(self, split: Split) -> Predictions:
-        """The network's prediction for each image of a split, in the same batches as in `evaluate`."""
-        self.network.eval()
-        answers = []
-        for images, _ in self._batches(split):
-            with autocast(self.config.precision, self.device):
-                logits = self.network(images)
-            prediction = logits.argmax(1)
-            answers.append((prediction, logits.float().softmax(1).gather(1, prediction[:, None])[:, 0]))
-        predictions, probabilities = (torch.cat(column).cpu() for column in zip(*answers, strict=True))
-        return Predictions(split.labels.cpu(), predictions, probabilities)
-
-    def _batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalized images and their labels, without augmentation."""
-        size = EVALUATION_BATCH[self.device.type]
-        for begin in range(0, len(split.labels), size):
-            images, labels = split.images[begin : begin + size], split.labels[begin : begin + size]
-            yield normalise(images, self.mean, self.std), labels
 
     def _settle(self) -> None:
         if self._graphs is not None:

@@ -22,7 +22,8 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, Split
 from cifar_resnet.training.data.workload import Workload, count
-from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
+from cifar_resnet.training.evaluator import BATCH
+from cifar_resnet.training.loop import Training, network_of
 from cifar_resnet.training.models import count_parameters
 from cifar_resnet.training.schedule import Schedule, count_steps
 
@@ -57,7 +58,7 @@ def _measure(config: Config) -> dict[str, Any]:
     training.train_epoch(lambda: False)
     step_seconds = training.history[-1]["train_seconds"] / STEPS
     begin = time.perf_counter()
-    training.evaluate(training.splits["test"])
+    training.evaluator.evaluate(training.splits["test"])
     seconds_per_image = (time.perf_counter() - begin) / len(training.splits["test"].labels)
     schedule = Schedule.of(config.optim, count_steps(sizes.train, config.optim.batch_size))
     return {
@@ -78,7 +79,7 @@ def _random_images(config: Config, sizes: Workload, device: torch.device) -> Dat
 
     mean, std = (0.5,) * sizes.channels, (0.25,) * sizes.channels
     train = make((_WARMUP_STEPS + STEPS) * min(config.optim.batch_size, sizes.train))
-    test = make(EVALUATION_BATCH[device.type])
+    test = make(BATCH[device.type])
     return Dataset(train, None, test, tuple(map(str, range(sizes.classes))), mean, std, "")
 
 

@@ -99,7 +99,7 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
             if stopped and not training.finished:
                 return State.INTERRUPTED
     final_digest = checkpoint.save_weights(run.final, final_weights(training.network))
-    predictions.write(run.predictions, training.predict(training.splits["test"]))
+    predictions.write(run.predictions, training.evaluator.predict(training.splits["test"]))
     seconds = sum(row["train_seconds"] + row["test_seconds"] for row in training.history)
     run.update_status(
         outcome=metrics.outcome(training.history),

@@ -43,8 +43,8 @@ def test_evaluation_shows_all_images_as_they_are_in_their_order(training):
     run = training("data.test_size=300", "data.augment=true")  # more than one batch
     seen = []
     run.network.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
-    run.evaluate(run.splits["test"])
-    run.predict(run.splits["test"])
+    run.evaluator.evaluate(run.splits["test"])
+    run.evaluator.predict(run.splits["test"])
     expected = normalise(run.splits["test"].images, run.mean, run.std)
     assert torch.equal(torch.cat(seen), torch.cat([expected, expected]))
 
@@ -68,7 +68,7 @@ def test_evaluation_weighs_each_image_alike(training):
     images_seen(run)  # so that the two batches' errors differ
     with torch.no_grad():
         logits = run.network.eval()(normalise(test.images, run.mean, run.std))
-    loss, error = run.evaluate(test)
+    loss, error = run.evaluator.evaluate(test)
     assert loss == pytest.approx(F.cross_entropy(logits, test.labels).item(), rel=1e-5)
     assert error == pytest.approx(100 * (logits.argmax(1) != test.labels).sum().item() / 300)
     assert (run.history[0]["test_loss"], run.history[0]["test_error"]) == pytest.approx((loss, error), abs=1e-6)
@@ -77,27 +77,27 @@ def test_evaluation_weighs_each_image_alike(training):
 def test_predictions_are_the_likeliest_classes_with_their_probabilities(training):
     run = training("data.test_size=300")
     test = run.splits["test"]
-    found = run.predict(test)
+    found = run.evaluator.predict(test)
     with torch.no_grad():
         probabilities = run.network.eval()(normalise(test.images, run.mean, run.std)).softmax(1)
     assert torch.equal(found.label, test.labels)
     assert torch.equal(found.prediction, probabilities.argmax(1))
     torch.testing.assert_close(found.probability, probabilities.max(1).values)
-    assert found.error == pytest.approx(run.evaluate(test)[1], abs=1e-6)
+    assert found.error == pytest.approx(run.evaluator.evaluate(test)[1], abs=1e-6)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_training_evaluation_and_predictions_all_compute_in_the_precision_asked_for(training, precision, dtype):
     run = training(f"precision={precision}", "optim.epochs=1")
     seen = outputs(run)
-    for compute in (lambda: run.train_epoch(lambda: False), lambda: run.predict(run.splits["test"])):
+    for compute in (lambda: run.train_epoch(lambda: False), lambda: run.evaluator.predict(run.splits["test"])):
         seen.clear()
         compute()
         assert {output.dtype for output, _ in seen} == {dtype}
     seen.clear()
-    run.evaluate(run.splits["test"])
+    run.evaluator.evaluate(run.splits["test"])
     assert [(output.dtype, in_training) for output, in_training in seen] == [(dtype, False)]
-    assert run.predict(run.splits["test"]).probability.dtype == torch.float32
+    assert run.evaluator.predict(run.splits["test"]).probability.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("broken_after", "epoch"), [(3, 1), (8 + 5, 2)])
@@ -180,7 +180,7 @@ def test_a_holdout_is_evaluated_each_epoch_and_the_test_set_after_the_last(train
     assert ["test_error" in row for row in run.history] == [False, False, True]
     last = run.history[-1]
     assert [last["val_loss"], last["test_loss"]] == pytest.approx(
-        [run.evaluate(run.splits[name])[0] for name in ("val", "test")], abs=1e-6
+        [run.evaluator.evaluate(run.splits[name])[0] for name in ("val", "test")], abs=1e-6
     )
 
 

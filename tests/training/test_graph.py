@@ -156,7 +156,9 @@ def test_a_gpu_computes_the_losses_that_a_cpu_does(composed, exactly, model):
     gpu, cpu = (finish(make(composed, *overrides, device=device)) for device in ("cuda", "cpu"))
     assert gpu.step == 20
     assert losses(gpu)[0][0] == pytest.approx(losses(cpu)[0][0], rel=1e-3)
-    assert gpu.evaluate(gpu.splits["test"]) == pytest.approx(cpu.evaluate(cpu.splits["test"]), rel=2e-2)
+    assert gpu.evaluator.evaluate(gpu.splits["test"]) == pytest.approx(
+        cpu.evaluator.evaluate(cpu.splits["test"]), rel=2e-2
+    )
 
 
 @pytest.mark.cuda

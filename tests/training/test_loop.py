@@ -213,7 +213,7 @@ def test_a_run_whose_last_step_destroys_it_has_diverged(training):
 def test_evaluation_uses_running_statistics_and_changes_nothing(training):
     run = training()
     before = results(run)
-    first, second = run.evaluate(run.splits["test"]), run.evaluate(run.splits["test"])
+    first, second = run.evaluator.evaluate(run.splits["test"]), run.evaluator.evaluate(run.splits["test"])
     assert first == second
     assert results(run) == before
 

@@ -15,7 +15,8 @@ from cifar_resnet.run.config import from_container
 from cifar_resnet.training import measure
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.workload import count
-from cifar_resnet.training.loop import EVALUATION_BATCH, Training, network_of
+from cifar_resnet.training.evaluator import BATCH, Evaluator
+from cifar_resnet.training.loop import Training, network_of
 from cifar_resnet.training.models import count_parameters
 from tests.conftest import TINY, called, compose_run
 
@@ -78,11 +79,11 @@ def timed(monkeypatch):
         self.sums.images += len(batch.permutation)
 
     def evaluate(self, split):
-        clock.now += 2.0 if self.history else 99.0
+        clock.now += 2.0 if trainings[-1].history else 99.0
         return 1.0, 50.0
 
     monkeypatch.setattr(Training, "_learn", learn)
-    monkeypatch.setattr(Training, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     monkeypatch.setattr(measure.time, "perf_counter", lambda: clock.now)
     return trainings
 
@@ -103,7 +104,7 @@ def test_the_time_is_that_of_all_steps_and_of_the_evaluation_after_each_epoch(
     config = from_container(compose_run(*TINY, "data.train_size=50", "optim.batch_size=8", *overrides))
     cost = measure.measure(config)
     assert (cost["steps"], cost["step_seconds"]) == (steps, 0.5)
-    assert cost["seconds"] == pytest.approx(steps * 0.5 + epochs * watched * 2.0 / EVALUATION_BATCH["cpu"])
+    assert cost["seconds"] == pytest.approx(steps * 0.5 + epochs * watched * 2.0 / BATCH["cpu"])
     assert cost["parameters"] == count_parameters(timed[0].network)
     assert cost["gflop"] == measure.count_gflop(config, count(config.data))
 
@@ -113,7 +114,7 @@ def test_twenty_steps_are_timed_after_two_that_are_not(timed, restored_torch):
     first = timed[0]
     assert timed == [first] * 22
     assert len(first.train.labels) == 22 * 8
-    assert len(first.splits["test"].labels) == EVALUATION_BATCH["cpu"]
+    assert len(first.splits["test"].labels) == BATCH["cpu"]
 
 
 def asked(monkeypatch, values):
