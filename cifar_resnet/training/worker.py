@@ -13,23 +13,19 @@ if __name__ == "__main__":
     gc.disable()
 
 import argparse
-import contextlib
 import io
 import logging
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from cifar_resnet.devices import require_tensorboard
 from cifar_resnet.errors import BusyError, CifarResnetError, DataError, ExitCode, RunError
 from cifar_resnet.run.config import check_batches, from_container
-from cifar_resnet.run.files import FULL_DISK, READ_ONLY, digest, open_to_append
+from cifar_resnet.run.files import READ_ONLY, digest, open_to_append
 from cifar_resnet.run.folder import JOB_VARIABLE, RunDir, now
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.run.schema import Config
@@ -39,6 +35,7 @@ from cifar_resnet.training import checkpoint, diagnostics, metrics, predictions,
 from cifar_resnet.training.backend import set_up
 from cifar_resnet.training.data import Dataset, load, other_images
 from cifar_resnet.training.describe import HISTORY, describe_run, earlier
+from cifar_resnet.training.failure import recorded
 from cifar_resnet.training.loop import Diverged, Training, final_weights
 from cifar_resnet.training.progress import Bar, describe_progress, epoch_line
 from cifar_resnet.training.stop_request import StopRequest
@@ -183,45 +180,6 @@ def load_weights(training: Training, source: RunDir) -> dict[str, Any]:
     }
 
 
-def in_words(error: Exception) -> str:
-    """Why a run failed, in plain words."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return f"no space left on device while writing {Path(str(error.filename or 'a file')).name}"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return f"out of memory: {text}"[:300]
-    return f"{type(error).__name__}: {text}"[:300]
-
-
-@contextlib.contextmanager
-def _recorded(run: RunDir) -> Iterator[None]:
-    """Records the state and reason of a run that ends with an exception.
-
-    User errors and divergence propagate to `main`; anything else is a bug, whose traceback goes to run.log.
-    """
-    try:
-        yield
-    except Diverged as error:
-        run.update_status(state=State.DIVERGED, reason=str(error), finished=now())
-        raise
-    except CifarResnetError as error:
-        _record_failure(run, str(error))
-        raise
-    except Exception as error:
-        log.exception("the run failed")
-        with contextlib.suppress(OSError):
-            _record_failure(run, in_words(error))
-        sys.exit(ExitCode.FAILED)
-
-
-def _record_failure(run: RunDir, reason: str) -> None:
-    """Records why a run failed; a finished run to which something was to be added remains finished."""
-    state = State.FAILED
-    if run.has_results():
-        state, reason = State.FINISHED, f"it has finished, but adding what it lacks failed: {reason}"
-    run.update_status(state=state, reason=reason, finished=now())
-
-
 def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
     """Trains the run of a folder under its lock and records how it ended; returns the process's exit code."""
     stop, begin = StopRequest(parent), time.monotonic()
@@ -248,7 +206,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
             job=os.environ.get(JOB_VARIABLE),
             hash=config_hash(values),
         )
-        with _recorded(run):
+        with recorded(run):
             state = train(run, config, quiet, stop)
         run.update_status(state=state, reason=stop.reason if state is State.INTERRUPTED else None, finished=now())
         if state is State.INTERRUPTED:
