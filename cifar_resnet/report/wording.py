@@ -29,10 +29,12 @@ def count(amount: int, noun: str) -> str:
 def count_range(lowest: int, highest: int, noun: str) -> str:
     """An amount that may vary.
 
-    >>> count_range(1, 1, "seed"), count_range(3, 3, "seed"), count_range(1, 3, "seed")
-    ('one seed', '3 seeds', '1 to 3 seeds')
+    >>> [count_range(1, highest, "seed") for highest in (1, 2, 3)]
+    ['one seed', '1 or 2 seeds', '1 to 3 seeds']
     """
-    return count(lowest, noun) if lowest == highest else f"{lowest:,} to {highest:,} {plural(noun)}"
+    if lowest == highest:
+        return count(lowest, noun)
+    return f"{lowest:,} {'or' if highest == lowest + 1 else 'to'} {highest:,} {plural(noun)}"
 
 
 def plural(noun: str) -> str:

@@ -1,6 +1,7 @@
 """The report states what the runs show, and is well-formed in every format."""
 
 import dataclasses
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from cifar_resnet.report import claims, document, escaping, figures, tables
 from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document import text as words
 from cifar_resnet.report.document.facts import Facts
+from cifar_resnet.report.document.findings import Findings
 from cifar_resnet.report.document.text import block, code
 from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
@@ -539,6 +541,14 @@ def test_lost_runs_are_counted_beside_every_verdict(make_run, report):
     assert "resnet-20 has the lowest final test error: 7.0 ± 0.1 % (2 of 4 runs finished, lr=1.0)." in short
     assert "7.0 % (2 of 4 runs finished) compared with 8.2 % for the reference (lr=0.1): better." in short
     assert "Not all runs have finished: resnet-20 (lr=1.0): 2 of 4 (2 diverged)." in short
+
+
+def test_settings_of_several_lengths_name_theirs(make_run, tmp_path):
+    for epochs, lr in itertools.product((4, 8), (0.1, 0.05)):
+        make_run(f"{epochs}-{lr}", [100 * lr - epochs / 4], optim__epochs=epochs, optim__lr=lr)
+    runs = load.load([tmp_path])
+    found = Findings(runs, "digits").ablation
+    assert [sentence.partition(":")[0] for sentence in found] == ["resnet-20, epochs=4", "resnet-20, epochs=8"]
 
 
 def test_a_lost_run_is_counted_beside_published_values_and_in_the_overview(make_run, tmp_path):

@@ -10,6 +10,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import published
 from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
+from cifar_resnet.report.runs.factors import split_length
 from cifar_resnet.report.runs.groups import Group, compared, fewest, lowest
 from cifar_resnet.report.tables.beside import is_comparable
 from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
@@ -159,20 +160,22 @@ class Findings:
         for each in ablations(self.runs, self.data):
             if each.one is not None:
                 by_reference[each.first.name, each.first.setting].append(each)
-        return [self._best(found) for found in by_reference.values()][: _MOST + 1]
+        times = Counter(name for name, _ in by_reference)
+        return [self._best(found, times[name] > 1) for (name, _), found in by_reference.items()][: _MOST + 1]
 
-    def _best(self, found: list[Comparison]) -> str:
+    def _best(self, found: list[Comparison], one_of_several_lengths: bool) -> str:
         best = min(found, key=lambda each: each.one.second if each.one else 0)
         reference, words = best.first, MEASURES[best.measure].words
-        number = count(len(found) + 1, "setting")
+        length = f", {split_length(reference.setting)[1]}" if one_of_several_lengths else ""
+        network, number = f"{reference.name}{length}", count(len(found) + 1, "setting")
         own = ", ".join(filter(None, (_setting(reference, best.second), reference.share)))
         if best.one is None or best.one.mean >= 0:
             return (
-                f"{reference.name}: of {number}, none has a lower {words} than the reference ({own}, "
+                f"{network}: of {number}, none has a lower {words} than the reference ({own}, "
                 f"{_shown(reference, best)} %)."
             )
         return (
-            f"{reference.name}: of {number}, {_setting(best.second, reference)} has the lowest {words}, "
+            f"{network}: of {number}, {_setting(best.second, reference)} has the lowest {words}, "
             f"{_shown(best.second, best)} %{_some(best.second)} compared with {_shown(reference, best)} % for the "
             f"reference ({own}): {self._words(best)}."
         )
