@@ -1,6 +1,8 @@
 """The report's page in real Chromium: no errors, no requests, readable at any width, interactive."""
 
 import csv
+import shutil
+import subprocess
 
 import pytest
 
@@ -287,7 +289,14 @@ def test_a_page_follows_later_reports_and_stays_where_it_was(browser, report, tm
     assert browser.evaluate(where) == [2000, "second", ["56 layers"]]
 
 
-def test_it_prints(wide_page, tmp_path):
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs pdftotext: apt-get install poppler-utils")
+def test_it_prints_with_every_row(wide_page, tmp_path):
+    assert wide_page.evaluate("document.querySelectorAll('details:not([open])').length") > 0
     wide_page.print_pdf(tmp_path / "page.pdf")
-    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    words = subprocess.run(["pdftotext", "-layout", tmp_path / "page.pdf", "-"], capture_output=True, text=True).stdout
+    keys = "[...document.querySelectorAll('details tbody td:first-child')].map(cell => cell.textContent)"
+    folded = wide_page.evaluate(keys)
+    assert folded and all(key in words for key in folded)
+    assert "more rows" not in words
+    assert wide_page.evaluate("document.querySelectorAll('details[open]').length") == 0
     assert wide_page.complaints() == []

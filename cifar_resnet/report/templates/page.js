@@ -507,6 +507,18 @@ for (const { name, panels, drawings, zoom } of figures) {
   if (views?.length === panels.length) views.forEach((view, index) => zoom(index, view));
 }
 
+// ---- On paper, nothing can be opened.
+const opened = [];
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details:not([open])")) {
+    details.open = true;
+    opened.push(details);
+  }
+});
+addEventListener("afterprint", () => {
+  for (const details of opened.splice(0)) details.open = false;
+});
+
 // ---- While aggregate.py --watch runs, a script beside the page calls this with the stamp of the latest report.
 const { stamp } = document.body.dataset;
 if (stamp) {
