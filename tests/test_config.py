@@ -39,9 +39,20 @@ def test_paper_recipe_counts_iterations_and_scales_with_them(composed):
     assert composed("optim=paper", "optim.iterations=6400")["optim"]["milestones"] == [3200, 4800]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "milestones"),
+    [
+        (["optim.epochs=null", "optim.iterations=64000"], [31_610, 47_610]),
+        (["optim=paper", "optim.iterations=null", "optim.epochs=20"], [10, 15]),
+    ],
+)
+def test_milestones_are_at_the_same_fractions_of_a_length_in_the_other_unit(composed, overrides, milestones):
+    assert composed(*overrides)["optim"]["milestones"] == milestones
+
+
 @pytest.mark.parametrize("epochs", range(1, 40))
 def test_scaled_milestones_lie_within_the_run_and_increase(epochs):
-    milestones = scaled_milestones(epochs, 164, [81, 122])
+    milestones = scaled_milestones(epochs, None, 164, [81, 122])
     assert milestones == sorted(set(milestones))
     assert all(0 < milestone <= epochs for milestone in milestones)
 

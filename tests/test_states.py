@@ -32,7 +32,7 @@ def run(tmp_path):
 def finished(run):
     """A finished run with all its tables."""
     for name in TABLES:
-        getattr(run, name).write_text(name)
+        getattr(run, name).write_text(f"{name}\n3\n")
     run.final.write_bytes(EMPTY_ARCHIVE)
     digests = {f"{name}_digest": digest(getattr(run, name)) for name in TABLES}
     run.update_status(state=State.FINISHED, outcome={"test_error": 5.0}, **digests)
@@ -103,6 +103,27 @@ def test_a_run_to_which_diagnostics_are_being_added_has_its_results(finished):
         finished.update_status(state=State.RUNNING)
         assert finished.verified_state() is State.RUNNING
         assert finished.has_results()
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.INTERRUPTED, State.FAILED])
+def test_a_finished_run_remains_finished_however_adding_to_it_ended(finished, composed, state):
+    finished.checkpoint.write_bytes(b"state")
+    finished.diagnostics.unlink()
+    finished.update_status(state=state, diagnostics_digest=None)
+    assert finished.verified_state() is State.FINISHED
+    wanted = composed("diagnostics.enabled=true")
+    assert finished.verify(wanted) == (State.INTERRUPTED, "its diagnostics are still to be added")
+    finished.metrics.write_text("another one")
+    assert finished.verified_state() is not State.FINISHED
+
+
+def test_diagnostics_that_end_before_the_run_are_still_to_be_added(finished, composed):
+    finished.checkpoint.write_bytes(b"state")
+    finished.diagnostics.write_text("epoch\n0\n1\n")
+    finished.update_status(diagnostics_digest=digest(finished.diagnostics))
+    assert finished.verified_state() is State.FINISHED
+    reason = "its diagnostics are still to be added"
+    assert finished.verify(composed("diagnostics.enabled=true")) == (State.INTERRUPTED, reason)
 
 
 def test_a_damaged_record_is_to_be_rebuilt(run):

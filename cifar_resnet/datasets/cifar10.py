@@ -39,14 +39,15 @@ def is_cifar10(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
         config: the `data` group of config.yaml.
         recorded: `data` in run.json; empty if the run hasn't started.
     """
+    if config.get("image_size") not in (None, SIZE):
+        return False
     if "is_cifar10" in recorded:
         return bool(recorded["is_cifar10"])
     if config["kind"] == "cifar10":
-        return config.get("image_size") in (None, SIZE)
+        return True
     counts = recorded.get("train_images"), recorded.get("test_images")
     return (
         config["kind"] == "image_folder"
-        and config.get("image_size") in (None, SIZE)
         and has_layout(recorded.get("class_names") or (), *counts)
         and has_statistics(recorded.get("mean") or (), recorded.get("std") or ())
     )

@@ -31,12 +31,17 @@ RECIPE = "optim"
 USUAL_RECIPE = "lab"
 
 
-def scaled_milestones(length: int | None, reference_length: int, milestones: Sequence[int]) -> list[int]:
-    """Milestones of a recipe of `reference_length`, scaled to `length` and rounded to the nearest integer.
+def scaled_milestones(
+    epochs: int | None, iterations: int | None, reference_length: int, milestones: Sequence[int]
+) -> list[int]:
+    """Milestones of a recipe of `reference_length`, scaled to a run's length and rounded to the nearest integer.
 
-    >>> scaled_milestones(12, 164, [81, 122])
-    [6, 9]
+    They are in the unit of the run's length, whatever the recipe's is.
+
+    >>> scaled_milestones(12, None, 164, [81, 122]), scaled_milestones(None, 64_000, 164, [81, 122])
+    ([6, 9], [31610, 47610])
     """
+    length = iterations if epochs is None else epochs
     if length is None or length < 1:
         return list(milestones)
     scaled = (round(Fraction(milestone * length, reference_length)) for milestone in milestones)

@@ -218,7 +218,8 @@ class RunDir:
     def recorded_state(self) -> State:
         """The state in run.json, cheap enough for a display; `running` without a process is `interrupted`.
 
-        To act on a state or to report it, use `verified_state`.
+        A finished run remains finished, however the process ended that was to add something to it. To act on a state
+        or to report it, use `verified_state`.
 
         Raises:
             RunError: run.json is unreadable.
@@ -227,8 +228,8 @@ class RunDir:
         if state is State.RUNNING and not self._is_held():
             # Read again: its process may meanwhile have recorded its end and released the lock.
             state = State(self.read_status()["state"])
-            return State.INTERRUPTED if state is State.RUNNING else state
-        return state
+            state = State.INTERRUPTED if state is State.RUNNING else state
+        return State.FINISHED if state in (State.INTERRUPTED, State.FAILED) and self.has_results() else state
 
     def _is_held(self) -> bool:
         try:
@@ -295,7 +296,9 @@ class RunDir:
         """What the checkpoint of a finished run can give that the run lacks: final weights or diagnostics."""
         if not self.checkpoint.exists():
             return None  # adding anything would require training again
-        wants_diagnostics = (config.get("diagnostics") or {}).get("enabled") and not self.diagnostics.exists()
+        wanted = (config.get("diagnostics") or {}).get("enabled")
+        # A run that was continued without diagnostics has those of its first epochs.
+        wants_diagnostics = wanted and _last_epoch(self.diagnostics) != _last_epoch(self.metrics)
         # The weights first, because adding diagnostics writes them as well.
         return "final weights" if self._lacks_weights() else "diagnostics" if wants_diagnostics else None
 
@@ -306,6 +309,15 @@ class RunDir:
                 return not zipfile.is_zipfile(file)
         except OSError:
             return True
+
+
+def _last_epoch(table: Path) -> str:
+    """The epoch in a table's last line; empty without a table."""
+    try:
+        lines = read_text(table).splitlines()
+    except OSError:
+        return ""
+    return lines[-1].partition(",")[0] if lines else ""
 
 
 @lru_cache(maxsize=16)  # a run's config is checked several times in a row

@@ -34,3 +34,8 @@ STATES = frozenset(State)
 def stopped_by(number: int) -> str:
     """The reason of a run that was interrupted by a signal."""
     return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
+
+
+def not_added(reason: str) -> str:
+    """The reason of a finished run that still lacks something."""
+    return f"it has finished, but adding what it lacks failed: {reason}"

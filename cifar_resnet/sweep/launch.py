@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from cifar_resnet.devices import visible_gpus
 from cifar_resnet.errors import BusyError, ExitCode, RunError
 from cifar_resnet.run.folder import RunDir, now
-from cifar_resnet.run.states import State
+from cifar_resnet.run.states import State, not_added
 from cifar_resnet.sweep import slots
 from cifar_resnet.sweep.assignment import Assignment, lacking, why_interrupted
 from cifar_resnet.sweep.control import Control, SingleRun
@@ -185,13 +185,14 @@ def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
         couldn't add to them what they lack.
     """
     ended, recorded = run.verify()
-    if ended is State.FINISHED:
+    was_added_to = ended is State.FINISHED and recorded is None and run.lacking(run.checked_config()) is not None
+    if ended is State.FINISHED and not was_added_to:
         if recorded is not None:
             control.note(run, reason=recorded)
         return ExitCode.FINISHED if recorded is None else code
     why = control.why_stopping()
     is_recorded = not ended.is_open or ended is State.RUNNING or (code == ExitCode.INTERRUPTED and why is None)
-    if is_recorded or code == ExitCode.FINISHED:
+    if (is_recorded and not was_added_to) or code == ExitCode.FINISHED:
         return code
     state, reason = State.FAILED, f"ended with exit code {code}"
     if code == ExitCode.INTERRUPTED:
@@ -202,6 +203,9 @@ def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
             state, reason = State.INTERRUPTED, why or reason
         elif -code == signal.SIGKILL:
             reason = "killed by signal 9: out of memory?"
+    if was_added_to:
+        state, reason = State.FINISHED, not_added(reason)
+        control.note(run, reason=reason)
     try:
         with run.lock(timeout=2):
             run.update_status(state=state, reason=reason, finished=now())

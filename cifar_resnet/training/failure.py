@@ -13,7 +13,7 @@ import torch
 from cifar_resnet.errors import CifarResnetError, ExitCode
 from cifar_resnet.run.files import FULL_DISK
 from cifar_resnet.run.folder import RunDir, now
-from cifar_resnet.run.states import State
+from cifar_resnet.run.states import State, not_added
 from cifar_resnet.training.loop import Diverged
 
 log = logging.getLogger("cifar_resnet")
@@ -55,5 +55,5 @@ def _record_failure(run: RunDir, reason: str) -> None:
     """Records why a run failed; a finished run to which something was to be added remains finished."""
     state = State.FAILED
     if run.has_results():
-        state, reason = State.FINISHED, f"it has finished, but adding what it lacks failed: {reason}"
+        state, reason = State.FINISHED, not_added(reason)
     run.update_status(state=state, reason=reason, finished=now())

@@ -54,9 +54,14 @@ def train(run: RunDir, config: Config, quiet: bool, stop: StopRequest) -> State:
     training = Training(config, dataset, device)
     origin = _take_up(run, config, dataset, training)
     described = describe_run(config, dataset, training, threads)
-    before = earlier(run.read_status(), described, training.begun_with) if training.step > 0 else []
+    known = run.read_status()
+    if training.finished and "device" in known:
+        # This process takes no step, so the run was trained as it is recorded.
+        described |= {key: known[key] for key in HISTORY if key in known}
+    else:
+        described["earlier"] = earlier(known, described, training.begun_with) if training.step > 0 else []
     # With its progress, which a damaged run.json has lost, and which a finished run doesn't record again.
-    run.update_status(**described, earlier=before, progress=describe_progress(training), **origin)
+    run.update_status(**described, progress=describe_progress(training), **origin)
     status = run.read_status()  # as plain values
     kept = {"fingerprint": dataset.fingerprint, "record": {key: status[key] for key in HISTORY if key in status}}
 

@@ -71,7 +71,7 @@ def test_train_size_is_the_number_of_training_images(training, kind, overrides):
 @pytest.mark.parametrize("kind", KINDS)
 def test_test_size_is_the_number_of_test_images(training, kind, overrides):
     run = training(kind, *overrides)
-    assert len(run.predict(run.splits["test"]).label) == 24
+    assert len(run.evaluator.predict(run.splits["test"]).label) == 24
 
 
 @acts("data.holdout", "data.holdout=24")

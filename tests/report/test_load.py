@@ -259,8 +259,17 @@ def test_hydras_own_folder_is_not_a_run(make_run, tmp_path):
     assert len(find_runs([tmp_path])) == 1
 
 
+def test_diagnostics_of_a_run_that_was_continued_without_them_are_left_out(make_run, make_layers, tmp_path):
+    whole, part = (make_run(name, [50.0, 8.0, 6.0], seed=seed) for seed, name in enumerate("ab"))
+    make_layers(whole, [0.5, 0.4], [1, 2], epochs=(0, 3))
+    make_layers(part, [0.5, 0.4], [1, 2], epochs=(0, 1))
+    runs = load.load([tmp_path])
+    assert set(runs.diagnostics["folder"]) == {str(whole.path)} and len(runs.finished) == 2
+    assert "ends with epoch 1, before the run does" in runs.unreadable[str(part.path)]
+
+
 def test_diagnostics_are_named_like_epochs(make_run, make_layers, tmp_path):
-    make_layers(make_run("a", [6.0]), [0.5, 0.4], [1, 2], epochs=(0,))
+    make_layers(make_run("a", [6.0], state="interrupted"), [0.5, 0.4], [1, 2], epochs=(0,))
     make_run("b", [6.0], seed=1)
     layers = load.load([tmp_path]).diagnostics
     assert layers[["model", "depth", "seed", "epoch", "layer", "response_std"]].to_numpy().tolist() == [

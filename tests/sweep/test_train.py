@@ -146,7 +146,8 @@ def test_the_same_command_trains_every_run_that_can_still_finish(
     run, values, started, sweep, capsys, state, retry_failed, is_started, message
 ):
     run.path.mkdir(parents=True)
-    finish(run)
+    if state is State.FINISHED:
+        finish(run)
     run.update_status(state=state, reason="stopped" if state is State.INTERRUPTED else None)
     values["runtime"]["retry_failed"] = retry_failed
     assert launch.train(Assignment(run, values, 1), sweep) == ExitCode.FINISHED

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.states import State
-from cifar_resnet.training import diagnostics
+from cifar_resnet.training import describe, diagnostics
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.models import build_network
 from tests.training.conftest import finish
@@ -131,6 +131,19 @@ def test_a_finished_run_gets_those_of_its_beginning_and_its_end(make_folder):
     assert late.diagnostics.read_bytes() == whole.diagnostics.read_bytes()
     assert late.final.read_bytes() == final
     assert "finished before; skipped" in finish(late)
+
+
+def test_the_process_that_adds_them_has_trained_nothing(make_folder, monkeypatch):
+    run = make_folder("a")
+    finish(run)
+    recorded = run.read_status()
+    run.write_config(make_folder("b", "diagnostics.enabled=true").checked_config())
+    monkeypatch.setattr(describe, "git_commit", lambda: "a later one")
+    finish(run)
+    assert run.diagnostics.exists()
+    assert {key: run.read_status()[key] for key in describe.HISTORY if key in recorded} == {
+        key: recorded[key] for key in describe.HISTORY if key in recorded
+    }
 
 
 def test_a_damaged_table_is_written_again_from_the_checkpoint(make_folder):

@@ -73,6 +73,12 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
         unreadable[records[index].folder] = f"{run.metrics} is not a table of epochs: {fault}"
     for index, fault in strange.items():
         unreadable[records[index].folder] = f"{records[index].folder}/diagnostics.csv is not a table of layers: {fault}"
+    for index, measured in _unmeasured_ends(records, epochs, diagnostics).items():
+        unreadable[records[index].folder] = (
+            f"{records[index].folder}/diagnostics.csv ends with epoch {measured}, before the run does; "
+            "diagnostics.enabled=true adds the last one"
+        )
+        diagnostics = diagnostics[diagnostics["source"] != index]
     kept, others = copies.find(records, epochs, set(faults))
     if not kept:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
@@ -114,6 +120,17 @@ def _impossible(epochs: pd.DataFrame) -> dict[int, str]:
     strange = ((errors < 0) | (errors > 100)).any(axis=1) | ~epochs["epoch"].between(1, 2**31)
     return {
         int(source): "an error is not a percentage, or an epoch not a number" for source in epochs["source"][strange]
+    }
+
+
+def _unmeasured_ends(records: list[Record], epochs: pd.DataFrame, diagnostics: pd.DataFrame) -> dict[int, int]:
+    """Index → last epoch with diagnostics, for finished runs that were continued without them."""
+    highest = (table.groupby("source")["epoch"].max() for table in (epochs, diagnostics))
+    ends, measured = (dict(zip(map(int, each.index), map(int, each), strict=True)) for each in highest)
+    return {
+        index: measured[index]
+        for index in measured
+        if records[index].row["state"] == State.FINISHED.value and measured[index] < ends.get(index, 0)
     }
 
 

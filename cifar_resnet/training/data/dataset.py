@@ -75,9 +75,9 @@ def _normalization(config: DataConfig, source: Source, train: Split) -> Statisti
 
 def _is_cifar10(config: DataConfig, source: Source) -> bool:
     """Whether the images are CIFAR-10's; those of kind cifar10 were already checked when they were read."""
-    if config.kind == "cifar10":
-        return config.image_size in (None, cifar10.SIZE)
-    return (
+    if config.image_size not in (None, cifar10.SIZE):
+        return False
+    return config.kind == "cifar10" or (
         source.train.images.shape[1:] == (cifar10.SIZE, cifar10.SIZE, 3)
         and cifar10.has_layout(source.classes, len(source.train.labels), len(source.test.labels))
         and cifar10.has_statistics(*source.statistics_of_train())

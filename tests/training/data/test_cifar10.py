@@ -55,6 +55,20 @@ def test_resized_images_are_no_longer_cifar10(original, kind):
     assert not data.is_cifar10
 
 
+@pytest.mark.parametrize(("size", "is_cifar10"), [(None, True), (32, True), (16, False)])
+def test_arrays_are_cifar10_unless_they_are_resized(original, size, is_cifar10):
+    whole = read(original)
+    arrays = {
+        f"{name}_{part}": values.numpy()
+        for part, split in (("train", whole.train), ("test", whole.test))
+        for name, values in (("x", split.images), ("y", split.labels))
+    }
+    root = original.parent / "cifar10.npz"
+    np.savez(root, classes=np.array(cifar10.CLASSES), **arrays)
+    data = read(root, "arrays", image_size=size)
+    assert data.is_cifar10 is is_cifar10
+
+
 @pytest.mark.parametrize("wrong", ["TRAIN_IMAGES", "TEST_IMAGES", "MEAN", "STD"])
 def test_a_folder_that_differs_is_read_as_images_of_ones_own(original, monkeypatch, wrong):
     value = getattr(cifar10, wrong)
