@@ -293,7 +293,7 @@ def interrupted(outputs, tmp_path) -> RunDir:
     """A run in `tmp_path` with only its latest checkpoint."""
     shutil.copytree(outputs, tmp_path / "outputs")
     (run,) = find_runs([tmp_path / "outputs"])
-    run.update_status(state="interrupted")
+    run.update_status(state="interrupted", metrics_digest=None)  # without results
     run.previous_checkpoint.unlink(missing_ok=True)
     return run
 
