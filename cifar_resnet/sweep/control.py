@@ -33,6 +33,7 @@ STOPPING = "stopping: each run writes its checkpoint and ends (press Ctrl-C agai
 LEAVING = "leaving: the jobs keep running; run the same command to see them again, scancel to stop them"
 _VARIABLE = "CIFAR_RESNET_SWEEP"
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 1.0
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -80,17 +81,39 @@ class SingleRun:
         return code
 
     def run_worker(self, command: list[str], log: Path, **options: Any) -> int:
-        """Starts the worker in this terminal and waits for its exit code."""
-        return self.wait(subprocess.Popen(command, **options))
+        """Starts the worker in this terminal and waits for its exit code; passes SIGTERM on to it."""
+        worker: subprocess.Popen[bytes] | None = None
+        is_stopping = False
+
+        def receive(number: int, frame: FrameType | None) -> None:
+            nonlocal is_stopping
+            is_stopping = True
+            if worker is not None:
+                worker.terminate()
+
+        # Without it, this process would end at once, and with it a container, before the checkpoint is written.
+        before = signal.signal(signal.SIGTERM, receive)
+        try:
+            worker = subprocess.Popen(command, **options)
+            if is_stopping:
+                worker.terminate()
+            return self.wait(worker)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def wait(self, worker: subprocess.Popen[bytes]) -> int:
-        """The worker's exit code, once it has ended."""
+        """The worker's exit code, once it has ended; passes Ctrl-C on to it."""
+        patience = None
         while True:
             try:
-                return worker.wait()
+                return worker.wait(timeout=patience)
             except KeyboardInterrupt:
-                # The terminal sent Ctrl-C to the worker too; it writes its checkpoint and ends.
-                continue
+                # A terminal sends Ctrl-C to the worker, too, which writes its checkpoint and ends.
+                patience = _PATIENCE_SECONDS
+            except subprocess.TimeoutExpired:
+                # The stop button of an editor, for example, sends it to this process only.
+                worker.terminate()
+                patience = None
 
 
 @dataclass(frozen=True)

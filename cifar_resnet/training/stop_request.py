@@ -24,7 +24,7 @@ class StopRequest:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # a sweep's processes block them
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.reason = stopped_by(number)
+        self.reason = self.reason or stopped_by(number)  # the first one is the cause
         # A second Ctrl-C stops immediately. Slurm may send SIGTERM several times, so it always stops gracefully.
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)

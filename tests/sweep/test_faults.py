@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from cifar_resnet.datasets import DATASETS
+from cifar_resnet.errors import ExitCode
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.find import find_runs
@@ -123,6 +124,19 @@ def test_a_killed_sweep_takes_its_workers_with_it_and_status_shows_both(start, t
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     assert states(tmp_path) == ["interrupted"] * 2
     assert "2 runs: 2 interrupted" in shown_by_status(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_main_process_of_a_single_run_stops_it_after_its_checkpoint(start, tmp_path, number):
+    single = start(*LONG)
+    wait_for(lambda: trained(tmp_path, 1))
+    os.kill(single.pid, number)  # not to the worker, as a terminal would
+    output = single.communicate(timeout=60)[0]
+    assert single.returncode == ExitCode.INTERRUPTED, output
+    assert "interrupted: stopped by SIGTERM; the same command continues it" in output
+    (run,) = find_runs([tmp_path / "outputs"])
+    assert run.verified_state() is State.INTERRUPTED
+    assert run.checkpoint.exists()
 
 
 @pytest.fixture

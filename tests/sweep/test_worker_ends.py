@@ -73,7 +73,7 @@ def test_a_job_whose_sweep_is_gone_stops_its_worker_and_itself(sweep, no_main):
 def test_ctrl_c_lets_the_worker_of_a_single_run_write_its_checkpoint():
     answers = iter([KeyboardInterrupt, KeyboardInterrupt, ExitCode.INTERRUPTED])
 
-    def wait():
+    def wait(timeout):
         answer = next(answers)
         if answer is KeyboardInterrupt:
             raise KeyboardInterrupt
