@@ -217,7 +217,7 @@ def run_folder(run: RunDir, quiet: bool, parent: int | None = None) -> int:
         if state is State.INTERRUPTED:
             log.info("interrupted: %s; the same command continues it", stop.reason)
             return ExitCode.FINISHED if stop.is_as_planned else ExitCode.INTERRUPTED
-        log.info(_closing_line(run, time.monotonic() - begin))
+        log.info(_closing_line(run))
         return ExitCode.FINISHED
 
 
@@ -237,12 +237,13 @@ def _started(run: RunDir) -> str:
         return now()
 
 
-def _closing_line(run: RunDir, seconds: float) -> str:
-    result = run.read_status()["outcome"]
+def _closing_line(run: RunDir) -> str:
+    status = run.read_status()
+    result = status["outcome"]
     best = "val" if "best_val_error" in result else "test"
     return (
         f"final test error {result['test_error']:.2f} %, best {best} error {result[f'best_{best}_error']:.2f} % "
-        f"(epoch {result['best_epoch']}), {seconds:.1f} s, {run.path}"
+        f"(epoch {result['best_epoch']}), {status['seconds']:.1f} s, {run.path}"
     )
 
 

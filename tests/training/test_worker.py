@@ -75,7 +75,9 @@ def test_a_run_stopped_twice_continues_to_the_same_weights(make_folder, monkeypa
         status = stopped.read_status()
         assert (status["state"], status["reason"]) == ("interrupted", stopped_by(number))
         assert len(metrics(stopped)) == epochs
-    assert "continues at step" in finish(stopped)
+    output = finish(stopped)
+    assert "continues at step" in output
+    assert f", {stopped.read_status()['seconds']:.1f} s, {stopped.path}" in output  # of the whole run
     finish(whole)
     assert metrics(whole) == metrics(stopped)
     a, b = (torch.load(run.final, weights_only=True) for run in (whole, stopped))
