@@ -28,6 +28,11 @@ def test_milestones_scale_with_the_epochs(composed, epochs, milestones):
     assert composed(f"optim.epochs={epochs}")["optim"]["milestones"] == milestones
 
 
+@pytest.mark.parametrize("written", ["outputs/a", "./outputs/a", "outputs/a/", "outputs/b/../a"])
+def test_a_run_in_init_from_is_the_same_however_its_folder_is_written(composed, written):
+    assert composed(f"init_from={written}")["init_from"] == "outputs/a"
+
+
 def test_explicit_milestones_are_taken_as_they_are(composed):
     assert composed("optim.epochs=12", "optim.milestones=[3,11]")["optim"]["milestones"] == [3, 11]
     assert composed("optim.milestones=[]")["optim"]["milestones"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,10 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     masked = OmegaConf.masked_copy(config, names)
     resolved = OmegaConf.to_container(masked, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    return {str(key): _without_noise(value) for key, value in resolved.items()}
+    plain = {str(key): _without_noise(value) for key, value in resolved.items()}
+    if plain.get("init_from"):
+        plain["init_from"] = os.path.normpath(plain["init_from"])  # of ./a and a/, the same run
+    return plain
 
 
 def _without_noise(value: Any) -> Any:

@@ -268,6 +268,12 @@ def test_diagnostics_of_a_run_that_was_continued_without_them_are_left_out(make_
     assert "ends with epoch 1, before the run does" in runs.unreadable[str(part.path)]
 
 
+@pytest.mark.parametrize(("size", "draws"), [(None, False), (50_000, False), (40_000, True)])
+def test_a_seed_draws_the_images_of_a_subset_only(make_run, tmp_path, size, draws):
+    make_run("a", [6.0], data__kind="cifar10", data__name="cifar10", data__train_size=size)
+    assert load.load([tmp_path]).runs["seed_draws_images"].tolist() == [draws]
+
+
 def test_diagnostics_are_named_like_epochs(make_run, make_layers, tmp_path):
     make_layers(make_run("a", [6.0], state="interrupted"), [0.5, 0.4], [1, 2], epochs=(0,))
     make_run("b", [6.0], seed=1)

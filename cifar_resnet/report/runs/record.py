@@ -128,5 +128,6 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
 
 def _seed_draws_images(data: dict[str, Any]) -> bool:
     """Whether the seed decides which images a run is trained on."""
-    sized = data["kind"] in DATASETS and DATASETS[data["kind"]].sized_by_config
-    return bool(data.get("holdout")) or (data.get("train_size") is not None and not sized)
+    kind = DATASETS[data["kind"]]
+    whole = None if kind.sizes is None else kind.sizes.train
+    return bool(data.get("holdout")) or (data.get("train_size") not in (None, whole) and not kind.sized_by_config)
