@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.programs import install
+from cifar_resnet.run import locks
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.states import State
 from cifar_resnet.sweep.assignment import Assignment
@@ -113,10 +114,12 @@ def submit_and_wait(launcher: Any, job_overrides: Sequence[Sequence[str]], first
         Assignment(run, plain_config(config), index)
         for index, (run, config) in enumerate(zip(runs, configs, strict=True), first)
     ]
-    wanted = {one.run: one for one in assignments if one.reason_to_skip() is None}
-    in_jobs = attached(runs)
-    new = [one for run, one in wanted.items() if run.path not in in_jobs and not run.is_locked()]
-    _submit(launcher.params, new, launcher.config.runtime.runs_per_job)
+    # Of two such commands at the same time, the second one finds the jobs of the first.
+    with locks.fill_alone(_place_of_jobs(launcher.params).parent, "submission"):
+        wanted = {one.run: one for one in assignments if one.reason_to_skip() is None}
+        in_jobs = attached(runs)
+        new = [one for run, one in wanted.items() if run.path not in in_jobs and not run.is_locked()]
+        _submit(launcher.params, new, launcher.config.runtime.runs_per_job)
     wait(list(wanted))
     return [
         JobReturn(

@@ -194,6 +194,15 @@ def test_the_same_command_attaches_to_the_jobs_after_the_terminal_was_closed(sit
         assert run.log.read_text().count("epoch 1/300") == 1
 
 
+def test_the_same_command_twice_at_once_submits_every_run_once(site):
+    sweeps = [site.start(*TWO, *TINY, "optim.lr=0.01", *SLURM) for _ in range(2)]
+    outputs = [sweep.communicate(timeout=600)[0] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
+    # One folder per job, and one per array.
+    folders = [path.name for path in (site.folder / "outputs" / ".submitit").glob("*_*")]
+    assert sorted(folders) == sorted(site.job(run) for run in site.runs())
+
+
 def test_ctrl_c_does_not_affect_the_jobs(site):
     sweep = site.start("model=plain", *ENDLESS, *SLURM)
     (run,) = wait_for(lambda: started(site, 1))
