@@ -199,7 +199,7 @@ def test_the_same_command_twice_at_once_submits_every_run_once(site):
     outputs = [sweep.communicate(timeout=600)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], outputs
     # One folder per job, and one per array.
-    folders = [path.name for path in (site.folder / "outputs" / ".submitit").glob("*_*")]
+    folders = [path.name for path in (site.folder / "outputs" / ".submitit").glob("[0-9]*_*")]
     assert sorted(folders) == sorted(site.job(run) for run in site.runs())
 
 
