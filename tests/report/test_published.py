@@ -6,6 +6,7 @@ from cifar_resnet.report import published
 from cifar_resnet.report.document.findings import Findings
 from cifar_resnet.report.runs import load
 from cifar_resnet.report.tables.beside import beside_published, why_not
+from tests.report.conftest import REAL
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,12 @@ def test_what_differs_from_the_labs_recipe_stands_below_published_values(make_ru
     make_run("b", [6.0], data__kind="cifar10", data__name="cifar10", **changed | {"optim__lr": 0.1})
     note = beside_published(load.load([tmp_path / "runs"]), "cifar10").note
     assert note.endswith("Unlike the lab's recipe, ours use data.augment=false.")
+
+
+def test_milestones_are_named_below_published_values_unless_they_follow_from_the_recipe(make_run, tmp_path):
+    as_usual = {**REAL, "data__augment": True, "optim__epochs": 164, "optim__milestones": [81, 122]}
+    make_run("a", [6.0], **as_usual)
+    assert "Unlike" not in beside_published(load.load([tmp_path / "runs"]), "cifar10").note
+    make_run("a", [6.0], **as_usual | {"optim__milestones": [60, 120]})
+    note = beside_published(load.load([tmp_path / "runs"]), "cifar10").note
+    assert note.endswith("Unlike the lab's recipe, ours use optim.milestones=[60,120].")

@@ -115,7 +115,5 @@ def _notes(runs: Runs, data: str, groups: list[Group]) -> list[str]:
 def _unlike_the_lab(runs: Runs, data: str, groups: list[Group]) -> list[str]:
     """What all or some runs have in place of the lab's recipe, as overrides, apart from what their settings name."""
     configs = [runs.configs[row["folder"]] for group in groups for row in group.rows]
-    # Milestones follow from the recipe and the length, unless they are among the factors.
-    named = {*runs.factors[data], "optim.milestones"}
-    pairs = [pair for config in configs for pair in overridden(config).items() if pair[0] not in named]
+    pairs = [pair for config in configs for pair in overridden(config).items() if pair[0] not in runs.factors[data]]
     return list(dict.fromkeys(f"{key}={as_override(value)}" for key, value in pairs))
