@@ -10,27 +10,29 @@ class Precision:
     """One value of the key `precision`.
 
     Attributes:
-        autocast: torch's name of the type that convolutions and matrix products are computed in; None for float32.
-        significand: bits of that type's significand, with the implicit one.
+        title: the format that convolutions and matrix products are computed in, for running text.
+        significand: bits of that format's significand, with the implicit one.
+        autocast: torch's name of the type that autocast computes in; None without autocast.
         capability: the lowest compute capability of a GPU, as NVIDIA counts it; None if every GPU will do.
         needs_gpu: whether a CPU can't train in it.
         scaled: whether the loss is scaled, so that small gradients don't become zero.
     """
 
+    title: str
+    significand: int
     autocast: str | None = None
-    significand: int = 24
     capability: tuple[int, int] | None = None
     needs_gpu: bool = False
     scaled: bool = False
 
 
 PRECISIONS: dict[str, Precision] = {
-    "fp32": Precision(),
+    "fp32": Precision("float32", 24),
     # Older GPUs and CPUs would compute fp32.
-    "tf32": Precision(capability=(8, 0), needs_gpu=True),
+    "tf32": Precision("TensorFloat-32", 11, capability=(8, 0), needs_gpu=True),
     # For older GPUs, cuDNN has no convolutions in it.
-    "bf16": Precision(autocast="bfloat16", significand=8, capability=(8, 0)),
-    "fp16": Precision(autocast="float16", significand=11, needs_gpu=True, scaled=True),
+    "bf16": Precision("bfloat16", 8, autocast="bfloat16", capability=(8, 0)),
+    "fp16": Precision("float16", 11, autocast="float16", needs_gpu=True, scaled=True),
 }
 """Every value of the key `precision`."""
 

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import RunError
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.report import claims, document, escaping, figures, tables
 from cifar_resnet.report.document import latex, page
 from cifar_resnet.report.document import text as words
@@ -154,6 +155,7 @@ def lab_text(tmp_path_factory):
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
+        ({"precision": "tf32"}, "runs were computed in TensorFloat-32, which has a significand of 11"),
         ({"precision": "bf16"}, "runs were computed in bfloat16, which has a significand of 8"),
         ({"precision": "fp16"}, "runs were computed in float16, which has a significand of 11"),
         ({"data__augment": True}, "flipped horizontally with a probability of one half"),
@@ -180,6 +182,13 @@ def test_the_text_follows_the_config(lab_text, make_run, report, keys, expected)
     assert expected not in lab_text
     make_run("a", [50.0, 6.0], **keys)
     assert expected in report()
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_every_precision_but_single_is_a_threat(make_run, report, name):
+    make_run("a", [50.0, 6.0], precision=name)
+    threat = f"**Lower precision.** The runs were computed in {PRECISIONS[name].title}, "
+    assert (threat in report()) is (name != "fp32")
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.training import precision
 from cifar_resnet.training.models import build_network
 
@@ -25,6 +26,14 @@ def convolve(dtype, **options):
         result = F.conv2d(*leaves, **options)
     result.float().square().mean().backward()
     return [result, *(leaf.grad for leaf in leaves)]
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_the_significand_is_that_of_the_type(name):
+    known = PRECISIONS[name]
+    # torch has no type for TensorFloat-32: 10 bits after the implicit one, as NVIDIA defines it.
+    eps = 2**-10 if name == "tf32" else torch.finfo(getattr(torch, known.title)).eps
+    assert eps == 2 ** (1 - known.significand)
 
 
 @pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2}])

@@ -140,9 +140,9 @@ class Facts:
 
     @property
     def reduced_precisions(self) -> list[Precision]:
-        """The precisions of the runs whose convolutions aren't computed in single precision."""
+        """The precisions of the runs whose convolutions are computed in fewer bits than single precision has."""
         used = [PRECISIONS[name] for name in self.every("precision")]
-        return [precision for precision in used if precision.autocast is not None]
+        return [precision for precision in used if precision.significand < PRECISIONS["fp32"].significand]
 
     def measured(self, column: str) -> list[Any]:
         """The distinct values of a column of the finished runs and their earlier parts, without missing values."""
