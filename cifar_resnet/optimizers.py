@@ -20,7 +20,7 @@ class OptimizerKind:
     Attributes:
         title: noun phrase for running text.
         describe: values of `optim`, by key → completes "Training minimizes the cross-entropy by …", without a full
-            stop. A value that differs between the runs described is None, and is left out.
+            stop. A value that differs between the runs described is left out.
         keys: the keys of `optim` that not every optimizer reads.
         moments: numbers that it keeps per parameter.
         skips_overflow: whether its step can be skipped on the GPU, as fp16 requires where a gradient overflows.
@@ -44,17 +44,17 @@ def describe_muon(optim: dict[str, Any]) -> str:
 
 
 def _with_momentum(title: str, optim: dict[str, Any], decay: str) -> str:
-    kind = "Nesterov momentum" if optim["nesterov"] is True else "momentum"
-    given = [f"{kind} {number(optim['momentum'])}"] if optim["momentum"] is not None else []
-    given += [f"{decay} {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
+    kind = "Nesterov momentum" if optim.get("nesterov") is True else "momentum"
+    given = [f"{kind} {number(optim['momentum'])}"] if "momentum" in optim else []
+    given += [f"{decay} {number(optim['weight_decay'])}"] if "weight_decay" in optim else []
     return title + (f" with {', '.join(given)}" if given else "")
 
 
 def describe_adamw(optim: dict[str, Any]) -> str:
     """AdamW in words."""
-    given = [f"β₁ = {number(optim['momentum'])}"] if optim["momentum"] is not None else []
+    given = [f"β₁ = {number(optim['momentum'])}"] if "momentum" in optim else []
     given += ["β₂ = 0.999"]
-    given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if optim["weight_decay"] is not None else []
+    given += [f"decoupled weight decay {number(optim['weight_decay'])}"] if "weight_decay" in optim else []
     return f"AdamW (Loshchilov and Hutter 2019) with {', '.join(given)}"
 
 

@@ -41,7 +41,7 @@ class ScheduleKind:
         title: noun phrase for running text.
         lr_at: (course, number of finished steps) → learning rate of the next step.
         describe: values of `optim`, by key → completes "The learning rate …", without a full stop. A value that
-            differs between the runs described is None.
+            differs between the runs described is left out.
         keys: the keys of `optim` that it reads, besides the length and `lr`.
     """
 
@@ -58,22 +58,27 @@ def step_lr(course: Course, step: int) -> float:
 
 def describe_step(optim: dict[str, Any]) -> str:
     """The step schedule in words."""
-    milestones, length = optim["milestones"], optim["iterations"] or optim["epochs"]
-    begins = f"begins at {_shown(optim['lr'], 'value')}"
-    if milestones is None:
-        return (
-            f"{begins} and is multiplied by {_shown(optim['gamma'], 'factor')} at milestones that differ between runs"
-        )
-    if length is not None:
+    milestones, length, unit = optim.get("milestones"), optim.get("iterations") or optim.get("epochs"), _unit(optim)
+    begins = f"begins at {_shown(optim.get('lr'), 'value')}"
+    drops = f"{begins} and is multiplied by {_shown(optim.get('gamma'), 'factor')}"
+    if milestones and length is not None:
         # Those of a run of one epoch, for example, scale to its end.
         milestones = [milestone for milestone in milestones if milestone < length]
-    if not milestones:
+    if milestones == []:
         return begins
-    unit = "epoch" if optim["iterations"] is None else "step"
-    plural = "" if milestones == [1] else "s"
-    listed = [str(milestone) for milestone in milestones]
+    if milestones is None or unit is None:
+        return f"{drops} at milestones that differ between runs"
+    listed = [number(milestone) for milestone in milestones]
     joined = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else listed[0]
-    return f"{begins} and is multiplied by {_shown(optim['gamma'], 'factor')} after {joined} {unit}{plural}"
+    return f"{drops} after {joined} {unit}{'' if milestones == [1] else 's'}"
+
+
+def _unit(optim: dict[str, Any]) -> str | None:
+    """The unit of the milestones; None if only some lengths are in steps. A length in the other unit is null."""
+    if "iterations" in optim:
+        return "epoch" if optim["iterations"] is None else "step"
+    # The lengths differ: all of them are in steps, or only some.
+    return "step" if "epochs" in optim and optim["epochs"] is None else None
 
 
 def onecycle_lr(course: Course, step: int) -> float:
@@ -87,10 +92,10 @@ def onecycle_lr(course: Course, step: int) -> float:
 
 def describe_onecycle(optim: dict[str, Any]) -> str:
     """One cycle in words."""
-    highest = _shown(optim["lr"], "value")
-    if optim["peak"] is None:
+    highest, peak = _shown(optim.get("lr"), "value"), optim.get("peak")
+    if peak is None:
         return f"rises linearly to {highest} and falls linearly to zero"
-    rise = f"rises linearly to {highest} over the first {number(100 * optim['peak'])} % of the steps"
+    rise = f"rises linearly to {highest} over the first {number(100 * peak)} % of the steps"
     return f"{rise} and falls linearly to zero over the rest"
 
 
@@ -101,7 +106,7 @@ def cosine_lr(course: Course, step: int) -> float:
 
 def describe_cosine(optim: dict[str, Any]) -> str:
     """Half a cosine in words."""
-    return f"falls from {_shown(optim['lr'], 'value')} to zero along half a cosine"
+    return f"falls from {_shown(optim.get('lr'), 'value')} to zero along half a cosine"
 
 
 def _shown(value: Any, noun: str) -> str:

@@ -24,7 +24,7 @@ from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
 from cifar_resnet.report.tables.beside import beside_published
 from tests.conftest import tree
-from tests.report.conftest import CIFAR10_FOLDER, write_run
+from tests.report.conftest import CIFAR10_FOLDER, REAL, write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
 
@@ -172,6 +172,14 @@ def lab_text(tmp_path_factory):
         ),
         ({"optim__schedule": "onecycle"}, "**Another recipe.** The runs use one cycle of the learning rate;"),
         ({"optim__warmup": 1000}, "after 1 epoch; the first 1,000 steps use a tenth of it."),
+        (
+            {"optim__epochs": None, "optim__iterations": 64_000, "optim__milestones": [32_000, 48_000]},
+            "is multiplied by 0.1 after 32,000 and 48,000 steps.",
+        ),
+        (
+            {"model__zero_init_residual": True},
+            "starts as its shortcut (the weights of the last layer on its branch are 0)",
+        ),
         ({"optim__nesterov": True}, "with Nesterov momentum 0.9"),
         ({"optim__optimizer": "adamw"}, "with β₁ = 0.9, β₂ = 0.999, decoupled weight decay 0.0001, in batches of"),
         ({"optim__optimizer": "adamw"}, "The runs use AdamW; the papers use stochastic gradient descent."),
@@ -211,6 +219,44 @@ def test_several_schedules_are_each_described(make_run, report):
     )
     assert "with the schedule onecycle it rises linearly to 0.2 over the first 25 % of the steps" in text
     assert "**Another recipe.** Some runs use one cycle of the learning rate;" in text
+
+
+IN_STEPS = {"optim__epochs": None, "optim__milestones": [500, 1_000]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "milestones"),
+    [
+        ({"optim__iterations": 4_000}, "after 500 and 1,000 steps"),
+        ({"optim__epochs": 2_000}, "at milestones that differ between runs"),
+        ({"optim__iterations": 2_000, "optim__milestones": [500]}, "at milestones that differ between runs"),
+    ],
+)
+def test_the_milestones_of_several_lengths_keep_their_unit(make_run, report, changed, milestones):
+    make_run("a", [50.0, 6.0], **IN_STEPS, optim__iterations=2_000)
+    make_run("b", [50.0, 6.0], **IN_STEPS | changed)
+    assert f"begins at 0.1 and is multiplied by 0.1 {milestones}." in report()
+
+
+def in_data(train, val=0):
+    """What run.json records of CIFAR-10 where so many images are trained on and held out."""
+    return {"data": {"kind": "cifar10", "train_images": train, "val_images": val, "test_images": 10_000, "classes": 10}}
+
+
+def test_the_numbers_of_images_are_sorted_and_those_of_subsets_named(make_run, report):
+    make_run("a", [9.0, 8.0], status=in_data(50_000), data__train_size=50_000, **REAL)
+    assert "Fewer images" not in report()
+    make_run("b", [9.0, 8.0], status=in_data(10_000), data__train_size=10_000, **REAL)
+    make_run("c", [9.0, 8.0], val=[9.0, 8.0], status=in_data(45_000, 5_000), data__holdout=5_000, **REAL)
+    text = report()
+    assert (
+        "The training set has 10,000, 45,000 and 50,000 images, the validation set 5,000 that some runs held out from "
+        "the original training set, and the test set 10,000."
+    ) in text
+    assert "**Fewer images.** Some runs were trained on a subset of 10,000 images." in text
+    sizes = {"data__train_size": 20_000, "data__holdout": 5_000}
+    make_run("d", [9.0, 8.0], val=[9.0, 8.0], status=in_data(15_000, 5_000), **sizes, **REAL)
+    assert "Some runs were trained on subsets of 10,000 and 15,000 images." in report()
 
 
 def test_a_value_that_no_template_has_words_for_is_an_error(make_run, report, monkeypatch):

@@ -416,6 +416,14 @@ def test_only_what_differs_between_runs_has_a_column(make_run, tmp_path):
     assert {"commit", "fingerprint", "hash"} <= set(table.numbers)
 
 
+def test_what_only_some_runs_record_is_not_that_of_all(make_run, tmp_path):
+    make_run("a", [6.0], status={"commit": "a" * 40, "versions": {"torch": "2.13.0"}})
+    make_run("b", [6.0], seed=1)
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    assert [(row["commit"], row["torch"]) for row in rows(table)] == [("aaaaaaaa", "2.13.0"), ("–", "–")]
+    assert "In all runs: data digits-images, device a CPU, threads 1, precision fp32." in table.note
+
+
 def test_a_run_of_an_installed_package_is_traced_to_its_version(make_run, tmp_path):
     versions = {"cifar_resnet": "0.1.0", "torch": "2.13.0", "python": "3.11.7"}
     before = {"commit": "f" * 40, "device": "a CPU", "threads": 1, "versions": versions}

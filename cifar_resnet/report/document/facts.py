@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.datasets import DATASETS
+from cifar_resnet.datasets import DATASETS, DataSet
+from cifar_resnet.notation import number
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS, Precision
 from cifar_resnet.report import published, reproduce
@@ -116,14 +117,13 @@ class Facts:
         return OPTIMIZERS[name].describe(self._shared("optim.optimizer", name))
 
     def _shared(self, key: str, value: str) -> dict[str, Any]:
-        """The values of `optim` that all runs with this value of `key` share; None for every other key."""
+        """The values of `optim` that all runs with this value of `key` share."""
         flats = [flat for flat in self._flat if flat.get(key) == value]
-        optim: dict[str, Any] = defaultdict(lambda: None)
-        for name in dict.fromkeys(name for flat in flats for name in flat if name.startswith("optim.")):
-            values = [flat.get(name) for flat in flats]
-            if all(value == values[0] for value in values):
-                optim[name.removeprefix("optim.")] = values[0]
-        return optim
+        return {
+            name.removeprefix("optim."): flats[0][name]
+            for name in flats[0]
+            if name.startswith("optim.") and all(name in flat and flat[name] == flats[0][name] for flat in flats)
+        }
 
     @property
     def other_recipes(self) -> list[tuple[str, list[str], str]]:
@@ -163,6 +163,24 @@ class Facts:
         """The runs' `data.kind`, which is the same for all runs of a data set."""
         (kind,) = self.every("data.kind")
         return str(kind)
+
+    @property
+    def _data_set(self) -> DataSet:
+        return DATASETS["cifar10" if self.all_cifar10 else self.kind]
+
+    def describe_subsets(self) -> str:
+        """A sentence on the runs that were trained on fewer images than the data set has; empty without any."""
+        if self.sized_by_config:
+            return ""
+        whole = self._data_set.sizes.train if self._data_set.sizes else math.inf
+        on_subset = [flat for flat in self._flat if (flat["data.train_size"] or whole) < whole]
+        if not on_subset:
+            return ""
+        # Images are held out from the subset.
+        sizes = sorted({flat["data.train_size"] - (flat["data.holdout"] or 0) for flat in on_subset})
+        runs = "All" if len(on_subset) == len(self._flat) else "Some"
+        kind = "a subset" if len(sizes) == 1 else "subsets"
+        return f"{runs} runs were trained on {kind} of {join(sizes, number)} images."
 
     @property
     def sized_by_config(self) -> bool:
@@ -267,7 +285,7 @@ class Facts:
         if recorded and all(shape and shape == recorded[0] and shape[0] == shape[1] for shape in recorded):
             return int(recorded[0][0])
         # Runs created before the image shape was recorded.
-        known = DATASETS["cifar10" if self.all_cifar10 else self.kind]
+        known = self._data_set
         return known.sizes.height if known.sizes and not known.sized_by_config else None
 
     def architecture(self) -> Table:

@@ -48,8 +48,8 @@ def runs_table(runs: Runs, data: str) -> Table:
     rows = [_run_row({str(key): value for key, value in row.items()}) for row in part.to_dict("records")]
     frame = pd.DataFrame(rows)
     empty = [head for head in frame if frame[head].isin(["", MISSING]).all()]
-    values = {head: set(frame[head]) - {MISSING} for head in _PROVENANCE}
-    same = {head: found.pop() for head, found in values.items() if len(found) == 1}
+    values = {head: set(frame[head]) for head in _PROVENANCE}
+    same = {head: found.pop() for head, found in values.items() if len(found) == 1 and MISSING not in found}
     config = "config: hash of the resolved config"
     if all(folder.endswith(name) for folder, name in zip(frame["folder"], frame["config"], strict=True)):
         same["config"] = ""
