@@ -13,7 +13,7 @@ from cifar_resnet.report.progress_bar import Bar
 from tests.conftest import called, tree
 
 TABLES = ["comparison", "hyperparameters", "cost", "main", "runs", "test-error", "training-error"]
-TABLES += ["best-error"]
+TABLES += ["best-test-error"]
 
 
 def test_everything_is_written_and_the_main_table_shown(make_run, tmp_path, without_font_cache):

@@ -416,6 +416,14 @@ def test_only_what_differs_between_runs_has_a_column(make_run, tmp_path):
     assert {"commit", "fingerprint", "hash"} <= set(table.numbers)
 
 
+def test_every_table_has_a_name_of_its_own(make_run, tmp_path):
+    make_run("a", [6.0, 5.0])
+    make_run("b", [7.0, 6.0], val=[8.0, 7.0], data__holdout=100)
+    names = [table.name for table in tables.all_tables(load.load([tmp_path]), "digits")]
+    assert {name for name, _, _ in tables.GRIDS.values()} <= set(names) <= set(tables.NAMES)
+    assert len(names) == len(set(names)) and len(tables.NAMES) == len(set(tables.NAMES))
+
+
 def test_what_only_some_runs_record_is_not_that_of_all(make_run, tmp_path):
     make_run("a", [6.0], status={"commit": "a" * 40, "versions": {"torch": "2.13.0"}})
     make_run("b", [6.0], seed=1)

@@ -34,7 +34,7 @@ NAMES = (
     "main",
     "published",
     "cost",
-    *dict.fromkeys(name for name, _, _ in GRIDS.values()),
+    *(name for name, _, _ in GRIDS.values()),
     "comparison",
     "ablation",
     "search",

@@ -23,11 +23,15 @@ GRIDS = {
     "val_error": ("validation-error", "Final validation error (%), last epoch", "val_images"),
     "train_error": ("training-error", "Final training error (%), last epoch", "train_images"),
     "best_test_error": (
-        "best-error",
+        "best-test-error",
         "Best epoch's test error (%), selected on the test set and therefore optimistically biased",
         "test_images",
     ),
-    "best_val_error": ("best-error", "Best epoch's validation error (%), on the hold-out split", "val_images"),
+    "best_val_error": (
+        "best-validation-error",
+        "Best epoch's validation error (%), on the hold-out split",
+        "val_images",
+    ),
 }
 # How runs ended that haven't finished; columns without any are left out.
 _LOST = ("diverged", "failed", "other")
