@@ -250,7 +250,7 @@ def seeds_needed(one: Difference, wanted: float) -> int | None:
 
     The test is held to the comparison's own level, which Holm's correction may have lowered. The spread is that of the
     seeds so far, which two or three seeds give only roughly. None if there is no spread to go by, or if it takes more
-    than 10,000 seeds.
+    than 10,000 seeds, as a difference of 0 does.
 
     Args:
         one: a comparison of at least two seeds each.
@@ -259,7 +259,11 @@ def seeds_needed(one: Difference, wanted: float) -> int | None:
     a, b = (std**2 for std in one.spread)
     if not a + b > 0:
         return None
-    n = max(2, math.floor((1.96 + 0.84) ** 2 * (a + b) / wanted**2))
+    # The seeds that it would take if the spread were known: fewer.
+    root = (1.96 + 0.84) * math.sqrt(a + b) / wanted if wanted else math.inf
+    if root**2 > _MOST_SEEDS:
+        return None
+    n = max(2, math.floor(root**2))
     while n <= _MOST_SEEDS:
         freedom = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
         limit = stdtrit(freedom, 1 - one.level / 2)

@@ -273,6 +273,7 @@ def test_without_a_spread_nobody_knows_how_many_seeds_it_takes():
     assert seeds_needed(compare({0: 1.0}, {0: 2.0}, 100), 0.1) is None
     assert seeds_needed(compare({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}), 0.1) is None
     assert seeds_needed(compare({0: 1.0, 1: 90.0}, {0: 2.0, 1: 2.0}), 0.01) is None
+    assert seeds_needed(compare({0: 1.0, 1: 90.0}, {0: 2.0, 1: 2.0}), 0.0) is None
 
 
 def test_the_expected_best_of_trials_is_that_worked_by_hand():

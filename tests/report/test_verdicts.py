@@ -1,8 +1,12 @@
 """Which networks, epochs and layers a verdict depends on, and what would make it more certain."""
 
+from dataclasses import replace
+
 import pytest
 
+from cifar_resnet.report import claims
 from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
+from cifar_resnet.report.runs import load
 from tests.report.conftest import REAL
 
 
@@ -299,3 +303,10 @@ def test_healthy_gradients_of_a_shallow_network_are_said_to_decide_nothing(layer
     claim = judge(6)
     assert "fewer than 56 layers degrade little, so healthy gradients decide nothing." in claim.evidence
     assert "stays open" not in claim.evidence
+
+
+def test_no_number_of_seeds_finds_a_difference_of_nothing(network, tmp_path):
+    network("resnet", 20, thrice(5.0), train=[[0.0], [0.0], [0.07]])
+    network("resnet", 56, thrice(5.0), train=[[0.0], [0.0], [0.0]])
+    runs = replace(load.load([tmp_path]), smallest=0.0)
+    assert "seeds of each network" not in claims.judge(runs, "cifar10")[2].finding.missing
