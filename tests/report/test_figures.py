@@ -27,6 +27,7 @@ from cifar_resnet.report.figures import (
 )
 from cifar_resnet.report.figures.subject import Subject, published_beside
 from cifar_resnet.report.runs import load
+from cifar_resnet.report.runs.groups import collect, with_references
 from cifar_resnet.run.files import digest
 from cifar_resnet.run.states import State
 from tests.report.conftest import CIFAR10_FOLDER
@@ -285,7 +286,8 @@ def test_settings_that_take_as_long_are_not_piled_up_at_one_time(make_run, tmp_p
 
 
 def drawn_settings(runs):
-    return settings.draw_settings(runs, settings.default_of(runs))
+    references = [reference for reference, _ in with_references(collect(runs)["digits"].values())]
+    return settings.draw_settings(runs, references)
 
 
 def test_settings_are_rows_with_the_best_at_the_top_and_the_default_marked(make_run, finished):
@@ -308,6 +310,25 @@ def test_the_default_setting_is_shown_however_bad_it_is(make_run, finished):
     labels = [label.get_text() for label in drawn_settings(runs).axes[0].get_yticklabels()]
     assert len(labels) == settings.MAX_SETTINGS
     assert labels[-1] == "kind=0x (reference)"
+
+
+@pytest.mark.parametrize("lrs", [(0.05, 0.02), (0.05, 0.02, 0.01)], ids=["rows", "axis"])
+def test_the_setting_with_a_ring_is_the_one_that_the_table_compares_with(make_run, tmp_path, lrs):
+    # Of plain-20 alone, most runs have lr=0.02; of both networks together, lr=0.05. Of preact-20, none of these
+    # has finished.
+    for model, counts in (("resnet", (3, 1, 1)), ("plain", (1, 2, 1)), ("preact", (1, 1, 1))):
+        for lr, count in zip(lrs, counts, strict=False):
+            for seed in range(count):
+                state = "failed" if (model, lr) == ("preact", 0.05) else "finished"
+                make_run(f"{model}{lr}{seed}", [10 * lr + seed], state=state, model=model, seed=seed, optim__lr=lr)
+    subject = Subject(load.load([tmp_path / "runs"]), "digits")
+    axes = settings.draw_settings(subject.finished, subject.references).axes[0]
+    rings = {line.get_label(): len(line.get_xdata()) for line in axes.lines if line.get_label().endswith("reference")}
+    assert rings == dict.fromkeys((f"{model} · 20 layers · reference" for model in ("plain", "resnet", "preact")), 1)
+    compared_with = {each.first.model: each.first.setting for each in subject.ablations}
+    assert compared_with == {"plain": "lr=0.05", "resnet": "lr=0.05", "preact": "lr=0.02"}
+    assert {group.model: group.setting for group in subject.references} == compared_with
+    assert subject.default == "lr=0.05"
 
 
 def test_a_numeric_factor_has_an_axis_and_the_others_panels(make_run, finished):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -19,8 +20,7 @@ from cifar_resnet.report.figures.layout import best_with_default, setting_label
 from cifar_resnet.report.figures.paper import SIDES
 from cifar_resnet.report.figures.seeds import over_seeds
 from cifar_resnet.report.runs import factors
-from cifar_resnet.report.runs.groups import compared
-from cifar_resnet.run.states import State
+from cifar_resnet.report.runs.groups import Group, compared
 
 # The most settings in a figure: the reference and the best ones.
 MAX_SETTINGS = 30
@@ -30,16 +30,15 @@ _COLUMNS = 3
 _DOT: dict[str, Any] = {"marker": ".", "markersize": 4, "linestyle": "none"}
 
 
-def default_of(runs: pd.DataFrame) -> str | None:
-    """The setting nearest to conf/ of those with finished runs, and among equally near ones that with the most runs.
+def default_of(references: Sequence[Group]) -> str | None:
+    """Of the references of several networks and lengths, the setting nearest to conf/; of equally near ones the most
+    frequent.
 
-    None if no run has finished.
+    None without a reference.
     """
-    finished = runs["setting"][runs["state"] == State.FINISHED.value]
-    if finished.empty:
-        return None
-    groups = runs[runs["setting"].isin(finished)].groupby("setting", sort=False)["off_default"].agg(["min", "size"])
-    return str(groups.sort_values(["min", "size"], ascending=[True, False], kind="stable").index[0])
+    counts = Counter(group.setting for group in references)
+    nearest = min(references, key=lambda group: (group.off_default, -counts[group.setting]), default=None)
+    return None if nearest is None else nearest.setting
 
 
 def values_of(settings: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -58,8 +57,8 @@ def values_of(settings: Iterable[str]) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw_settings(runs: pd.DataFrame, default: str | None = None) -> Figure | None:
-    """Final error (see `compared`) of each setting; the reference is marked, where there is one.
+def draw_settings(runs: pd.DataFrame, references: Sequence[Group] = ()) -> Figure | None:
+    """Final error (see `compared`) of each setting; the references of all networks are marked.
 
     If a factor is a number with at least three values, the error is drawn against it, with one panel for each
     combination of the other factors. Otherwise each setting is a row, the best at the top.
@@ -70,8 +69,8 @@ def draw_settings(runs: pd.DataFrame, default: str | None = None) -> Figure | No
     if runs["setting"].nunique() < 2:
         return None
     if factor := axis_of(runs):
-        return _draw_against(runs, factor, default)
-    return _draw_rows(runs, default)
+        return _draw_against(runs, factor, references)
+    return _draw_rows(runs, references)
 
 
 def axis_of(runs: pd.DataFrame) -> str | None:
@@ -88,7 +87,7 @@ def _without(setting: str, key: str) -> str:
     return ", ".join(part for part in setting.split(", ") if part.partition("=")[0] != key)
 
 
-def _draw_against(runs: pd.DataFrame, factor: str, default: str | None) -> Figure:
+def _draw_against(runs: pd.DataFrame, factor: str, references: Sequence[Group]) -> Figure:
     column = compared(runs)
     value = values_of(runs["setting"].unique())[factor]
     means = over_seeds(runs, column)
@@ -111,7 +110,7 @@ def _draw_against(runs: pd.DataFrame, factor: str, default: str | None) -> Figur
             if (mean["n"] > 1).any():
                 seeds = {**_DOT, "color": look["color"], "alpha": 0.6, "label": style.name(name, "one seed")}
                 axes.plot(own["setting"].map(value), style.on_axis(own[column], axes), **seeds)
-            marked = mean[mean["setting"] == default]
+            marked = mean[_is_reference(mean, references)]
             axes.plot(marked["x"], style.on_axis(marked["mean"], axes), label=style.name(name, "reference"), **_RING)
         value_axis(axes, sorted(set(value.values())))
     for axes in panels[len(others) :]:
@@ -122,8 +121,15 @@ def _draw_against(runs: pd.DataFrame, factor: str, default: str | None) -> Figur
         axes.tick_params(labelbottom=True)
     for row in grid:
         row[0].set_ylabel(f"final {SIDES[column]}\n(%{suffix})")
-    style.legend(figure, _handles(runs, means, default))
+    style.legend(figure, _handles(runs, means, references))
     return figure
+
+
+def _is_reference(means: pd.DataFrame, references: Sequence[Group]) -> pd.Series[bool]:
+    """Which rows of a table of means are those of a reference."""
+    known = {(group.model, group.depth, group.setting) for group in references}
+    rows = zip(means["model"].astype(str), means["depth"], means["setting"].astype(str), strict=True)
+    return pd.Series([row in known for row in rows], means.index, dtype=bool)
 
 
 _RING: dict[str, Any] = {
@@ -167,26 +173,27 @@ def networks(runs: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
     }
 
 
-def _handles(runs: pd.DataFrame, means: pd.DataFrame, default: str | None) -> list[Artist]:
+def _handles(runs: pd.DataFrame, means: pd.DataFrame, references: Sequence[Group]) -> list[Artist]:
     handles: list[Artist] = [
         style.line_handle(style.name(model, f"{depth} layers"), linewidth=1.0, **look)
         for (model, depth), look in networks(runs).items()
     ]
     if (means["n"] > 1).any():
         handles.append(style.line_handle("one seed", color=style.NEUTRAL[1], **_DOT))
-    if default is not None:
+    if references:
         handles.append(style.line_handle("reference", **{**_RING, "markersize": 8}))
     return handles
 
 
-def _draw_rows(runs: pd.DataFrame, default: str | None) -> Figure:
+def _draw_rows(runs: pd.DataFrame, references: Sequence[Group]) -> Figure:
     column = compared(runs)
     means = over_seeds(runs, column)
     best = means.groupby("setting", sort=False, observed=True)["mean"].mean().sort_values()
-    shown = best_with_default([str(setting) for setting in best.index], default, MAX_SETTINGS)
+    shown = best_with_default([str(setting) for setting in best.index], default_of(references), MAX_SETTINGS)
     row_of = {setting: row for row, setting in enumerate(shown)}
     means, runs = (frame[frame["setting"].isin(shown)] for frame in (means, runs))
-    labels = [_wrapped(setting_label(setting, default)) for setting in shown]
+    named = {group.setting for group in references}
+    labels = [_wrapped(setting_label(setting, setting if setting in named else None)) for setting in shown]
     lines = max(label.count("\n") + 1 for label in labels)
     figure, ((axes,),) = style.figure_of(1, 1, height=0.6 + (0.07 + 0.13 * lines) * len(shown))
     figure.set_figwidth(style.PAGE)
@@ -198,7 +205,7 @@ def _draw_rows(runs: pd.DataFrame, default: str | None) -> Figure:
         name = style.name(model, f"{depth} layers")
         rows = mean["setting"].astype(str).map(row_of) + shift
         axes.plot(style.on_axis(mean["mean"], axes, "x"), rows, label=name, linestyle="none", **look)
-        marked = mean["setting"] == default
+        marked = _is_reference(mean, references)
         ring = {**_RING, "label": style.name(name, "reference")}
         axes.plot(style.on_axis(mean["mean"][marked], axes, "x"), rows[marked], **ring)
         if (mean["n"] > 1).any():
@@ -209,8 +216,8 @@ def _draw_rows(runs: pd.DataFrame, default: str | None) -> Figure:
     axes.set(xlabel=f"final {SIDES[column]} (%{suffix})", ylim=(len(shown) - 0.5, -0.5))
     axes.set_yticks(range(len(shown)), labels)
     for label, setting in zip(axes.get_yticklabels(), shown, strict=True):
-        label.set_fontweight("bold" if setting == default else "normal")
-    handles = _handles(runs, means, default)
+        label.set_fontweight("bold" if setting in named else "normal")
+    handles = _handles(runs, means, references)
     for handle in handles:
         handle.set(linestyle="none")
     style.legend(figure, handles)

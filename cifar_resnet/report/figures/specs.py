@@ -114,7 +114,7 @@ FIGURES = (
         "settings",
         "ablation",
         "Final {of.ranked_settings}",
-        lambda of: settings.draw_settings(of.finished, of.default),
+        lambda of: settings.draw_settings(of.finished, of.references),
     ),
     FigureSpec(
         "setting_differences",

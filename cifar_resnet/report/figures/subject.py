@@ -14,7 +14,7 @@ from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion
-from cifar_resnet.report.runs.groups import compared
+from cifar_resnet.report.runs.groups import Group, compared, with_references
 from cifar_resnet.report.tables import differences
 from cifar_resnet.report.tables.differences import Comparison
 from cifar_resnet.report.tables.table import MISSING, with_std
@@ -76,9 +76,16 @@ class Subject:
         return self.finished if (times.max() > _LONGER * times.min()).any() else self.main_runs
 
     @cached_property
+    def references(self) -> list[Group]:
+        """What the settings of each network are compared with; empty if no run has finished, or in a search."""
+        if not self.runs.has_default(self.data):
+            return []
+        return [reference for reference, _ in with_references(self.runs.networks[self.data].values()) if reference.rows]
+
+    @cached_property
     def default(self) -> str | None:
-        """The reference setting; None if no run has finished, or in a search without one."""
-        return settings.default_of(self.runs.runs) if self.runs.has_default(self.data) else None
+        """The reference setting of figures that show only one; None if there is none."""
+        return settings.default_of(self.references)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_resnet.report.runs.factors import are_drawn
+from cifar_resnet.report.runs.factors import are_drawn, split_length
 from cifar_resnet.report.wording import count
 from cifar_resnet.run.states import State
 
@@ -131,6 +131,33 @@ def has_default(runs: pd.DataFrame) -> bool:
     The drawn values of a search can't, unless a run has the values of conf/: the nearest ones are nobody's choice.
     """
     return bool((runs["off_default"] == 0).any()) or not are_drawn(map(str, runs["setting"].unique()))
+
+
+def with_references(groups: Iterable[Group]) -> list[tuple[Group, list[Group]]]:
+    """The reference of each network, and the other settings, which are compared with it.
+
+    If settings differ in more than the length of training, each length has its own reference, and only settings of that
+    length are compared with it. The reference is the setting with the fewest values that differ from conf/; among
+    several, the one with the most runs. Runs of all networks count, whatever their state, so that networks share a
+    reference where they can. A setting without finished runs is the reference only where no other one has any.
+    """
+    groups = list(groups)
+    distances: dict[str, int] = {}
+    sizes: Counter[str] = Counter()
+    for group in groups:
+        distances[group.setting] = min(group.off_default, distances.get(group.setting, group.off_default))
+        sizes[group.setting] += group.states.total()
+    lengths = {setting: split_length(setting) for setting in sizes}
+    several = len({rest for rest, _ in lengths.values()}) > 1
+    networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        networks[group.model, group.depth, lengths[group.setting][1] if several else ""].append(group)
+    pairs = []
+    for alike in networks.values():
+        done = [group for group in alike if group.rows] or alike
+        reference = min(done, key=lambda group: (distances[group.setting], -sizes[group.setting]))
+        pairs.append((reference, [group for group in alike if group is not reference]))
+    return pairs
 
 
 def near_chance(run: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from cifar_resnet.report.intervals import LEVEL, PAIRED, Difference, compare, de
 from cifar_resnet.report.runs import predictions
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import split_length
-from cifar_resnet.report.runs.groups import Group, Key, compared, fewest
+from cifar_resnet.report.runs.groups import Group, Key, compared, fewest, with_references
 from cifar_resnet.report.tables.table import MISSING, Table, plus
 from cifar_resnet.report.wording import count
 
@@ -80,32 +80,15 @@ def comparisons(runs: Runs, data: str) -> list[Comparison]:
 
 
 def ablations(runs: Runs, data: str) -> list[Comparison]:
-    """Each setting compared with the reference of the same model and depth.
+    """Each setting compared with the reference of the same model and depth, see `groups.with_references`.
 
-    None if there is only one setting, or if the settings are those of a search without the defaults of conf/.
-    The reference is the setting with the fewest values that differ from conf/; among several, the one with the most
-    runs, whatever their state.
-    If settings differ in more than the length of training, only those of the same length are compared.
+    Empty if there is only one setting, or if the settings are those of a search without the defaults of conf/.
     """
     if not runs.has_default(data):
         return []
     measure = compared(runs.of(data).finished)
-    made = []
-    for groups in _by_length(runs, data).values():
-        done = [group for group in groups if group.rows] or groups
-        reference = min(done, key=lambda group: (group.off_default, -group.states.total()))
-        made += [_compare(runs, reference, group, measure) for group in groups if group is not reference]
-    return _corrected(made)
-
-
-def _by_length(runs: Runs, data: str) -> dict[tuple[str, int, str], list[Group]]:
-    """Model, depth and length of training (empty if settings differ only in it) → its settings."""
-    networks: dict[tuple[str, int, str], list[Group]] = defaultdict(list)
-    lengths = {setting: split_length(setting) for _, setting, _ in runs.networks[data]}
-    several = len({rest for rest, _ in lengths.values()}) > 1
-    for (model, setting, depth), group in runs.networks[data].items():
-        networks[model, depth, lengths[setting][1] if several else ""].append(group)
-    return networks
+    pairs = with_references(runs.networks[data].values())
+    return _corrected([_compare(runs, reference, other, measure) for reference, others in pairs for other in others])
 
 
 def _compare(runs: Runs, first: Group, second: Group, measure: str) -> Comparison:
