@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.report import tables
+from cifar_resnet.report import figures, tables
 from cifar_resnet.report.figures import classes, mistakes, style
 from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
@@ -35,6 +35,22 @@ def test_errors_by_class_are_those_worked_by_hand_the_hardest_first(make_run, ma
     numbers = pd.read_csv(io.StringIO(table.to_csv()))
     assert numbers["resnet-20"].tolist() == [75.0, 37.5, 0.0]
     assert "2 seeds each" in table.note
+
+
+@pytest.mark.parametrize(
+    ("depths", "omitted"),
+    [((20, 56, 110), ""), ((20, 32, 44, 56, 110), "Networks of 32 and 56 layers are not shown.")],
+)
+def test_depths_that_are_not_shown_are_named(make_run, make_predictions, runs, depths, omitted):
+    for depth in depths:
+        make_predictions(make_run(f"r{depth}", [30.0], depth=depth), ONE * 5)
+    table = tables.class_errors(runs(), "digits")
+    assert len(table.frame.columns) == 2 + 3
+    subject = Subject(runs(), "digits")
+    captions = [spec.caption_of(subject) for spec in figures.FIGURES if spec.name in ("models_by_depth", "confusion")]
+    for text in (table.note, *captions):
+        assert ("not shown" in text) is bool(omitted) and omitted in text
+    assert len(captions) == 2
 
 
 def test_confusions_are_summed_over_seeds(make_run, make_predictions, runs):

@@ -80,7 +80,7 @@ FIGURES = (
         "comparison",
         "The models at equal depth: training error (dashed) and {of.watched} (solid) per epoch, with the final errors "
         "at the lines' ends. The linear axis ends a little above them, below the errors of the first epochs; "
-        "arrows mark networks that end above it.{of.in_setting}",
+        "arrows mark networks that end above it.{of.omitted_depths}{of.in_setting}",
         lambda of: headline.draw_by_depth(of.main_epochs),
     ),
     FigureSpec(
@@ -146,7 +146,8 @@ FIGURES = (
         "confusion",
         "classes",
         "Confusion matrices of the final networks: percentage of each class's test images, over all seeds. Each matrix "
-        "has its own color scale; the diagonal (correct predictions) is gray. {of.largest_confusions}{of.in_setting}",
+        "has its own color scale; the diagonal (correct predictions) is gray. "
+        "{of.largest_confusions}{of.omitted_depths}{of.in_setting}",
         lambda of: classes.draw_confusion(of.confusions),
     ),
     FigureSpec(

@@ -13,7 +13,7 @@ from cifar_resnet.report.figures import classes, curves, forest, paper, settings
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.published import Published
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.confusion import Confusion
+from cifar_resnet.report.runs.confusion import Confusion, omitted_depths
 from cifar_resnet.report.runs.groups import Group, compared, with_references
 from cifar_resnet.report.tables import differences
 from cifar_resnet.report.tables.differences import Comparison
@@ -188,6 +188,12 @@ class Subject:
         """What a mark is where networks have several seeds; empty where none has."""
         several = self.timed_runs.groupby(["model", "depth", "setting"], observed=True)["seed"].nunique().max() > 1
         return ": the mean over its seeds, with a bar from the lowest to the highest error" if several else ""
+
+    @property
+    def omitted_depths(self) -> str:
+        """A sentence on the depths that figures of a few depths don't show; empty where they show all."""
+        omitted = omitted_depths(self.main_runs["depth"])
+        return f" {omitted}" if omitted else ""
 
     @property
     def in_setting(self) -> str:

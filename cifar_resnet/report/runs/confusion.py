@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cifar_resnet.report.runs import predictions
+from cifar_resnet.report.wording import join
 
 Array = np.ndarray[Any, Any]
 # Of more depths than this, only the shallowest, the middle and the deepest one are shown.
@@ -79,6 +80,12 @@ def shown_depths(depths: pd.Series[int]) -> Sequence[int]:
     if len(known) <= MOST_DEPTHS:
         return known
     return [known[0], known[len(known) // 2], known[-1]]
+
+
+def omitted_depths(depths: pd.Series[int]) -> str:
+    """A sentence on the depths that such a figure doesn't show; empty where it shows all."""
+    omitted = sorted({int(depth) for depth in depths} - {*shown_depths(depths)})
+    return f"Networks of {join(omitted)} layers are not shown." if omitted else ""
 
 
 def _names(status: dict[str, Any]) -> list[str]:

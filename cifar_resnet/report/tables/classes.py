@@ -7,7 +7,7 @@ import pandas as pd
 
 from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
-from cifar_resnet.report.runs.confusion import Confusion
+from cifar_resnet.report.runs.confusion import Confusion, omitted_depths
 from cifar_resnet.report.tables.table import Table, with_std
 from cifar_resnet.report.wording import count_range, join
 
@@ -37,6 +37,9 @@ def class_errors(runs: Runs, data: str) -> Table | None:
         note.insert(0, f"{images[0]:,} images of each class.")
     if len(hardest) > MOST_CLASSES:
         note.append(f"Only the hardest {MOST_CLASSES} of {len(hardest)} classes are shown.")
+    finished = runs.finished[runs.finished["data"] == data]
+    if omitted := omitted_depths(finished["depth"][finished["setting"] == runs.main_settings[data]]):
+        note.append(omitted)
     if runs.main_settings[data] and runs.finished["setting"].nunique() > 1:
         note.append(f"Setting: {runs.main_settings[data]}.")
     lost = [
