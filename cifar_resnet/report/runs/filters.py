@@ -9,12 +9,12 @@ import yaml
 
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.report.runs.factors import sort_key
-from cifar_resnet.run.defaults import with_defaults
+from cifar_resnet.run.defaults import RECIPE, with_defaults
 from cifar_resnet.run.identity import as_override
 from cifar_resnet.run.schema import FIELDS, full_keys, unknown_key
 
-# Keys that the command line of train.py calls by the name of their group.
-_SHORT = {"model": "model.name", "data": "data.name"}
+# What keys are called in the configs as `with_defaults` returns them, where that is not their full name.
+_SHORT = {"model": "model.name", "data": "data.name", "optim.name": RECIPE}
 _Item = TypeVar("_Item")
 
 
@@ -61,7 +61,7 @@ class Where:
 
 
 def _full(key: str) -> str:
-    """The full key of one that is given as tables and folders call it, such as lr."""
+    """The key in the configs of one that is given as the command line, tables and folders call it, such as lr."""
     keys = [] if key in FIELDS else full_keys(key)
     return _SHORT.get(key, keys[0] if len(keys) == 1 else key)
 
