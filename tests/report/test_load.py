@@ -244,6 +244,14 @@ def test_of_a_run_that_was_trained_again_the_first_is_counted_and_the_other_resu
     )
 
 
+def test_runs_of_one_config_from_other_weights_are_no_copies(make_run, tmp_path):
+    for name, metrics in (("a", "7de7af2c"), ("b", "eb8b9d86"), ("c", "eb8b9d86")):
+        make_run(name, [6.0], init_from="outputs/x", status={"init_from": {"metrics": metrics}})
+    runs = load.load([tmp_path])
+    assert runs.runs["setting"].tolist() == ["origin=7de7af", "origin=eb8b9d"]
+    assert list(runs.copies.values()) == [Counted(str(tmp_path / "runs/b"), "")]
+
+
 def test_an_unfinished_copy_has_the_epochs_of_the_finished_run_as_far_as_it_goes(make_run, tmp_path):
     make_run("a", [50.0, 6.0, 5.0])
     copied, other = (

@@ -35,7 +35,7 @@ class Runs:
             `setting` gives their values.
         main_settings: data set → the setting that claims are judged on.
         unreadable: folder → reason, for what couldn't be read.
-        copies: folder → the instance of the same run (config, seed and images) that is counted in its place.
+        copies: folder → the instance of the same run (config, seed and inputs) that is counted in its place.
         smallest: the smallest difference between errors that the report names, in percentage points.
     """
 

@@ -1,4 +1,4 @@
-"""Runs that are found in several folders: copied, or trained again with the same config, seed and images."""
+"""Runs that are found in several folders: copied, or trained again with the same config, seed and inputs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def find(records: list[Record], epochs: pd.DataFrame, faulty: set[int]) -> tuple
         epochs: their metrics; `source` is the index of the record.
         faulty: the indices of runs to ignore.
     """
-    known: dict[tuple[str, str | None], int] = {}
+    known: dict[tuple[str | None, ...], int] = {}
     kept, others = [], {}
     for index, record in enumerate(records):
         if index in faulty:
             continue
-        first = known.setdefault((record.row["hash"], record.row["fingerprint"]), index)
+        first = known.setdefault((record.row["hash"], *record.inputs.values()), index)
         if first == index:
             kept.append(index)
         else:

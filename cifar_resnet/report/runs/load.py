@@ -150,10 +150,7 @@ def _label(records: list[Record]) -> None:
     for group in groups.values():
         flats = factors.with_one_recipe([record.flat for record in group])
         keys = factors.find(flats)
-        inputs = {
-            "images": [record.row["fingerprint"] for record in group],
-            "origin": [(record.status.get("init_from") or {}).get("metrics") for record in group],
-        }
+        inputs = {name: [record.inputs[name] for record in group] for name in group[0].inputs}
         settings = factors.settings(flats, keys, inputs)
         distances: dict[tuple[str, str], int] = {}
         for record, setting in zip(group, settings, strict=True):

@@ -35,6 +35,11 @@ class Record:
     metrics: str
     diagnostics: str
 
+    @property
+    def inputs(self) -> dict[str, str | None]:
+        """Name → digest of what the run was trained on and from besides its config; None where none is recorded."""
+        return {"images": self.row["fingerprint"], "origin": (self.status.get("init_from") or {}).get("metrics")}
+
 
 def read_record(run: RunDir) -> Record:
     """Reads the folder.
