@@ -87,6 +87,12 @@ def test_what_can_not_be_read_is_left_out_and_said(make, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == ["2 runs: 1 unchanged, 1 unreadable"]
 
 
+def test_one_run_is_not_called_runs(make, tmp_path, capsys):
+    make("good", [30.0])
+    export.export([tmp_path / "outputs"], Remembering())
+    assert capsys.readouterr().out.splitlines()[-1] == "1 run: 1 new"
+
+
 def test_a_damaged_table_is_named(make):
     run = make("damaged", [30.0])
     run.metrics.write_text(run.metrics.read_text().replace("\n", "\nabc", 1))

@@ -20,6 +20,7 @@ from cifar_resnet.errors import CifarResnetError, ConfigError, ExitCode, RunErro
 from cifar_resnet.export.record import Record, read
 from cifar_resnet.programs import command, install
 from cifar_resnet.run.find import find_runs
+from cifar_resnet.status.table import count_runs
 from cifar_resnet.terminal import never_fail
 
 TRACKERS = {"mlflow": "cifar_resnet.export.to_mlflow", "wandb": "cifar_resnet.export.to_wandb"}
@@ -90,7 +91,7 @@ def export(paths: list[Path], tracker: Tracker) -> int:
         outcome = tracker.add_report(path / "report")
         if outcome in ("new", "updated"):
             print(f"{path / 'report'}: {outcome}")
-    print(f"{len(runs)} runs: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.items())))
+    print(f"{count_runs(len(runs))}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(done.items())))
     return done["unreadable"]
 
 

@@ -119,9 +119,7 @@ def test_a_network_whose_runs_all_diverged_is_named(network, judge, make_run):
         network("plain", depth, [9.0, 9.1, 9.2])
     for seed in range(3):
         make_run(f"d{seed}", [60.0], model="plain", depth=110, seed=seed, state="diverged", **REAL)
-    assert judge(1).evidence.endswith(
-        "Runs that have finished: 0 of 3 of plain-110 (3 diverged). The others aren't counted."
-    )
+    assert judge(1).evidence.endswith(" 0 of 3 plain-110 runs finished (3 diverged); only finished runs count.")
 
 
 def test_a_small_difference_of_one_seed_is_open(network, judge):
@@ -354,8 +352,8 @@ def test_only_finished_runs_count(network, judge, wild, tmp_path):
     assert [verdict for verdict, _ in after] == [HOLDS] * 4
     # They are only named, at the end.
     for (_, words), (_, more) in zip(before, after, strict=True):
-        assert re.fullmatch(re.escape(words) + r"( Runs that have finished: .*)?", more)
-    assert "0 of 4 of plain-8 (1 running, 1 failed, 1 diverged, 1 interrupted)" in after[0][1]
+        assert re.fullmatch(re.escape(words) + r"( \d of \d \S+ runs finished .*; only finished runs count\.)?", more)
+    assert "0 of 4 plain-8 runs finished (1 running, 1 failed, 1 diverged, 1 interrupted)" in after[0][1]
 
 
 def test_only_finished_runs_layers_count(layers, judge, make_run, make_layers):

@@ -53,6 +53,12 @@ def test_depths_that_are_not_shown_are_named(make_run, make_predictions, runs, d
     assert len(captions) == 2
 
 
+@pytest.mark.parametrize(("times", "images"), [(1, "One image"), (2, "2 images")])
+def test_the_images_of_each_class_are_counted(make_run, make_predictions, runs, times, images):
+    make_predictions(make_run("a", [30.0]), [(0, 0), (1, 2), (2, 2)] * times)
+    assert tables.class_errors(runs(), "digits").note.startswith(f"{images} of each class.")
+
+
 def test_confusions_are_summed_over_seeds(make_run, make_predictions, runs):
     for seed, pairs in enumerate((ONE, OTHER)):
         make_predictions(make_run(f"r{seed}", [30.0], seed=seed), pairs * 2)

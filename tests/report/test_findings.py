@@ -225,8 +225,8 @@ def test_networks_with_lost_runs_are_listed(seeds_of, make_run, found):  # noqa:
         seeds_of("plain", depth, NEAR)
         make_run(f"lost-{depth}", [60.0], model="plain", depth=depth, seed=9, state="failed")
     assert found()[1].evidence.endswith(
-        " Runs that have finished: 3 of 4 of plain-20 (1 failed), 3 of 4 of plain-56 (1 failed). The others aren't "
-        "counted."
+        " 3 of 4 plain-20 runs finished (1 failed) and 3 of 4 plain-56 runs finished (1 failed); only finished runs "
+        "count."
     )
 
 

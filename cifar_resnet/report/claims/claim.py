@@ -178,11 +178,11 @@ class Case:
             at: the only depth that matters, if there is one.
         """
         lost = [
-            f"{group.finished} of {group.started} of {group.name} ({group.lost})"
+            f"{group.finished} of {group.started} {group.name} runs finished ({group.lost})"
             for (model, depth), group in self.networks.items()
             if model in models and group.lost and at in (None, depth)
         ]
-        return f" Runs that have finished: {', '.join(lost)}. The others aren't counted." if lost else ""
+        return f" {join(lost)}; only finished runs count." if lost else ""
 
     def unlearned(self, *models: str) -> str:
         """A sentence on the networks of these models with runs that learned nothing; empty without any."""

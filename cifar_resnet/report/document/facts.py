@@ -195,8 +195,8 @@ class Facts:
                 return sentence
             title = DATASETS[self.kind].title
             return (
-                f"{sentence[:-1]}, read from {title} and recognized by their classes, their number, and the training "
-                "images' mean and standard deviation."
+                f"{sentence[:-1]}, read from {title} and recognized by their classes, the number of images, and the "
+                "training images' mean and standard deviation."
             )
         sentence, size = DATASETS[self.kind].description, self.only("data.image_size")
         if size is None or self.sized_by_config:

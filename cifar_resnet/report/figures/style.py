@@ -53,7 +53,7 @@ NEUTRAL = ("#9a9a9a", "#606060", "#202020")
 LOG_RATIO = 10.0
 # Values closer than this ratio look equal.
 FLAT_RATIO = 1.001
-# The most lines in a panel: beyond that, the best ones are drawn and the rest become a band.
+# The most lines of a panel that have a color of their own: of more settings, the best ones; the rest are gray.
 MAX_LINES = 8
 SEPARATOR = " · "
 

@@ -9,7 +9,7 @@ from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.confusion import Confusion, omitted_depths
 from cifar_resnet.report.tables.table import Table, with_std
-from cifar_resnet.report.wording import count_range, join
+from cifar_resnet.report.wording import count, count_range, join
 
 # The most classes in the table: the hardest ones. Its CSV file has all classes.
 MOST_CLASSES = 20
@@ -34,7 +34,7 @@ def class_errors(runs: Runs, data: str) -> Table | None:
         numbers[f"{one.model}-{one.depth}"] = one.errors.mean(0)
     note = [f"Mean over seeds, ± sample standard deviation; {_seeds(found)}. Classes are sorted by their mean error."]
     if equal:
-        note.insert(0, f"{images[0]:,} images of each class.")
+        note.insert(0, f"{count(int(images[0]), 'image').capitalize()} of each class.")
     if len(hardest) > MOST_CLASSES:
         note.append(f"Only the hardest {MOST_CLASSES} of {len(hardest)} classes are shown.")
     finished = runs.finished[runs.finished["data"] == data]
