@@ -47,11 +47,6 @@ class Drawn:
         return f"{FOLDER}/{self.name}.png"
 
     @property
-    def svg(self) -> str:
-        """The SVG file, relative to the report's folder."""
-        return f"{FOLDER}/{self.name}.svg"
-
-    @property
     def pdf(self) -> str:
         """The PDF file, relative to the report's folder."""
         return f"{FOLDER}/{self.name}.pdf"
