@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 _DEFAULTS = ("data=synthetic", "data.train_size=128", "data.test_size=1")
 _NAMED = {"model.name", "depth", "seed", "data.kind"}
+# What determines a network and its images, and where and how they are computed.
+_GROUPS = ("model", "data")
+_KEYS = ("depth", "seed", "runtime.device", "runtime.threads", "runtime.deterministic")
 _EPILOG = """On one batch of training images, within a minute or so. Reveals vanishing or exploding signals. Takes
-the keys and groups of training, with several values separated by commas:
+these keys of training, with several values separated by commas:
+{used}.
 
     {command} model=plain,resnet depth=20,56,110 model.norm=batch,none
     {command} model=preact depth=110 data=cifar10 --out FOLDER
@@ -37,16 +41,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=command("diagnose"),
         description=__doc__,
-        epilog=_EPILOG.format(command=command("diagnose")),
+        epilog=_EPILOG.format(command=command("diagnose"), used=_used()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE[,VALUE]", help="as for training")
     parser.add_argument("--out", type=Path, default=Path("outputs/initialisation"), help="folder (%(default)s)")
     options = parser.parse_args(arguments)
     with user_errors():
-        measured = measure(compose(options.overrides))
+        configs = compose(options.overrides)
+        check_used(options.overrides)
+        measured = measure(configs)
         _write(measured, options.out)
     return 0
+
+
+def _used() -> str:
+    return ", ".join([*(f"{group} and {group}.…" for group in _GROUPS), *_KEYS])
+
+
+def check_used(overrides: Sequence[str]) -> None:
+    """Raises ConfigError if an override can't change what is measured, so that its values aren't taken for settings."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        if key not in _KEYS and key.partition(".")[0] not in _GROUPS:
+            raise ConfigError(
+                f"{override.input_line} has no effect: networks are measured before training, in fp32; leave it out "
+                f"(accepted are {_used()})"
+            )
 
 
 def compose(overrides: Sequence[str]) -> list[dict[str, Any]]:

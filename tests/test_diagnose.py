@@ -8,7 +8,7 @@ from cifar_resnet import diagnose
 from cifar_resnet.run.config import from_container
 from cifar_resnet.training.data import load
 from cifar_resnet.training.loop import Training
-from tests.conftest import TINY, compose_run
+from tests.conftest import TINY, compose_run, tree
 
 SMALL = ["data=synthetic", "data.train_size=16", "data.test_size=1", "data.image_size=8", "model.width=4"]
 
@@ -36,10 +36,19 @@ def test_each_network_has_its_layers_and_a_picture(tmp_path, capsys):
         (["model=resnt"], "expected one of plain, preact, resnet"),
         (["model.nrm=none"], "did you mean model.norm?"),
         (["model=plain", "model.zero_init_residual=true"], "expected resnet or preact"),
+        (["init_from=/nonexistent/run", "depth=8"], "init_from=/nonexistent/run has no effect"),
+        (["precision=bf16,fp32", "depth=8"], "precision=bf16,fp32 has no effect"),
+        (["depth=8", "optim.lr=0.1,0.5"], "optim.lr=0.1,0.5 has no effect"),
+        (["optim=cosine"], "accepted are model and model.…, data and data.…, depth, seed"),
+        (["diagnostics.every=3"], "leave it out"),
+        (["runtime.kernels=eager"], "leave it out"),
+        (["sweeps=demo"], "leave it out"),
+        (["dept=8"], "unknown key dept: did you mean depth?"),
         (["--out", "/proc/nowhere", "depth=8", "runtime.threads=1", *SMALL], "expected a folder that can be written"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys):
+def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         diagnose.main(words)
     assert ended.value.code == 2
@@ -47,6 +56,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, capsys):
     assert message in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+    assert tree(tmp_path) == []
 
 
 def test_the_numbers_are_those_that_a_run_of_the_same_config_begins_with():
