@@ -21,9 +21,9 @@ from cifar_resnet.errors import RunError
 from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
-from cifar_resnet.run.states import State
 from cifar_resnet.status.table import count_runs, duration, read_row
 from cifar_resnet.sweep import budget
+from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 from cifar_resnet.terminal import make_console
 
@@ -48,14 +48,15 @@ def print_costs(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right", overflow="fold")
     seconds, disk = [], 0
     for (run, config), cost in zip(configs.items(), costs, strict=True):
-        row = read_row(run)
-        done = 1.0 if row.state is State.FINISHED else row.step / cost["steps"]
+        state = run.verified_state()
+        is_over = reason_to_skip(run, state, config.runtime.retry_failed) is not None
+        done = 1.0 if is_over else read_row(run).step / cost["steps"]
         seconds.append(cost["seconds"] * (1 - done))
         # Two checkpoints with weights and the optimizer's moments, and the final weights.
         disk += _BYTES * cost["parameters"] * (2 * (1 + OPTIMIZERS[config.optim.optimizer].moments) + 1)
         table.add_row(
             Text(str(run.path.relative_to(run.path.parents[2]))),
-            row.state.value,
+            state.value,
             f"{cost['parameters']:,}",
             f"{cost['gflop']:.3f}",
             f"{cost['steps']:,}",

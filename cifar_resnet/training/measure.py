@@ -51,8 +51,13 @@ def measure(config: Config) -> dict[str, Any]:
 
 def _measure(config: Config) -> dict[str, Any]:
     sizes, (device, _) = count(config.data), set_up(config)
-    optim = dataclasses.replace(config.optim, epochs=1, iterations=None, milestones=[])
+    # At its usual learning rate, a network may diverge within these steps. At zero, the kernels do the same work.
+    optim = dataclasses.replace(config.optim, epochs=1, iterations=None, milestones=[], lr=0.0)
     training = Training(dataclasses.replace(config, optim=optim), _random_images(config, sizes, device), device)
+    if config.model.norm == "none":
+        # Without normalization, the initial weights alone can make signals overflow, in fp16 at 110 layers.
+        for parameter in training.network.parameters():
+            parameter.detach().zero_()
     # The first steps and the first evaluation absorb the one-time costs.
     training.train_epoch(lambda: training.step == _WARMUP_STEPS)
     training.train_epoch(lambda: False)

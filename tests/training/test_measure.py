@@ -11,8 +11,9 @@ from torch import nn
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import ExitCode
+from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.run.config import from_container
-from cifar_resnet.training import measure
+from cifar_resnet.training import loop, measure
 from cifar_resnet.training.data import load
 from cifar_resnet.training.data.workload import count
 from cifar_resnet.training.evaluator import BATCH, Evaluator
@@ -115,6 +116,36 @@ def test_twenty_steps_are_timed_after_two_that_are_not(timed, restored_torch):
     assert timed == [first] * 22
     assert len(first.train.labels) == 22 * 8
     assert len(first.splits["test"].labels) == BATCH["cpu"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_a_run_that_would_diverge_is_measured(restored_torch, monkeypatch, optimizer, norm):
+    losses, learn = [], Training._learn
+
+    def observed(self, batch):
+        learn(self, batch)
+        losses.append(float(self.sums.loss))
+
+    monkeypatch.setattr(Training, "_learn", observed)
+    words = [*TINY, "optim.batch_size=8", f"optim.optimizer={optimizer}", f"model.norm={norm}", "optim.lr=1e30"]
+    assert measure.measure(from_container(compose_run(*words)))["step_seconds"] > 0
+    assert len(losses) == 22
+    assert torch.tensor(losses).isfinite().all()
+
+
+def test_signals_that_overflow_in_a_network_without_normalization_do_not_end_the_measurement(
+    restored_torch, monkeypatch
+):
+    def overflowing(*arguments):
+        network = network_of(*arguments)
+        for parameter in network.parameters():
+            parameter.detach().mul_(1e30)
+        return network
+
+    monkeypatch.setattr(loop, "network_of", overflowing)
+    words = [*TINY, "optim.batch_size=8", "model.norm=none"]
+    assert measure.measure(from_container(compose_run(*words)))["step_seconds"] > 0
 
 
 def asked(monkeypatch, values):
