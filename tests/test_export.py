@@ -7,6 +7,7 @@ import pytest
 from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.export import __main__ as export
 from cifar_resnet.export import record
+from cifar_resnet.run.files import MOST_BYTES, digest
 from cifar_resnet.run.states import State
 from tests.report.conftest import write_run
 
@@ -55,6 +56,23 @@ def test_a_record_has_the_runs_identity_results_and_times(make):
 def test_files_are_attached_once_the_run_is_over(make, state):
     found = record.read(make("run", [30.0], state=state.value))
     assert bool(found.attachments()) is (state in (State.FINISHED, State.FAILED, State.DIVERGED))
+
+
+def test_large_weights_are_attached(make):
+    run = make("run", [30.0])
+    with run.final.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)  # takes no space on the disk
+    first = record.read(run).attachments()
+    assert set(first) == {"config.yaml", "run.json", "metrics.csv", "final.pt"}
+    with run.final.open("r+b") as file:
+        file.seek(MOST_BYTES)
+        file.write(b"x")
+    assert record.read(run).attachments()["final.pt"] != first["final.pt"]
+
+
+def test_files_keep_their_digests(make):
+    run = make("run", [30.0])
+    assert record.digests([run.metrics]) == {"metrics.csv": digest(run.metrics)}
 
 
 def test_a_run_that_has_not_started_is_not_there_yet(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_resnet.errors import RunError
-from cifar_resnet.run.files import digest, read_text
+from cifar_resnet.run.files import digest_of_any_size, read_text
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash, flatten, identity
 from cifar_resnet.run.states import State
@@ -67,7 +67,8 @@ class Record:
 
 def digests(files: list[Path]) -> dict[str, str]:
     """Name → digest of each file that exists, without links: what they lead to may be private."""
-    found = {path.name: digest(path) for path in files if not path.is_symlink()}
+    # The weights of a wide network are larger than what other files of a run may be.
+    found = {path.name: digest_of_any_size(path) for path in files if not path.is_symlink()}
     return {name: value for name, value in found.items() if value is not None}
 
 

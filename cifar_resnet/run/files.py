@@ -16,6 +16,7 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 MOST_BYTES = 2**26
 """The largest file that is read into memory, unless another limit is given: 64 MB."""
+_DIGEST_BYTES, _PART_BYTES = 8, 2**20
 
 
 def read(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -156,13 +157,25 @@ def folders_with(name: str, top: Path) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str | None:
-    """16 hexadecimal digits: a hash of a file's contents; None if the file can't be read."""
+    """16 hexadecimal digits: a hash of a file's contents; None if it can't be read or has more than `MOST_BYTES`."""
     try:
         return digest_of(read(path))
     except OSError:
         return None
 
 
+def digest_of_any_size(path: Path) -> str | None:
+    """The same hash, read in parts, so that the file may be larger than the memory; None if it can't be read."""
+    hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    try:
+        with open_to_read(path) as file:
+            while part := file.read(_PART_BYTES):
+                hashed.update(part)
+    except OSError:
+        return None
+    return hashed.hexdigest()
+
+
 def digest_of(content: bytes | memoryview) -> str:
     """The same hash of contents that have been read."""
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
