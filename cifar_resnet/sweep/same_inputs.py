@@ -29,11 +29,11 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
     for run, config in runs:
         if config.init_from is not None:
             _check_weights(run, config.init_from)
-    identify = lru_cache(_identify)  # forgotten afterwards, because files change
+    identity_of = lru_cache(identify)  # forgotten afterwards, because files change
     roots: dict[Path, Config] = {}
     for run, config in runs:
         data, first = config.data, roots.setdefault(run.path, config).data
-        if data.root != first.root and identify(data.kind, data.root) != identify(first.kind, first.root):
+        if data.root != first.root and identity_of(data.kind, data.root) != identity_of(first.kind, first.root):
             raise DataError(
                 f"data.root={first.root} and data.root={data.root} are different images with one name, "
                 f"data.name={data.name}, so their runs would be the same; train each with its own data.name=<name>"
@@ -41,8 +41,8 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
     for run, config in runs:
         if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
             continue
-        known, data = _recorded(run, "data", "identity"), config.data
-        if known is not None and identify(data.kind, data.root) not in (None, known):
+        known, data = recorded_images(run), config.data
+        if known is not None and identity_of(data.kind, data.root) not in (None, known):
             raise DataError(
                 f"data.root={data.root}: these are not the images of {run.path}, which was trained on others with the "
                 "same name; name these with data.name=<name>, or set data.root to the others"
@@ -58,13 +58,18 @@ def _check_weights(run: RunDir, init_from: str) -> None:
         )
 
 
+def recorded_images(run: RunDir) -> str | None:
+    """The identity of the images that a run records; None if it hasn't started, or is from before this was recorded."""
+    return _recorded(run, "data", "identity")
+
+
 def _recorded(run: RunDir, key: str, part: str) -> str | None:
     """A part of what the run records; None if it hasn't started, or is from before this was recorded."""
     found = run.recorded(key)
     return found.get(part) if isinstance(found, dict) else None
 
 
-def _identify(kind: str, root: str | None) -> str | None:
+def identify(kind: str, root: str | None) -> str | None:
     """The identity of the images in `root`; None if there are none, or only one data set is of this kind."""
     known, folder = DATASETS[kind].identify, Path(root or ".").expanduser()
     try:

@@ -24,15 +24,18 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from cifar_resnet.errors import BusyError, ConfigError, RunError
+from cifar_resnet.errors import BusyError, ConfigError, DataError, RunError
 from cifar_resnet.programs import install
 from cifar_resnet.run import locks
+from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
 from cifar_resnet.status.table import count
 from cifar_resnet.sweep import checks, compose, same_inputs
 from cifar_resnet.sweep.control import Control
 from cifar_resnet.sweep.launch import WORST_ERROR
 from cifar_resnet.sweep.resolvers import plain_config
+
+_IMAGES = "images"  # the attribute of a study that identifies them
 
 
 class _StoppedError(Exception):
@@ -90,6 +93,7 @@ def run_search(impl: Any) -> None:
 
     Raises:
         ConfigError: the storage is unusable, another process is searching here, or a trial's config is invalid.
+        DataError: earlier trials were trained on other images.
         RunError: the storage fails.
     """
     from optuna.exceptions import StorageInternalError
@@ -101,6 +105,7 @@ def run_search(impl: Any) -> None:
     fixed, space = _overrides(config)
     with _exclusive(Path(config.hydra.sweep.dir)):
         study = _open(config)
+        _check_images(study, config)
         done, again = _retry(study, impl.n_trials)
         to_go = max(0, impl.n_trials - done)
         retried = f"{again} to retry, " if again else ""
@@ -131,13 +136,19 @@ def summarize(config: DictConfig) -> bool:
     if best is None or best.value >= WORST_ERROR:
         print(f"search: of {count(n_trials, 'trial')}, none has finished so far")
         return False
-    fixed, space = _overrides(config)
-    overrides = _rounded([f"{name}={value}" for name, value in best.params.items()], space)
+    overrides, run = _best_run(study, config)
     trials = count(n_trials, "trial")
     so_far = count(done, "trial") if done >= n_trials else f"{done} of {trials}"
     print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}")
-    print(f"  {compose.run_dir(_compose(config, fixed, overrides)).path}")
+    print(f"  {run.path}")
     return done >= n_trials
+
+
+def _best_run(study: Any, config: DictConfig) -> tuple[list[str], RunDir]:
+    """The overrides of a study's best trial, and its run."""
+    fixed, space = _overrides(config)
+    overrides = _rounded([f"{name}={value}" for name, value in study.best_trial.params.items()], space)
+    return overrides, compose.run_dir(_compose(config, fixed, overrides))
 
 
 class _Launcher:
@@ -223,6 +234,25 @@ def _open(config: DictConfig) -> Any:
         return optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
     except Exception as error:  # SQLAlchemy, its drivers and Optuna share no base class
         raise ConfigError(f"hydra.sweeper.storage={storage}: {_first_line(error)}") from error
+
+
+def _check_images(study: Any, config: DictConfig) -> None:
+    """Raises DataError if the study's trials were trained on other images; notes in it on which they are.
+
+    A study from before this was noted has those that its best trial recorded, if any.
+    """
+    data = _compose(config, _overrides(config)[0]).data
+    images = same_inputs.identify(data.kind, data.root)
+    known = study.user_attrs.get(_IMAGES)
+    if known is None and _completed(study):
+        known = same_inputs.recorded_images(_best_run(study, config)[1])
+    if images is not None and known not in (None, images):
+        raise DataError(
+            f"data.root={data.root}: these are not the images of the search in {config.hydra.sweeper.storage}, whose "
+            f"data have the same name; name these with data.name=<name>, or set data.root to the others"
+        )
+    if study.user_attrs.get(_IMAGES) is None and (known or images) is not None:
+        study.set_user_attr(_IMAGES, known or images)
 
 
 def _completed(study: Any) -> list[dict[str, Any]]:

@@ -10,8 +10,10 @@ from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.find import find_runs
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import run_name
-from cifar_resnet.sweep import same_inputs
-from tests.conftest import compose_run, tree, work
+from cifar_resnet.sweep import same_inputs, search
+from tests.conftest import ONE_BY_ONE, compose_run, tree, work
+
+needs_optuna = pytest.mark.skipif(not search.is_installed(), reason="the extra optuna isn't installed")
 
 KEYS = ["data=image_folder", "depth=8", "model.width=4", "optim.batch_size=4", "optim.epochs=1", "runtime.threads=1"]
 
@@ -92,6 +94,50 @@ def test_two_data_sets_of_one_name_in_one_sweep_are_refused(train_py, place):
     assert tree(place) == before
 
 
+@pytest.fixture
+def searched(place, train_py):
+    """Searches on the images of a folder; each trial draws new values."""
+    shutil.rmtree(place / "outputs")
+    command = ["-m", "sweeps=search", "optim.weight_decay=0", "optim.warmup=0", *KEYS, "data.holdout=4", ONE_BY_ONE]
+    return lambda root, n_trials: train_py(*command, f"data.root={root}", f"hydra.sweeper.n_trials={n_trials}")
+
+
+def study_of(place):
+    """The only study in the storage of searches."""
+    import optuna
+
+    storage = f"sqlite:///{place}/outputs/search.db"
+    (summary,) = optuna.get_all_study_summaries(storage)
+    return optuna.load_study(study_name=summary.study_name, storage=storage)
+
+
+@needs_optuna
+def test_a_search_continues_only_on_its_images(searched, place):
+    assert searched("a/images", 1).returncode == 0
+    before = tree(place)
+    refused = searched("b/images", 2)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: data.root=b/images: these are not the images of the search in ")
+    assert refused.stderr.count("\n") == 1
+    assert tree(place) == before
+    assert len(study_of(place).trials) == 1
+    more = searched("a/images", 2)
+    assert more.returncode == 0, more.stderr
+    assert "search: 1 of 2 trials done, 1 new" in more.stdout
+
+
+@needs_optuna
+def test_a_search_from_before_images_were_noted_continues_on_those_of_its_best_trial(searched, place, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(search, "_check_images", lambda study, config: None)
+        assert searched("a/images", 1).returncode == 0
+    assert study_of(place).user_attrs == {}
+    assert searched("b/images", 2).returncode == 2
+    assert searched("a/images", 1).returncode == 0
+    shutil.rmtree(place / "outputs" / "images")
+    assert searched("b/images", 2).returncode == 2
+
+
 def test_a_run_from_other_weights_is_not_taken_for_this_one(train_py, place):
     (first,) = find_runs([place / "outputs"])
     shutil.copytree(first.path, place / "best")
@@ -111,7 +157,7 @@ def test_a_run_from_other_weights_is_not_taken_for_this_one(train_py, place):
 @pytest.mark.parametrize("change", ["rename", "move", "resize", "add", "draw"])
 def test_what_tells_images_apart(place, change):
     root = place / "a" / "images"
-    before = same_inputs._identify("image_folder", str(root))
+    before = same_inputs.identify("image_folder", str(root))
     file = root / "train" / "cat" / "0.png"
     if change == "rename":
         file.rename(file.with_name("9.png"))
@@ -127,4 +173,4 @@ def test_what_tells_images_apart(place, change):
         assert file.stat().st_size == size
     else:
         shutil.copy(file, file.with_name("9.png"))
-    assert same_inputs._identify("image_folder", str(root)) != before
+    assert same_inputs.identify("image_folder", str(root)) != before
