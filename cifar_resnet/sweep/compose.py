@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -13,17 +15,34 @@ from omegaconf.errors import InterpolationToMissingValueError
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.sweep.resolvers import options_in
+
+_Plugin = TypeVar("_Plugin")
 
 
-def is_listing(config: DictConfig) -> bool:
-    """Whether the composed config's sweeper lists all runs beforehand, instead of choosing them as it goes."""
-    return str(config.hydra.sweeper._target_).endswith("BasicSweeper")
+def plugin_for(config: DictConfig, part: str, known: Mapping[str, _Plugin]) -> _Plugin:
+    """What `known` has for the class that the composed config names as Hydra's launcher or sweeper.
+
+    Args:
+        config: the composed config.
+        part: launcher or sweeper.
+        known: by the names of the classes.
+
+    Raises:
+        ConfigError: the class is another plugin's, whose runs would be neither checked nor shown.
+    """
+    name = str(config.hydra[part]._target_).rpartition(".")[2]
+    if name not in known:
+        chosen = config.hydra.runtime.choices[f"hydra/{part}"]
+        others = [option for option in ("basic", *options_in(f"conf/hydra/{part}")) if option != chosen]
+        raise ConfigError(
+            f"hydra/{part}={chosen}: runs can't be trained with {name}; expected one of {', '.join(others)}"
+        )
+    return known[name]
 
 
 def compose_all(config: DictConfig) -> list[DictConfig]:
-    """The composed config of every run, in order; empty for sweepers that choose runs as they go."""
-    if not is_listing(config):
-        return []
+    """The composed config of every combination of the given values, in order."""
     loader = GlobalHydra.instance().config_loader()
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     arguments = [*params, *config.hydra.overrides.task]

@@ -12,7 +12,7 @@ from cifar_resnet.devices import count_cores, count_slots
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
-from cifar_resnet.sweep import checks, slots
+from cifar_resnet.sweep import checks, compose, slots
 from cifar_resnet.sweep.control import LEAVING, STOPPING
 from cifar_resnet.sweep.slurm import submit
 
@@ -94,6 +94,18 @@ class SlurmCluster:
         return submit.attached(runs)
 
 
+_MACHINES: dict[str, type[ThisMachine | SlurmCluster]] = {
+    "BasicLauncher": ThisMachine,
+    "JoblibLauncher": ThisMachine,
+    "RunsLauncher": SlurmCluster,
+}
+"""Class of a launcher → the machine that it uses."""
+
+
 def choose(config: DictConfig) -> ThisMachine | SlurmCluster:
-    """The machine that the composed config's launcher uses; every launcher except ours for Slurm trains here."""
-    return SlurmCluster(config) if submit.is_chosen(config) else ThisMachine(config)
+    """The machine that the composed config's launcher uses.
+
+    Raises:
+        ConfigError: the launcher is unknown.
+    """
+    return compose.plugin_for(config, "launcher", _MACHINES)(config)

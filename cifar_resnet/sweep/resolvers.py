@@ -32,7 +32,7 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
     resolvers: dict[str, Callable[..., Any]] = {
         "command": programs.command,
-        "options_in": _options_in,
+        "options_in": lambda folder: ", ".join(options_in(folder)),
         "run_dir": lambda *, _root_: _run_dir(_root_),
         "default_n_jobs": default_n_jobs,
         "a_tenth_of": _a_tenth_of,
@@ -75,10 +75,10 @@ def _run_dir(root: DictConfig) -> str:
     return run_name(config, overridden(config))
 
 
-def _options_in(folder: str) -> str:
-    """The names of the YAML files in `folder` of the packaged settings and of the working folder, for the help text."""
+def options_in(folder: str) -> list[str]:
+    """The names of the YAML files in `folder` of the packaged settings and of the working folder, sorted."""
     places = (programs.SETTINGS, Path())
-    return ", ".join(sorted({path.stem for place in places for path in (place / folder).glob("*.yaml")}))
+    return sorted({path.stem for place in places for path in (place / folder).glob("*.yaml")})
 
 
 def _a_tenth_of(kind: str, train_size: int | None) -> int:

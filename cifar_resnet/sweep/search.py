@@ -42,11 +42,6 @@ class _StoppedError(Exception):
     """The user stopped the search; the batch's trials stay open in the storage, and the next start retries them."""
 
 
-def is_chosen(config: DictConfig) -> bool:
-    """Whether the composed config's sweeper is the one for searches."""
-    return str(config.hydra.sweeper._target_).endswith("cifar_resnet_optuna.TrialsSweeper")
-
-
 def is_installed() -> bool:
     """Whether the extra `optuna` is installed."""
     return None not in (find_spec("optuna"), find_spec("hydra_plugins.hydra_optuna_sweeper"))

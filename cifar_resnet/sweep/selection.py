@@ -84,18 +84,26 @@ class SearchedRuns:
         return search.summarize(self._config)
 
 
+_SELECTIONS: dict[str, type[ListedRuns | SearchedRuns]] = {
+    "BasicSweeper": ListedRuns,
+    "TrialsSweeper": SearchedRuns,
+}
+"""Class of a sweeper → the selection that it makes."""
+
+
 def choose(config: DictConfig) -> ListedRuns | SearchedRuns:
     """The selection that the composed config's sweeper makes.
 
     Raises:
-        ConfigError: the search is impossible.
+        ConfigError: the sweeper is unknown, or the search is impossible.
     """
-    return SearchedRuns(config) if search.is_chosen(config) else ListedRuns(config)
+    return compose.plugin_for(config, "sweeper", _SELECTIONS)(config)
 
 
 def check_single_run(config: DictConfig) -> None:
     """Raises ConfigError if a run without -m is composed from a sweep's settings, of which it would ignore most."""
-    if config.hydra.sweeper.get("params") or not compose.is_listing(config):
+    is_listing = compose.plugin_for(config, "sweeper", _SELECTIONS) is ListedRuns
+    if config.hydra.sweeper.get("params") or not is_listing:
         name = config.hydra.runtime.choices.get("sweeps")
         described = f"sweeps={name} is a sweep" if name else "hydra.sweeper is for sweeps"
         example = f"{command('train')} -m …"

@@ -126,6 +126,19 @@ def test_a_wrong_value_is_refused_before_anything_is_written(train_py, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("sweep", [[], ["-m", "depth=8,14"]], ids=["single", "sweep"])
+@pytest.mark.parametrize(
+    ("part", "working"), [("launcher", "basic, joblib, slurm, slurm_cpu"), ("sweeper", "basic, search")]
+)
+def test_another_launcher_or_sweeper_is_refused(train_py, tmp_path, sweep, part, working):
+    file = tmp_path / f"conf/hydra/{part}/theirs.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("_target_: theirs.Plugin\n")
+    done = train_py(*sweep, *TINY, f"hydra/{part}=theirs")
+    check(done, f"hydra/{part}=theirs: runs can't be trained with Plugin; expected one of {working}\n")
+    assert tree(tmp_path) == [f"conf/hydra/{part}/theirs.yaml"]
+
+
 # One from each source: Hydra, and our own checks of a sweep.
 @pytest.mark.parametrize("arguments", [["model=resnt"], ["-m", "depth=20,21", "seed=0,1"]])
 def test_a_wrong_value_is_refused_in_a_terminal_too(program, tmp_path, arguments):

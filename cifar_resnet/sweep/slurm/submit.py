@@ -32,11 +32,6 @@ from cifar_resnet.sweep.slurm.watch import wait
 _JOBS_PER_ARRAY = 1000
 
 
-def is_chosen(config: DictConfig) -> bool:
-    """Whether the composed config's launcher is the one for Slurm."""
-    return str(config.hydra.launcher._target_).endswith("cifar_resnet_slurm.RunsLauncher")
-
-
 def is_installed() -> bool:
     """Whether the extra `slurm` is installed."""
     return None not in (find_spec("submitit"), find_spec("hydra_plugins.hydra_submitit_launcher"))
