@@ -1,7 +1,7 @@
 """The registry of optimizers: what each one reads, keeps and is called in a report; imports no torch.
 
-To add an optimizer, add its entry here, its constructor to `cifar_resnet/training/optimizer.py`, and a recipe that uses
-it to conf/optim/.
+To add an optimizer, add its entry here, an entry with its class, arguments and moments to
+`cifar_resnet/training/optimizer.py`, and a recipe that uses it to conf/optim/.
 """
 
 from __future__ import annotations

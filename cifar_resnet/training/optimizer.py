@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_resnet.run.schema import OptimConfig
 from cifar_resnet.training.muon import Muon
@@ -14,38 +15,57 @@ from cifar_resnet.training.muon import Muon
 _BETA2 = 0.999
 
 
+@dataclass(frozen=True)
+class _Implementation:
+    """What computes an optimizer of the registry.
+
+    Attributes:
+        kind: its class.
+        arguments: values of `optim` → arguments of the class, besides the parameters.
+        moments: a parameter and its group → its moments at zero, under the names that the class gives them; empty if
+            it keeps none with these settings.
+    """
+
+    kind: Callable[..., torch.optim.Optimizer]
+    arguments: Callable[[OptimConfig], dict[str, Any]]
+    moments: Callable[[nn.Parameter, dict[str, Any]], dict[str, Tensor]]
+
+
+def _sgd_arguments(optim: OptimConfig) -> dict[str, Any]:
+    return _muon_arguments(optim) | {"fused": True}
+
+
+def _adamw_arguments(optim: OptimConfig) -> dict[str, Any]:
+    betas = optim.momentum, _BETA2
+    return {"lr": optim.lr, "betas": betas, "weight_decay": optim.weight_decay, "fused": True}
+
+
+def _muon_arguments(optim: OptimConfig) -> dict[str, Any]:
+    return {name: getattr(optim, name) for name in ("lr", "momentum", "nesterov", "weight_decay")}
+
+
+def _momentum(parameter: nn.Parameter, group: dict[str, Any]) -> dict[str, Tensor]:
+    return {"momentum_buffer": torch.zeros_like(parameter)} if group["momentum"] > 0 else {}
+
+
+def _two_moments(parameter: nn.Parameter, group: dict[str, Any]) -> dict[str, Tensor]:
+    step = torch.zeros((), device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+_IMPLEMENTATIONS: dict[str, _Implementation] = {
+    "sgd": _Implementation(torch.optim.SGD, _sgd_arguments, _momentum),
+    "adamw": _Implementation(torch.optim.AdamW, _adamw_arguments, _two_moments),
+    "muon": _Implementation(Muon, _muon_arguments, _momentum),
+}
+
+
 def make(optim: OptimConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer of these parameters that the config selects."""
-    return _MAKERS[optim.optimizer](optim, list(parameters))
-
-
-def _sgd(optim: OptimConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        parameters,
-        lr=optim.lr,
-        momentum=optim.momentum,
-        nesterov=optim.nesterov,
-        weight_decay=optim.weight_decay,
-        fused=True,
-    )
-
-
-def _adamw(optim: OptimConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    betas = optim.momentum, _BETA2
-    optimizer = torch.optim.AdamW(parameters, lr=optim.lr, betas=betas, weight_decay=optim.weight_decay, fused=True)
+    implementation = _IMPLEMENTATIONS[optim.optimizer]
+    optimizer = implementation.kind(list(parameters), **implementation.arguments(optim))
     adapt(optimizer)
     return optimizer
-
-
-def _muon(optim: OptimConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return Muon(parameters, optim.lr, optim.momentum, optim.nesterov, optim.weight_decay)
-
-
-_MAKERS: dict[str, Callable[[OptimConfig, list[nn.Parameter]], torch.optim.Optimizer]] = {
-    "sgd": _sgd,
-    "adamw": _adamw,
-    "muon": _muon,
-}
 
 
 def adapt(optimizer: torch.optim.Optimizer) -> None:
@@ -62,14 +82,11 @@ def create_state(optimizer: torch.optim.Optimizer) -> None:
     Optimizers create them at their first step. That must not happen while a graph is captured, nor in a step that the
     scaler skips, which would leave them uninitialized.
     """
-    adaptive = isinstance(optimizer, torch.optim.AdamW)
+    moments = {one.kind: one.moments for one in _IMPLEMENTATIONS.values()}[type(optimizer)]
     for group in optimizer.param_groups:
         for parameter in group["params"]:
+            created = moments(parameter, group)
             # Not looked up unless needed: the lookup creates an entry, which SGD without momentum doesn't have.
-            if adaptive:
+            if created:
                 state: dict[str, Any] = optimizer.state[parameter]
-                state.setdefault("step", torch.zeros((), device=parameter.device))
-                state.setdefault("exp_avg", torch.zeros_like(parameter))
-                state.setdefault("exp_avg_sq", torch.zeros_like(parameter))
-            elif group["momentum"] > 0:
-                optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+                state.update({name: value for name, value in created.items() if name not in state})

@@ -49,6 +49,20 @@ def test_moments_of_zero_give_the_first_step_of_none(training, chosen):
     assert torch.equal(weights(plain), weights(prepared))
 
 
+def test_the_moments_created_are_those_that_the_first_step_creates(training, chosen):
+    stepped, prepared = training(chosen), training(chosen)
+    stepped.train_epoch(lambda: True)
+    optimizer.create_state(prepared.optimizer)
+    for parameter, other in zip(stepped.network.parameters(), prepared.network.parameters(), strict=True):
+        own, created = stepped.optimizer.state[parameter], prepared.optimizer.state[other]
+        assert {name: value.shape for name, value in own.items()} == {name: v.shape for name, v in created.items()}
+
+
+def test_an_optimizer_without_an_entry_is_named_before_a_step_is_captured():
+    with pytest.raises(KeyError, match="RMSprop"):
+        optimizer.create_state(torch.optim.RMSprop([torch.nn.Parameter(torch.zeros(2))], momentum=0.9))
+
+
 def test_the_step_of_adamw_is_that_of_its_paper(training):
     run = training("optim.optimizer=adamw", "optim.lr=0.01", "optim.weight_decay=0.1", "optim.warmup=none")
     before = weights(run)
