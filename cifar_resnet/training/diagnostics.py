@@ -23,7 +23,7 @@ from cifar_resnet.run import columns
 from cifar_resnet.run.files import write_text
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.metrics import Row
-from cifar_resnet.training.models import Network, PreActBlock, ResidualBlock
+from cifar_resnet.training.models import Network
 
 BATCH = 128
 _DIGITS = 6
@@ -53,7 +53,7 @@ def layers_of(network: Network) -> Iterator[Layer]:
         first, second = _child(block, "conv1"), _child(block, "conv2")
         # Module order: conv–BN–conv–BN, or BN–conv–BN–conv.
         after_first, after_second = ("bn2", "conv2") if network.preact else ("bn1", "bn2")
-        shortcut = block.shortcut if isinstance(block, ResidualBlock | PreActBlock) else None
+        shortcut = _child(block, "shortcut") if network.has_shortcuts else None
         yield Layer(f"blocks.{index}.conv1", first, _child(block, after_first))
         yield Layer(f"blocks.{index}.conv2", second, _child(block, after_second), shortcut)
 

@@ -195,7 +195,7 @@ class Network(nn.Module):
                 blocks.append(block_class(spec))
                 channels_in = channels_out
         # In a pre-activation network, the blocks have their own BN–ReLU, and one more comes before the pooling.
-        self.preact = block_class.preactivated
+        self.preact, self.has_shortcuts = block_class.preactivated, ARCHITECTURES[name].has_shortcuts
         self.bn = make_norm(norm, channels_in if self.preact else width)
         self.blocks = nn.Sequential(*blocks)
         self.linear = nn.Linear(channels_in, classes)

@@ -1,15 +1,17 @@
 """Diagnostics measure what their columns state, and measuring changes nothing in a run."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.run.states import State
-from cifar_resnet.training import describe, diagnostics
+from cifar_resnet.training import describe, diagnostics, models
 from cifar_resnet.training.data import Split
 from cifar_resnet.training.models import build_network
 from tests.training.conftest import finish
@@ -70,6 +72,31 @@ def test_each_number_is_that_of_a_network_written_out_by_hand(name, norm):
     for column, expected in by_hand(network.train(), images, labels).items():
         assert [row[column] for row in rows] == pytest.approx(expected, rel=1e-4, nan_ok=True), column
     assert [math.isnan(row["branch_ratio"]) for row in rows[:3]] == [True, True, name == "plain"]
+
+
+class OwnBlock(nn.Module):
+    """A residual block that inherits from none of ours."""
+
+    preactivated = False
+
+    def __init__(self, spec):
+        super().__init__()
+        block = models.ResidualBlock(spec)
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+        self.shortcut = block.shortcut
+
+    def forward(self, x):
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.shortcut(x))
+
+
+@pytest.mark.parametrize("has_shortcuts", [True, False])
+def test_the_registry_decides_which_blocks_have_a_branch_ratio(monkeypatch, has_shortcuts):
+    monkeypatch.setattr(models, "OwnBlock", OwnBlock, raising=False)
+    entry = dataclasses.replace(ARCHITECTURES["resnet"], block="OwnBlock", has_shortcuts=has_shortcuts)
+    monkeypatch.setitem(ARCHITECTURES, "own", entry)
+    network = build_network("own", 8, "A", width=4)
+    rows = diagnostics.measure_layers(network, torch.randn(4, 3, 8, 8), torch.arange(4))
+    assert [math.isnan(row["branch_ratio"]) for row in rows] == [True, *[True, not has_shortcuts] * 3]
 
 
 def test_the_network_is_left_as_it_is():
