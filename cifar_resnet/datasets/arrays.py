@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from cifar_resnet.datasets.npy import Stored, open_stored
-from cifar_resnet.datasets.sizes import Sizes, require_classes
+from cifar_resnet.datasets.sizes import MOST_CLASSES, Sizes, require_classes
 from cifar_resnet.errors import DataError
 
 SPLITS = ("train", "test")
 _REQUIRED = tuple(f"{letter}_{split}" for split in SPLITS for letter in "xy")
 _NAMES = (*_REQUIRED, "classes")
-_MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -129,14 +128,16 @@ def _read_labels(one: Stored, images: int) -> np.ndarray:
     labels = one.load()
     if labels.min() < 0:
         raise DataError(f"{one.where} has the label {labels.min()}; expected numbers from 0")
-    if labels.max() >= _MOST_CLASSES:
-        raise DataError(f"{one.where} has the label {labels.max()}; expected less than {_MOST_CLASSES:,}")
+    if labels.max() >= MOST_CLASSES:
+        raise DataError(f"{one.where} has the label {labels.max()}; expected less than {MOST_CLASSES:,}")
     return np.array(labels, dtype=np.int64)
 
 
 def _read_names(one: Stored) -> tuple[str, ...]:
     if one.dtype.kind not in "US" or len(one.shape) != 1 or 0 in one.shape:
         raise DataError(f"{one.where} is {one.dtype} of shape {one.shape}; expected text, one name per class")
+    if one.shape[0] > MOST_CLASSES:
+        raise DataError(f"{one.where} has {one.shape[0]:,} names; expected at most {MOST_CLASSES:,}")
     try:
         names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in one.load().tolist())
         "".join(names).encode()

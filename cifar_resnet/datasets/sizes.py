@@ -7,6 +7,9 @@ from pathlib import Path
 
 from cifar_resnet.errors import DataError
 
+MOST_CLASSES = 2**16
+"""As many classes as a data set may have: more are a mistake in its labels, and would exhaust what reads the runs."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -21,7 +24,7 @@ class Sizes:
 
 
 def require_classes(root: str | Path | None, count: int) -> None:
-    """Raises DataError if there is nothing to learn in `root` because all training images have one label.
+    """Raises DataError if all training images in `root` have one label, or more different ones than are supported.
 
     Args:
         root: `data.root`.
@@ -29,3 +32,5 @@ def require_classes(root: str | Path | None, count: int) -> None:
     """
     if count < 2:
         raise DataError(f"data.root={root}: all training images are of one class; expected at least 2 classes")
+    if count > MOST_CLASSES:
+        raise DataError(f"data.root={root}: {count:,} classes; expected at most {MOST_CLASSES:,}")

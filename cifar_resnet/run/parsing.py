@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from cifar_resnet.datasets.sizes import MOST_CLASSES
 from cifar_resnet.printable import UNPRINTABLE, printable
 
 # The C loader is ten times as fast, but not every build of PyYAML has it.
@@ -60,7 +61,6 @@ _RECORD: dict[str, Any] = {
 }
 """The form of run.json: types, lists of a form, and mappings; None stands for any key."""
 _LARGEST = 2**53  # the integers up to here are exact as floating-point numbers, too
-_MOST_CLASSES = 2**16
 
 
 def parse_config(text: str) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def parse_record(text: str) -> dict[str, Any]:
     for key, form in _RECORD.items():
         _require(key, record.get(key), form)
     classes = (record.get("data") or {}).get("classes")
-    if classes is not None and not 0 < classes <= _MOST_CLASSES:
-        raise ValueError(f"data.classes is {classes}; expected 1 to {_MOST_CLASSES:,}")
+    if classes is not None and not 0 < classes <= MOST_CLASSES:
+        raise ValueError(f"data.classes is {classes}; expected 1 to {MOST_CLASSES:,}")
     return dict(record)
 
 

@@ -89,6 +89,8 @@ FAULTS = {
     "from one": ({"y_train": Y + 1, "y_test": Y[:20] + 1}, "y_train .*goes up to 4, but has no 0; expected labels"),
     "untrained": ({"y_test": Y[:20] + 1}, "y_test .*labels up to 4, but there are 4 classes; expected 0 to 3"),
     "huge": ({"y_test": np.full(20, 2**63, np.uint64)}, "y_test .*has the label 9223372036854775808; expected less"),
+    "many": ({"y_test": Y[:20] + 2**16}, r"y_test .*has the label 65539; expected less than 65,536"),
+    "many names": ({"classes": np.arange(2**16 + 1).astype(str)}, r"classes .*has 65,537 names; expected at most 65,5"),
     "one class": ({"y_train": 0 * Y, "y_test": 0 * Y[:20]}, "all training images are of one class; expected at least"),
     "one of four classes": ({**NAMED, "y_train": 0 * Y}, "all training images are of one class; expected at least 2"),
     "few names": ({"classes": np.array(["a", "b"])}, "y_train .*labels up to 3, but there are 2 classes"),

@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from cifar_resnet.datasets import DATASETS
-from cifar_resnet.errors import ConfigError
+from cifar_resnet.datasets import DATASETS, require_classes
+from cifar_resnet.datasets.sizes import MOST_CLASSES
+from cifar_resnet.errors import ConfigError, DataError
+from cifar_resnet.run.parsing import parse_record
 from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import dataset, load
 from cifar_resnet.training.data.embedded import make_synthetic
@@ -34,6 +36,16 @@ def test_digits_are_the_fixed_split_of_1437_and_360():
     assert not rows(digits.train) & rows(digits.test)
     assert torch.equal(load(config("digits"), seed=7).test.images, digits.test.images)
     assert (digits.train.images.min(), digits.train.images.max()) == (0, 255)
+
+
+def test_no_data_set_has_more_classes_than_a_run_may_record():
+    record = '{{"state": "running", "data": {{"classes": {}}}}}'
+    require_classes("mine", MOST_CLASSES)
+    assert parse_record(record.format(MOST_CLASSES))["data"] == {"classes": MOST_CLASSES}
+    with pytest.raises(DataError, match=r"data\.root=mine: 65,537 classes; expected at most 65,536"):
+        require_classes("mine", MOST_CLASSES + 1)
+    with pytest.raises(ValueError, match=r"data\.classes is 65537"):
+        parse_record(record.format(MOST_CLASSES + 1))
 
 
 def test_subset_is_class_balanced_and_fixed_by_the_seed():
