@@ -159,6 +159,8 @@ FAULTS = {
     "classes without end": (lambda run: record(run, data={"classes": 200_000_000}), [], "data.classes is 200000000"),
     "a text for a count": (lambda run: record(run, parameters="many"), [], "parameters is 'many'"),
     "a number for parts": (lambda run: record(run, earlier=5), [], "earlier is 5; expected a list"),
+    "numbered kernels": (lambda run: record(run, kernels=5), [], "kernels is 5; expected text"),
+    "numbered earlier kernels": (lambda run: record(run, earlier=[{"kernels": 5}]), [], "earlier.kernels is 5"),
     "a true count": (lambda run: record(run, threads=True), [], "threads is True"),
     "a pipe for a config": (as_pipe, ["config.yaml"], "is not a regular file"),
     "a pipe for a record": (as_pipe, ["run.json"], "is not a regular file"),

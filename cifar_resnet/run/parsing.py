@@ -20,10 +20,17 @@ _DEEPEST = 20
 
 _Number = int | float | None
 _Text = str | None
+MADE_BY: dict[str, Any] = {
+    "commit": _Text,
+    "device": _Text,
+    "threads": int | None,
+    "kernels": _Text,
+    "versions": {None: _Text},
+}
+"""The fields of run.json that record what trained the run, or an earlier part of it, and their form."""
 # What a later reader relies on. Keys that aren't listed here may have any value.
-_MADE_BY: dict[str, Any] = {"commit": _Text, "device": _Text, "threads": int | None, "versions": {None: _Text}}
 _RECORD: dict[str, Any] = {
-    **_MADE_BY,
+    **MADE_BY,
     "reason": _Text,
     "started": _Text,
     "finished": _Text,
@@ -36,7 +43,7 @@ _RECORD: dict[str, Any] = {
     "diagnostics_digest": _Text,
     "predictions_digest": _Text,
     "final_digest": _Text,
-    "earlier": [_MADE_BY],
+    "earlier": [MADE_BY],
     "init_from": {None: _Text},
     "outcome": dict.fromkeys(("test_error", "val_error", "best_test_error", "best_val_error"), _Number),
     "progress": {

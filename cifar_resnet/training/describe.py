@@ -14,6 +14,7 @@ import torch
 
 from cifar_resnet import __version__
 from cifar_resnet.datasets import DATASETS
+from cifar_resnet.run.parsing import MADE_BY
 from cifar_resnet.run.schema import Config
 from cifar_resnet.training.data import Dataset
 from cifar_resnet.training.loop import Training
@@ -52,8 +53,7 @@ def git_commit() -> str | None:
     return f"{commit}+changes" if changes else commit
 
 
-_MADE_BY = ("commit", "device", "threads", "kernels", "versions")
-HISTORY = ("started", "init_from", "earlier", *_MADE_BY)
+HISTORY = ("started", "init_from", "earlier", *MADE_BY)
 """The fields of run.json that a later process can't find out; the checkpoint keeps them, too."""
 
 
@@ -66,9 +66,9 @@ def earlier(status: dict[str, Any], described: dict[str, Any], kernels: str | No
         kernels: those that its checkpoint was computed with, for a run.json from before they were recorded; None if
             they aren't known. Kernels that aren't known stay None and don't count as a difference.
     """
-    present = {key: described.get(key) for key in _MADE_BY}
+    present = {key: described.get(key) for key in MADE_BY}
     parts = [*status.get("earlier", []), {"kernels": kernels} | status]
-    known = [{key: part.get(key) for key in _MADE_BY} for part in parts if part.get("device")]
+    known = [{key: part.get(key) for key in MADE_BY} for part in parts if part.get("device")]
     different = [part for part in known if part | {"kernels": part["kernels"] or present["kernels"]} != present]
     return [part for index, part in enumerate(different) if part not in different[:index]]
 

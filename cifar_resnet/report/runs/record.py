@@ -11,6 +11,7 @@ from cifar_resnet.report.published import is_published_network
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import config_hash
+from cifar_resnet.run.parsing import MADE_BY
 
 
 @dataclass
@@ -60,14 +61,14 @@ def read_record(run: RunDir) -> Record:
 
 
 def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each part of a run was trained with: commit, device, threads, and the versions of what it ran on.
+    """What each part of a run was trained with, see `MADE_BY`, with the versions of what it ran on one by one.
 
     A run has several parts if it was interrupted and continued; the last one comes last.
     """
     made = []
     for part in [*status.get("earlier", []), status]:
         versions = part.get("versions") or {}
-        named = {key: part.get(key) for key in ("commit", "device", "threads", "kernels")}
+        named = {key: part.get(key) for key in MADE_BY if key != "versions"}
         made.append({**named, **{name: versions.get(name) for name in ("cifar_resnet", "torch", "python")}})
     return made
 
