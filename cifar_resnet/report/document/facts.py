@@ -21,7 +21,7 @@ from cifar_resnet.report.claims.claim import SEEDS
 from cifar_resnet.report.runs import groups
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.record import makers
-from cifar_resnet.report.tables import Table
+from cifar_resnet.report.tables import Table, layers
 from cifar_resnet.report.wording import join
 from cifar_resnet.run import later_keys
 from cifar_resnet.run.identity import flatten
@@ -290,25 +290,8 @@ class Facts:
 
     def architecture(self) -> Table:
         """The layers of each depth: one row per stage, one column per depth."""
-        size, width = self._image_size(), self.only("model.width")
-        maps = ["full size", "half size", "quarter size"]
-        if size:
-            sides = [size, (size + 1) // 2, (size + 3) // 4]
-            maps = [f"{side}×{side}" for side in sides]
-        filters = [str(width * factor) if width else f"{factor} × width" for factor in (1, 2, 4)]
-        rows = [["first convolution", maps[0], filters[0], *("1" for _ in self.depths)]]
-        for stage, (side, count) in enumerate(zip(maps, filters, strict=True), 1):
-            rows.append([f"stage {stage}", side, count, *(str((depth - 2) // 3) for depth in self.depths)])
-        classes = join(int(count) for count in self.measured("classes"))
-        rows.append(["average pooling, linear layer", "1×1", classes, *("1" for _ in self.depths)])
-        heads = ["part", "map (pixels)", "filters", *(f"{depth} layers" for depth in self.depths)]
-        frame = pd.DataFrame(rows, columns=heads)
-        return Table(
-            "architecture",
-            "Weighted layers of each part",
-            frame,
-            "All convolutions in the stages are 3×3; the first one in stages 2 and 3 has stride 2.",
-        )
+        classes = [int(count) for count in self.measured("classes")]
+        return layers.architecture(self._image_size(), self.only("model.width"), classes, self.depths)
 
 
 def title(model: str) -> str:
