@@ -1,6 +1,8 @@
 """Every file that the programs write: complete and on disk before it has its name, with the permissions of umask."""
 
+import contextlib
 import os
+import resource
 import stat
 import tracemalloc
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from cifar_resnet import diagnose
 from cifar_resnet.report import command
-from cifar_resnet.run.files import read, write_atomically
+from cifar_resnet.run.files import FULL_DISK, overwrite, read, write_atomically
 from cifar_resnet.run.folder import RunDir
 from tests.conftest import TINY, tree, work
 from tests.report.conftest import write_run
@@ -98,6 +100,33 @@ def test_a_file_that_cannot_be_put_in_place_leaves_no_other(tmp_path):
     with pytest.raises(OSError, match="directory"):
         write_atomically(tmp_path / "a", lambda file: file.write(b"text"))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@contextlib.contextmanager
+def no_space_from(size):
+    """No file can grow beyond this size, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("length", [0, 1, 4000, 4001, 4096])
+def test_overwriting_needs_no_more_space_than_the_file_has(tmp_path, length):
+    (tmp_path / "a").write_text("x" * 4000)
+    with no_space_from(4096):
+        overwrite(tmp_path / "a", "y" * length)
+    assert (tmp_path / "a").read_text() == "y" * length
+
+
+def test_a_text_that_has_no_space_leaves_the_file_as_it_was(tmp_path):
+    (tmp_path / "a").write_text("x" * 4000)
+    with no_space_from(4096), pytest.raises(OSError) as error:
+        overwrite(tmp_path / "a", "y" * 4097)
+    assert error.value.errno in FULL_DISK
+    assert (tmp_path / "a").read_text() == "x" * 4000
 
 
 def test_a_full_disk_is_named_by_the_file_that_was_to_be_written(tmp_path):

@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,9 +109,29 @@ def write_text(path: Path, text: str) -> None:
 
 
 def overwrite(path: Path, text: str) -> None:
-    """Replaces the contents of an existing file in place, which needs no space on a full disk; not atomic."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "wb") as file:
-        file.write(text.encode())
+    """Replaces the contents of an existing file in place, which needs no space on a full disk; not atomic.
+
+    Raises:
+        OSError: it can't be written to, or the text needs more space than there is; then the file is as before.
+    """
+    content = text.encode()
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "wb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            # First what the old contents have no space for.
+            _write_at(file, size, content[size:])
+        except OSError:
+            file.truncate(size)
+            raise
+        _write_at(file, 0, content[:size])
+        file.truncate(len(content))
+
+
+def _write_at(file: FileIO, position: int, content: bytes) -> None:
+    file.seek(position)
+    while content:  # a nearly full disk takes only a part at first
+        content = content[file.write(content) :]
+    os.fsync(file.fileno())
 
 
 def _named(path: Path, write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
