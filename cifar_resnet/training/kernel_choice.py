@@ -44,20 +44,21 @@ def choose(config: Config, network: Network, device: torch.device, begun: str | 
         device: where it is trained.
         begun: the kernels that an earlier part of the run used on the same kind of device; None for a new run.
     """
-    wanted, begun = config.runtime.kernels, begun and begun.removesuffix(COMPILED)
+    wanted = config.runtime.kernels
     if wanted == "auto" and begun is not None:
-        wanted = begun
+        wanted = begun.removesuffix(COMPILED)
     if device.type == "cuda":
         if wanted == "fused":
             log.info("kernels: graph, because the fused ones are for CPUs")
         chosen = "eager" if wanted == "eager" else "graph"
     else:
         chosen = "eager" if wanted == "eager" else _fused_or_eager(config, network, wanted)
+    chosen += COMPILED * config.runtime.compile
     if begun not in (None, chosen):
         log.warning(
             "kernels: %s from here on, %s before; the results are not those of a run with either", chosen, begun
         )
-    return chosen + COMPILED * config.runtime.compile
+    return chosen
 
 
 def begun_with(state: Mapping[str, Any], device: torch.device) -> str | None:

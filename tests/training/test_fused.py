@@ -188,6 +188,16 @@ def test_the_kernels_are_those_asked_for_or_else_those_begun_with(wanted, device
     assert choose(f"runtime.kernels={wanted}", begun=begun, device=device) == chosen
 
 
+@pytest.mark.parametrize("compiled", ["true", "false"])
+@pytest.mark.parametrize("begun", ["eager", "eager+compile"])
+def test_continuing_with_kernels_that_are_compiled_or_no_longer_is_a_warning(caplog, begun, compiled):
+    chosen = choose("runtime.kernels=eager", f"runtime.compile={compiled}", begun=begun)
+    same = chosen == begun
+    assert [line.partition(";")[0] for line in caplog.messages] == (
+        [] if same else [f"kernels: {chosen} from here on, {begun} before"]
+    )
+
+
 class OtherBlock(models.ResidualBlock):
     pass
 
