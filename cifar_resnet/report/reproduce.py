@@ -94,11 +94,11 @@ def _choices(config: Mapping[str, Any]) -> dict[str, Any]:
     data = config["data"]
     chosen: dict[str, Any] = {"model": config["model"]["name"], "depth": config["depth"], "seed": config["seed"]}
     chosen |= {"data": data["kind"]}
-    known = DATASETS.get(data["kind"])
+    known = DATASETS[data["kind"]]
     root = relative(data["root"]) if data.get("root") else None
-    if root != (known.usual_root if known else None):
+    if root != known.usual_root:
         chosen["data.root"] = root
-    if data["name"] != (folder_name(data.get("root")) if known and known.named_by_root else data["kind"]):
+    if data["name"] != (folder_name(data.get("root")) if known.named_by_root else data["kind"]):
         chosen["data.name"] = data["name"]
     chosen["optim"] = recipe(flatten(config))
     if relative(config.get("out", _OUT)) != _OUT:

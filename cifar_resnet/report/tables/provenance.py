@@ -109,8 +109,8 @@ def _used(flat: dict[str, Any]) -> dict[str, Any]:
     """The keys that have an effect: without those that only others read, and without the unused length."""
     unused: set[str] = set()
     for kinds, name in ((SCHEDULES, "schedule"), (OPTIMIZERS, "optimizer")):
-        kind = kinds.get(str(flat.get(f"optim.{name}")))
-        unused |= {key for other in kinds.values() for key in other.keys} - set(kind.keys if kind else ())
+        kind = kinds[flat[f"optim.{name}"]]
+        unused |= {key for other in kinds.values() for key in other.keys} - set(kind.keys)
     unused |= {name for name in ("epochs", "iterations") if flat.get(f"optim.{name}") is None}
     return {key: value for key, value in flat.items() if key not in {f"optim.{name}" for name in unused}}
 
