@@ -27,7 +27,7 @@ _STATUS = {
 }
 # Tags that this module reads back: the run's key, the epochs and files that MLflow has of it.
 _KEY, _EPOCHS, _HISTORY, _FILES = (f"cifar_resnet.{name}" for name in ("key", "epochs", "history", "files"))
-_BATCH = 1000  # metrics that MLflow takes at once
+_BATCH, _PARAMS = 1000, 100  # metrics and parameters that MLflow takes at once
 
 
 class Tracker:
@@ -50,6 +50,7 @@ class Tracker:
                 known = None
             run = known or self._create(record)
             tags, run_id = run.data.tags, run.info.run_id
+            self._log_params(run, record)
             epochs, wanted = int(tags[_EPOCHS]), {**record.tags, _EPOCHS: str(len(record.rows))}
             if len(record.rows) > epochs:
                 self._log_rows(run_id, record, epochs)
@@ -91,11 +92,13 @@ class Tracker:
     def _create(self, record: Record) -> Any:
         started = int(1000 * record.started)
         tags = {_KEY: record.key, _EPOCHS: "0", _HISTORY: record.history(0), _FILES: "{}", "group": record.group}
-        run = self._client.create_run(self._experiment, started, tags, run_name=record.name)
-        params = [Param(name, str(value)) for name, value in record.params.items()]
-        for begin in range(0, len(params), 100):  # MLflow takes no more at once
-            self._client.log_batch(run.info.run_id, params=params[begin : begin + 100])
-        return run
+        return self._client.create_run(self._experiment, started, tags, run_name=record.name)
+
+    def _log_params(self, run: Any, record: Record) -> None:
+        """Logs the parameters that MLflow doesn't have: all of a new run, and those missing since a killed export."""
+        params = [Param(name, str(value)) for name, value in record.params.items() if name not in run.data.params]
+        for begin in range(0, len(params), _PARAMS):
+            self._client.log_batch(run.info.run_id, params=params[begin : begin + _PARAMS])
 
     def _log_rows(self, run_id: str, record: Record, epochs: int) -> None:
         metrics = [

@@ -103,6 +103,27 @@ def test_a_run_that_was_trained_again_from_the_start_does_not_mix_with_what_it_w
     assert last_line(capsys) == "3 runs: 3 unchanged"
 
 
+def test_parameters_that_a_killed_export_did_not_log_are_logged_by_the_next(mlflow, monkeypatch, capsys):
+    from cifar_resnet.export import to_mlflow
+
+    class KilledError(Exception):
+        pass
+
+    def die(*arguments):
+        raise KilledError
+
+    with monkeypatch.context() as first, pytest.raises(KilledError):
+        first.setattr(to_mlflow.MlflowClient, "log_batch", die)
+        main(["outputs", "--to", "mlflow"])
+    (run,) = runs_in(mlflow).values()
+    assert run.data.params == {}
+    assert main(["outputs", "--to", "mlflow"]) == 0
+    assert last_line(capsys) == "3 runs: 2 new, 1 updated"
+    assert mlflow.get_run(run.info.run_id).data.params["depth"] == "20"
+    main(["outputs", "--to", "mlflow"])
+    assert last_line(capsys) == "3 runs: 3 unchanged"
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 def test_mlflows_own_page_shows_the_runs(folder, mlflow):
     main(["outputs", "--to", "mlflow"])
