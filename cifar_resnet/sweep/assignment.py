@@ -38,7 +38,7 @@ def reason_to_skip(run: RunDir, state: State, retry_failed: bool) -> str | None:
     if state is State.FINISHED:
         return "finished before; skipped"
     if state is State.DIVERGED:
-        return f"diverged before and would diverge again; skipped (delete {run.path} to train it anew)"
+        return f"diverged before and would diverge again; skipped (delete {run.path} to train it again)"
     if state is State.FAILED and not retry_failed:
         return "failed before; skipped because runtime.retry_failed=false"
     return None

@@ -96,7 +96,7 @@ class SweepCallback(Callback):
 
     @user_errors()
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Waits for runs that other processes train and prints all runs; exit code 1 unless all is as it was to be."""
+        """Waits for runs that other processes train and prints all runs; exit code 1 unless every run finished."""
         # Hydra 1.4 also calls this after an error, which must then remain the last output.
         if self._sweep is None or not self._sweep.selected.has_runs or sys.exc_info()[0] is not None:
             return
@@ -126,10 +126,10 @@ class _ShownSweep:
         return Group(table, self.control.on_stop) if self.control.is_stopping() else table
 
     def end(self) -> bool:
-        """Prints the summary in place of the live table; returns whether the sweep did all that it was to do.
+        """Prints the summary in place of the live table; returns whether the sweep is complete.
 
-        That is to train all runs, or as much as possible in its time; a run that failed, or couldn't be given what it
-        lacked, is never as it was to be.
+        It is if every run finished, or, once the time in `runtime.stop_after` is over, if none failed. A run that
+        finished without the weights or diagnostics that it lacked makes it incomplete.
         """
         LiveTable.stop_shown()
         reasons = {str(run.path): reason for run, reason in self.control.notes("reason").items()}

@@ -59,7 +59,7 @@ def test_a_sweep_reports_what_it_will_do_with_each_run(runs, composed, capsys, r
         if retry_failed
         else "failed before; skipped because runtime.retry_failed=false",
         "resnet-8 seed5": f"diverged before and would diverge again; skipped (delete {runs['diverged'].path} to "
-        "train it anew)",
+        "train it again)",
         "resnet-8 seed6": "interrupted; will continue",
         "resnet-8 seed7": "finished; adding its diagnostics",
         "resnet-8 seed8": "finished; adding its final weights",
