@@ -246,28 +246,35 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def seeds_needed(one: Difference, wanted: float) -> int | None:
-    """Seeds of each network with which Welch's test finds a difference of `wanted` with a probability of POWER.
+    """Seeds of each network with which the test finds a difference of `wanted` with a probability of POWER.
 
-    The test is held to the comparison's own level, which Holm's correction may have lowered. The spread is that of the
-    seeds so far, which two or three seeds give only roughly. None if there is no spread to go by, or if it takes more
-    than 10,000 seeds, as a difference of 0 does.
+    The test is the one of the comparison: paired by seed if it was, else Welch's. It is held to the comparison's own
+    level, which Holm's correction may have lowered. The spread is that of the seeds so far, which two or three seeds
+    give only roughly. None if there is no spread to go by, or if it takes more than 10,000 seeds, as a difference of 0
+    does.
 
     Args:
         one: a comparison of at least two seeds each.
         wanted: the difference to find, in the unit of the values.
     """
-    a, b = (std**2 for std in one.spread)
-    if not a + b > 0:
+    if one.method == PAIRED:
+        # What varies is the difference of one seed, so each additional seed is one degree of freedom.
+        variance, freedom_per_seed = one.error**2 * one.n[0], 1.0
+    else:
+        a, b = (std**2 for std in one.spread)
+        variance = a + b
+        freedom_per_seed = variance**2 / (a**2 + b**2) if variance else 0.0
+    if not variance > 0:
         return None
     # The seeds that it would take if the spread were known: fewer.
-    root = (1.96 + 0.84) * math.sqrt(a + b) / wanted if wanted else math.inf
+    root = (1.96 + 0.84) * math.sqrt(variance) / wanted if wanted else math.inf
     if root**2 > _MOST_SEEDS:
         return None
     n = max(2, math.floor(root**2))
     while n <= _MOST_SEEDS:
-        freedom = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
+        freedom = (n - 1) * freedom_per_seed
         limit = stdtrit(freedom, 1 - one.level / 2)
-        if 1 - nctdtr(freedom, wanted / math.sqrt((a + b) / n), limit) >= POWER:
+        if 1 - nctdtr(freedom, wanted / math.sqrt(variance / n), limit) >= POWER:
             return n
         n += 1
     return None

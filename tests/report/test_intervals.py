@@ -261,6 +261,16 @@ def test_one_seed_fewer_would_not_find_the_difference(first, second, wanted):
     assert seeds == 2 or power(seeds - 1) < POWER
 
 
+@pytest.mark.parametrize(("std", "wanted", "seeds"), [(1.0, 1.0, 10), (1.0, 0.5, 34), (0.2, 0.5, 4)])
+def test_the_pairs_of_seeds_needed_are_those_of_the_tables(std, wanted, seeds):
+    # Paired t-test, two-sided, 5 %, power 80 %: 34 pairs for half a standard deviation of the differences (Cohen 1988).
+    first, half = {0: 5.0, 1: 9.0}, std / math.sqrt(2)
+    one = compare(first, {0: 6 - half, 1: 10 + half}, drawn=True)
+    assert one.method == PAIRED
+    assert seeds_needed(one, wanted) == seeds
+    assert seeds_needed(compare(first, {0: 6.0, 1: 10.0}, drawn=True), wanted) is None
+
+
 def test_nobody_is_sent_to_train_more_than_10_000_seeds():
     one = dataclasses.replace(compare(A, B), spread=(1.0, 1.0))
     # With so many seeds, t is normal: (1.95996 + 0.84162) · √(2 / n).

@@ -1,5 +1,6 @@
 """The rule of intervals.py keeps its promises on simulated runs whose truth is known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -137,6 +138,21 @@ def test_the_seeds_asked_for_find_the_difference_as_often_as_promised(rng, std):
     n = seeds_needed(known, wanted)
     found = [compare(seeds(rng.normal(7, std, n)), seeds(rng.normal(7 - wanted, std, n))) for _ in range(REPEATS)]
     assert 0.78 < np.mean([one.sign < 0 for one in found]) < 0.93
+
+
+@pytest.mark.parametrize("level", [LEVEL, LEVEL / 3])
+@pytest.mark.parametrize("std", [0.2, 0.5])
+def test_the_pairs_of_seeds_asked_for_find_the_difference_as_often_as_promised(rng, std, level):
+    """Here the seed draws the images, so that most of the spread is common to both networks."""
+    wanted, half = 0.5, std / 2**0.5
+    known = compare(seeds([5, 9]), seeds([5 - half, 9 + half]), drawn=True)
+    n = seeds_needed(dataclasses.replace(known, level=level), wanted)
+    found = []
+    for _ in range(REPEATS):
+        first = rng.normal(7, 2, n)
+        one = compare(seeds(first), seeds(first - wanted + rng.normal(0, std, n)), drawn=True)
+        found.append(dataclasses.replace(one, level=level).sign < 0)
+    assert 0.78 < np.mean(found) < 0.93
 
 
 def test_adding_seeds_until_a_difference_is_significant_finds_one_in_noise(rng):
