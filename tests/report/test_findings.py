@@ -240,3 +240,26 @@ def test_seeds_that_draw_the_same_images_are_paired(seeds_of, found):  # noqa: F
     for model, error in (("resnet", 8.0), ("preact", 6.0)):
         seeds_of(model, 110, [(error, 1.0), (error + 1, 1.0), (error + 2.1, 1.0)], data__train_size=200)
     assert found()[4].evidence.endswith(", 3 paired seeds).")
+
+
+def test_the_first_epochs_are_paired_by_the_seeds_that_draw_the_images(make_run, found):  # noqa: F811
+    for seed, error in enumerate((48.0, 50.3, 51.7)):
+        for model, faster in (("plain", 0.0), ("resnet", 1.0 + seed / 100)):
+            errors = [error - faster, error - 40.0]
+            make_run(f"{model}-{seed}", errors, errors, model=model, seed=seed, data__train_size=1000)
+    shallow = found()[3]
+    # Differences of -1, -1.01 and -1.02: their standard error is far below one of 360 images, which is 0.28 points.
+    assert "49.0 % for resnet-20: −1.0 points (97.5 % interval −1.3 to −0.7, 3 paired seeds)." in shallow.evidence
+    assert shallow.evidence.count("3 paired seeds") == 2
+    assert shallow.verdict == HOLDS
+
+
+def test_responses_are_paired_by_the_seeds_that_draw_the_images(make_run, make_layers, found):  # noqa: F811
+    for seed, response in enumerate((0.4, 0.5, 0.6)):
+        for model, smaller in (("plain", 0.0), ("resnet", 0.02 + seed / 1000)):
+            run = make_run(f"{model}-{seed}", [9.0, 8.0], model=model, seed=seed, data__train_size=1000)
+            make_layers(run, [response - smaller] * 4, [1] * 4)
+    responses = found()[5]
+    # Differences of -0.020, -0.021 and -0.022: a standard error of 0.001 / sqrt(3), times 4.303.
+    assert "(95 % interval of the difference −0.023 to −0.019)" in responses.evidence
+    assert (responses.verdict, responses.missing) == (HOLDS, "")

@@ -17,7 +17,7 @@ from cifar_resnet.report.claims.claim import (
     with_interval,
 )
 from cifar_resnet.report.intervals import SAME, Difference, compare, decimals, holm
-from cifar_resnet.report.runs.groups import Group, fewest
+from cifar_resnet.report.runs.groups import Group, fewest, seeds_draw_images
 
 _SHALLOW, _DEEP = 20, 110
 _WORDS = {1: HOLDS, -1: FAILS, 0: OPEN}
@@ -158,7 +158,12 @@ def judge_shallow(case: Case) -> Finding | None:
     final, early = holm(
         [
             case.difference(plain, residual, "test_error"),
-            compare(_first_half(case, plain), _first_half(case, residual), images),
+            compare(
+                _first_half(case, plain),
+                _first_half(case, residual),
+                images,
+                drawn=seeds_draw_images(plain, residual),
+            ),
         ]
     )
     margin = case.margin(final.first)

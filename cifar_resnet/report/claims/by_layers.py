@@ -15,7 +15,7 @@ from cifar_resnet.notation import number, significant
 from cifar_resnet.report.claims.claim import FAILS, HOLDS, OPEN, Case, Claim, Finding, combine, error
 from cifar_resnet.report.intervals import Difference, compare, holm
 from cifar_resnet.report.published import LAB_EPOCHS
-from cifar_resnet.report.runs.groups import near_chance
+from cifar_resnet.report.runs.groups import near_chance, seeds_draw_images
 from cifar_resnet.report.tables.table import plus
 from cifar_resnet.report.wording import join
 
@@ -53,7 +53,7 @@ def judge_responses(case: Case) -> Finding | None:
         for depth in recorded
         if all(not case.diagnostics(model, depth, learned=True).empty for model in ("plain", "resnet"))
     ]
-    found = holm([compare(_responses(case, "plain", depth), _responses(case, "resnet", depth)) for depth in depths])
+    found = holm([_difference(case, depth) for depth in depths])
     judged = [_compare_responses(case, depth, one) for depth, one in zip(depths, found, strict=True)]
     evidence = " ".join(sentence for _, sentence in judged) + case.unlearned("plain", "resnet")
     verdict = combine(-sign for sign, _ in judged)
@@ -95,6 +95,13 @@ def _compare_responses(case: Case, depth: int, one: Difference) -> tuple[int, st
     agreeing = smaller if one.mean < 0 else count - smaller
     sign = int(np.sign(one.mean)) if agreeing >= AGREEING * count else 0
     return sign, sentence + "(one seed: no interval)."
+
+
+def _difference(case: Case, depth: int) -> Difference:
+    """How much larger the residual network's responses are, before correcting for the number of depths."""
+    plain, residual = (_responses(case, model, depth) for model in ("plain", "resnet"))
+    drawn = seeds_draw_images(case.groups["plain", depth], case.groups["resnet", depth])
+    return compare(plain, residual, drawn=drawn)
 
 
 def _responses(case: Case, model: str, depth: int) -> dict[int, float]:

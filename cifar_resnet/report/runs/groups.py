@@ -196,6 +196,14 @@ def lowest(groups: Iterable[Group], column: str) -> Group | None:
     return min(means, key=lambda pair: pair[0])[1] if means else None
 
 
+def seeds_draw_images(*groups: Group) -> bool:
+    """Whether the seed draws the images of all of these networks, so that their runs of the same seed belong together.
+
+    `intervals.compare` calls this `drawn`.
+    """
+    return all(group.seed_draws_images for group in groups)
+
+
 def fewest(*groups: Group, column: str = "test_images") -> float | None:
     """The smallest number of images that an error in any of the groups was measured on."""
     return min((count for group in groups if (count := group.smallest(column)) is not None), default=None)

@@ -15,7 +15,7 @@ from cifar_resnet.report.intervals import LEVEL, PAIRED, Difference, compare, de
 from cifar_resnet.report.runs import predictions
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import split_length
-from cifar_resnet.report.runs.groups import Group, Key, compared, fewest, with_references
+from cifar_resnet.report.runs.groups import Group, Key, compared, fewest, seeds_draw_images, with_references
 from cifar_resnet.report.tables.table import MISSING, Table, plus
 from cifar_resnet.report.wording import count
 
@@ -68,8 +68,7 @@ def difference(runs: Runs, first: Group, second: Group, measure: str) -> Differe
     one_seed = min(map(len, values)) < 2
     split = "test_images" if one_seed and measure == "train_error" else MEASURES[measure].split
     wrong = predictions.wrong(first, second, runs.statuses) if one_seed and measure == "test_error" else None
-    drawn = first.seed_draws_images and second.seed_draws_images
-    return compare(*values, fewest(first, second, column=split), wrong, drawn)
+    return compare(*values, fewest(first, second, column=split), wrong, seeds_draw_images(first, second))
 
 
 def comparisons(runs: Runs, data: str) -> list[Comparison]:
