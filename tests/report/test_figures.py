@@ -257,6 +257,19 @@ def test_error_against_time_has_each_network_in_a_fitting_unit(make_run, finishe
     assert bar.get_xydata().tolist() == [[10.0, 6.0], [10.0, 7.0]]
 
 
+def test_the_caption_of_times_names_what_is_a_mean_and_what_the_fastest(make_run, tmp_path):
+    (spec,) = (spec for spec in FIGURES if spec.name == "error_against_time")
+    make_run("a", [6.0])
+    make_run("deep", [5.0], depth=56)
+    assert "one mark per network; measured on a CPU." in spec.caption_of(Subject(load.load([tmp_path]), "digits"))
+    make_run("b", [7.0], seed=1)
+    caption = spec.caption_of(Subject(load.load([tmp_path]), "digits"))
+    assert (
+        "one mark per network: the mean error over its seeds at the time of the fastest one, with a bar from the "
+        "lowest to the highest error; measured on a CPU."
+    ) in caption
+
+
 @pytest.mark.parametrize("second", [100.0, 101.0, 900.0])
 def test_times_begin_at_zero_so_that_alike_ones_look_alike(make_run, finished, second):
     make_run("a", [6.0], status={"seconds": 100.0})

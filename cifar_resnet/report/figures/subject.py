@@ -187,7 +187,10 @@ class Subject:
     def bars(self) -> str:
         """What a mark is where networks have several seeds; empty where none has."""
         several = self.timed_runs.groupby(["model", "depth", "setting"], observed=True)["seed"].nunique().max() > 1
-        return ": the mean over its seeds, with a bar from the lowest to the highest error" if several else ""
+        mean = (
+            ": the mean error over its seeds at the time of the fastest one, with a bar from the lowest to the highest"
+        )
+        return f"{mean} error" if several else ""
 
     @property
     def omitted_depths(self) -> str:

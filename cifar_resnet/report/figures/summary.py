@@ -117,9 +117,10 @@ def _broken(means: pd.Series[float], everything: pd.Series[float]) -> tuple[Figu
 
 
 def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
-    """Final test error against training time: one mark per network, the mean over its seeds, larger with depth.
+    """Final test error against training time: one mark per network, larger with depth.
 
-    Networks of a model are joined by a line from shallow to deep; in an ablation, the color shows the setting.
+    A mark is at the mean error over the network's seeds and at the time of the fastest one. Networks of a model are
+    joined by a line from shallow to deep; in an ablation, the color shows the setting.
 
     Returns:
         None if fewer than two networks have a time.
