@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -132,9 +132,11 @@ def summarize(config: DictConfig) -> bool:
         print(f"search: of {count(n_trials, 'trial')}, none has finished so far")
         return False
     overrides, run = _best_run(study, config)
+    others = {*_with_value(study, _overrides(config)[1], best.value)} - {tuple(overrides)}
+    same = f" (the same as {count(len(others), 'other setting')})" if others else ""
     trials = count(n_trials, "trial")
     so_far = count(done, "trial") if done >= n_trials else f"{done} of {trials}"
-    print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}")
+    print(f"best of {so_far}: final validation error {best.value:.2f} % with {' '.join(overrides)}{same}")
     print(f"  {run.path}")
     return done >= n_trials
 
@@ -142,7 +144,7 @@ def summarize(config: DictConfig) -> bool:
 def _best_run(study: Any, config: DictConfig) -> tuple[list[str], RunDir]:
     """The overrides of a study's best trial, and its run."""
     fixed, space = _overrides(config)
-    overrides = _rounded([f"{name}={value}" for name, value in study.best_trial.params.items()], space)
+    overrides = _rounded_params(study.best_trial.params, space)
     return overrides, compose.run_dir(_compose(config, fixed, overrides))
 
 
@@ -198,6 +200,20 @@ def _rounded(overrides: Sequence[str], space: Sequence[Override]) -> list[str]:
         f"{key}={float(value):.3g}" if key in real and not value.lstrip("-").isdigit() else f"{key}={value}"
         for key, _, value in split
     ]
+
+
+def _rounded_params(params: Mapping[str, Any], space: Sequence[Override]) -> list[str]:
+    """The overrides that a trial of these parameters was trained with."""
+    return _rounded([f"{name}={value}" for name, value in params.items()], space)
+
+
+def _with_value(study: Any, space: Sequence[Override], value: float) -> Iterator[tuple[str, ...]]:
+    """The overrides of each trial with this result."""
+    from optuna.trial import TrialState
+
+    for trial in study.trials:
+        if trial.state is TrialState.COMPLETE and trial.value == value:
+            yield tuple(_rounded_params(trial.params, space))
 
 
 @contextlib.contextmanager

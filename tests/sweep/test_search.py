@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from cifar_resnet.errors import ConfigError
 from cifar_resnet.run import locks
@@ -160,6 +161,34 @@ class TestWithTheExtra:
         assert search._retry(study, 9) == (1, 3)
         assert [study.ask(space).params["lr"] for _ in range(3)] == [0.1, 0.2, 0.3]
         assert search._retry(study, 3) == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("values", "shared"),
+        [
+            ((8.0, 9.0), ""),
+            ((8.0, 8.0), " (the same as 1 other setting)"),
+            ((8.0,) * 3, " (the same as 2 other settings)"),
+        ],
+    )
+    def test_settings_as_good_as_the_best_are_counted(self, values, shared, tmp_path, monkeypatch, capsys):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study()
+        parse = search.OverridesParser.create().parse_override
+        space = [parse("optim.lr=interval(0.01,1)")]
+        # The first two differ only in digits that are rounded, so they are one run.
+        rates = [0.1, 0.1 + 1e-9, 0.2, 0.3]
+        drawn = {"optim.lr": optuna.distributions.CategoricalDistribution(rates)}
+        for rate, value in zip(rates, (values[0], *values), strict=False):
+            study.enqueue_trial({"optim.lr": rate})
+            study.tell(study.ask(drawn), value)
+        monkeypatch.setattr(search, "_open", lambda config: study)
+        monkeypatch.setattr(search, "_overrides", lambda config: ([], space))
+        monkeypatch.setattr(search, "_compose", lambda *found: None)
+        monkeypatch.setattr(search.compose, "run_dir", lambda config: RunDir(tmp_path))
+        assert search.summarize(OmegaConf.create({"hydra": {"sweeper": {"n_trials": len(values) + 1}}}))
+        assert f"final validation error 8.00 % with optim.lr=0.1{shared}\n" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -247,11 +247,11 @@ class Facts:
     def search_again(self) -> str:
         """The command that trains a search's best values with other seeds and every network; empty without a search."""
         best = groups.lowest(self.runs.groups[self.data].values(), groups.compared(self.finished))
-        if best is None or not self.runs.is_search(self.data):
+        if not best or not self.runs.is_search(self.data):
             return ""
         used = set(self.runs.runs["seed"])
         others = itertools.islice((seed for seed in itertools.count() if seed not in used), SEEDS)
-        config = self.runs.configs[best.rows[0]["folder"]]
+        config = self.runs.configs[best[0].rows[0]["folder"]]
         return reproduce.command(config, model=self.models, depth=self.depths, seed=list(others))
 
     def verdict(self, key: str) -> str | None:

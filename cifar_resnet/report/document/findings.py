@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from cifar_resnet.report import published
 from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import split_length
-from cifar_resnet.report.runs.groups import Group, compared, fewest, lowest
+from cifar_resnet.report.runs.groups import TIE, Group, compared, fewest, lowest
 from cifar_resnet.report.tables.beside import is_comparable
 from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
 from cifar_resnet.report.tables.table import MISSING, with_std
@@ -43,18 +44,22 @@ class Findings:
     def _lowest(self) -> str:
         # Where images are held out, they choose, so that the error on the test set isn't that of a choice on it.
         measure = compared(self.runs.of(self.data).finished)
-        best = lowest(self.runs.groups[self.data].values(), measure)
-        if best is None:
+        found = lowest(self.runs.groups[self.data].values(), measure)
+        if not found:
             return ""
+        best, *others = found
         setting = f", {best.setting}" if best.setting else ""
         seeds = best.share or count(len(best.values(measure)), "seed")
         sentence = f"{best.name} has the lowest {MEASURES[measure].words}: {_std(best, measure)} % ({seeds}{setting})"
+        if others:
+            sentence += f", shared with {_some_of([_name(group) for group in others], 'other network')}"
         if measure != "test_error" and best.values("test_error"):
             sentence += f"; its final test error is {_std(best, 'test_error')} %"
         if not self.runs.has_default(self.data):
             trials = count(len(self.runs.networks[self.data]), "trial")
+            which = "one of the best" if others else "the best"
             sentence += (
-                f". It is the best of {trials} of a search, so its {MEASURES[measure].words} is optimistically biased"
+                f". It is {which} of {trials} of a search, so its {MEASURES[measure].words} is optimistically biased"
             )
         paper = published.published(best.model, best.depth, "paper")
         if paper and is_comparable(best):
@@ -83,8 +88,7 @@ class Findings:
     def lost(self) -> str:
         """Which networks lack runs, in a sentence; empty if all that started have finished."""
         lost = [
-            f"{group.name}{f' ({group.setting})' if group.setting else ''}: {group.finished} of {group.started} "
-            f"({group.lost})"
+            f"{_name(group)}: {group.finished} of {group.started} ({group.lost})"
             for group in self.runs.networks[self.data].values()
             if group.lost
         ]
@@ -161,24 +165,51 @@ class Findings:
             if each.one is not None:
                 by_reference[each.first.name, each.first.setting].append(each)
         times = Counter(name for name, _ in by_reference)
-        return [self._best(found, times[name] > 1) for (name, _), found in by_reference.items()][: _MOST + 1]
+        return [self._beside_reference(found, times[name] > 1) for (name, _), found in by_reference.items()][
+            : _MOST + 1
+        ]
 
-    def _best(self, found: list[Comparison], one_of_several_lengths: bool) -> str:
-        best = min(found, key=lambda each: each.one.second if each.one else 0)
+    def _beside_reference(self, found: list[Comparison], one_of_several_lengths: bool) -> str:
+        best, *others = _best(found)
         reference, words = best.first, MEASURES[best.measure].words
         length = f", {split_length(reference.setting)[1]}" if one_of_several_lengths else ""
         network, number = f"{reference.name}{length}", count(len(found) + 1, "setting")
         own = ", ".join(filter(None, (_setting(reference, best.second), reference.share)))
-        if best.one is None or best.one.mean >= 0:
+        if best.one is None or best.one.mean > -TIE:
             return (
                 f"{network}: of {number}, none has a lower {words} than the reference ({own}, "
                 f"{_shown(reference, best)} %)."
             )
+        shared = ""
+        if others:
+            settings = [_setting(each.second, reference) for each in others]
+            shared = f" (shared with {_some_of(settings, 'other setting')})"
         return (
-            f"{network}: of {number}, {_setting(best.second, reference)} has the lowest {words}, "
+            f"{network}: of {number}, {_setting(best.second, reference)} has the lowest {words}{shared}, "
             f"{_shown(best.second, best)} %{_some(best.second)} compared with {_shown(reference, best)} % for the "
             f"reference ({own}): {self._words(best)}."
         )
+
+
+def _best(found: list[Comparison]) -> list[Comparison]:
+    """The comparisons in which the second error is the lowest: several if they share it."""
+    errors = [each.one.second if each.one else math.inf for each in found]
+    return [each for error, each in zip(errors, found, strict=True) if error - min(errors) < TIE]
+
+
+def _some_of(names: list[str], noun: str) -> str:
+    """The first few of the names, and how many others there are.
+
+    >>> _some_of(["a", "b"], "network"), _some_of(["a", "b", "c", "d"], "network")
+    ('a and b', 'a, b, c and one network')
+    """
+    rest = len(names) - _MOST
+    return join([*names[:_MOST], *([count(rest, noun)] if rest > 0 else [])])
+
+
+def _name(group: Group) -> str:
+    """The network's name with its setting."""
+    return f"{group.name} ({group.setting})" if group.setting else group.name
 
 
 def _some(group: Group) -> str:

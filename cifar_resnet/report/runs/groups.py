@@ -17,6 +17,8 @@ from cifar_resnet.run.states import State
 _WAITING = (State.PENDING.value, State.QUEUED.value)
 # A training error from this share of the error of guessing on counts as chance: 81 % with ten classes.
 NEAR_CHANCE = 0.9
+# Means that are nearer than this are the same, and differ only by rounding.
+TIE = 1e-9
 
 
 @dataclass
@@ -190,10 +192,11 @@ def compared(finished: pd.DataFrame) -> str:
     return "val_error" if held_out else "test_error"
 
 
-def lowest(groups: Iterable[Group], column: str) -> Group | None:
-    """The group with the lowest mean of a column; None if it was measured in none."""
+def lowest(groups: Iterable[Group], column: str) -> list[Group]:
+    """The groups with the lowest mean of a column: several if they share it, and none if it was measured in none."""
     means = [(sum(values) / len(values), group) for group in groups if (values := group.values(column).values())]
-    return min(means, key=lambda pair: pair[0])[1] if means else None
+    least = min((mean for mean, _ in means), default=0.0)
+    return [group for mean, group in means if mean - least < TIE]
 
 
 def seeds_draw_images(*groups: Group) -> bool:
