@@ -35,6 +35,30 @@ class Findings:
         setting = self.runs.main_settings[self.data]
         return [group for group in self.runs.groups[self.data].values() if group.setting == setting]
 
+    @cached_property
+    def _depths(self) -> dict[str, list[int]]:
+        """Model → the depths at which a run has finished, in ascending order."""
+        depths: dict[str, set[int]] = defaultdict(set)
+        for group in self.runs.groups[self.data].values():
+            depths[group.model].add(group.depth)
+        return {model: sorted(found) for model, found in depths.items()}
+
+    @property
+    def networks(self) -> str:
+        """Which networks have results, such as "plain and resnet networks with 20 and 56 layers"."""
+        models: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        for model, depths in self._depths.items():
+            models[tuple(depths)].append(model)
+        parts = [f"{join(names)} networks with {join(depths)} layers" for depths, names in models.items()]
+        return ", and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+    @property
+    def without_results(self) -> str:
+        """Which networks have runs, but no finished one, in a sentence; empty if all have one."""
+        pairs = dict.fromkeys((group.model, group.depth) for group in self.runs.networks[self.data].values())
+        names = [f"{model}-{depth}" for model, depth in pairs if depth not in self._depths.get(model, [])]
+        return f"{join(names)} {'has' if len(names) == 1 else 'have'} no finished run." if names else ""
+
     @property
     def results(self) -> list[str]:
         """The lowest error, what depth does to each model, and the networks that came to nothing."""

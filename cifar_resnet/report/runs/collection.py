@@ -78,6 +78,12 @@ class Runs:
             data: {key: group for key, group in found.items() if group.rows} for data, found in self.networks.items()
         }
 
+    def differing(self, data: str) -> list[str]:
+        """The keys that differ between the finished runs of a data set; `factors` also counts the unfinished ones."""
+        folders = self.finished["folder"][self.finished["data"] == data]
+        flats = [factors.describe(self.configs[folder]) for folder in folders]
+        return factors.find(factors.with_one_recipe(flats)) if flats else []
+
     def has_default(self, data: str) -> bool:
         """Whether the settings of a data set can be compared with a default one, see `groups.has_default`."""
         return has_default(self.runs[self.runs["data"] == data])
