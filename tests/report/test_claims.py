@@ -59,7 +59,7 @@ def test_degradation_of_one_seed_is_called_where_it_is_beyond_the_choice_of_imag
     claim = judge(1)
     assert claim.verdict == HOLDS
     assert "one seed; a test error of this size on 10,000 test images would have the 95 % interval" in claim.evidence
-    assert claim.one_seed and "3 seeds of each network" in claim.missing
+    assert claim.one_seed and "3 seeds of each of the following networks" in claim.missing
     assert "seed=0,1,2" in claim.command and "model=plain" in claim.command and "depth=20,56" in claim.command
 
 

@@ -6,7 +6,7 @@ from cifar_resnet.report.claims import CLAIMS, FAILS, HOLDS, OPEN
 from tests.report.conftest import REAL
 from tests.report.test_evidence import ERRORS, found, networks  # noqa: F401 (fixtures)
 
-SEEDS = "3 seeds of each network, which show the spread between trainings"
+SEEDS = "3 seeds of each of the following networks, which show the spread between trainings"
 TRAIN = "python train.py -m model={} seed=0,1,2 data=digits optim.epochs=2"
 DEVIATION = "the standard deviation of the responses after the last epoch averages 0.512 in the plain and 0.362 in the "
 DEVIATION += "residual network, where it is smaller in 3 of 4 layers (one seed: no interval)."
@@ -157,7 +157,7 @@ def test_shallow_networks_of_several_seeds_ask_for_more_where_the_verdict_is_ope
     seeds_of("resnet", 20, [(7.0, 5.0), (9.2, 5.0), (9.4, 5.0)])
     shallow = found()[3]
     assert shallow.verdict == OPEN
-    assert "seeds of each network. With the spread so far" in shallow.missing
+    assert "seeds of each of plain-20 and resnet-20. With the spread so far" in shallow.missing
 
 
 @pytest.mark.parametrize("first", [0.001, 1])

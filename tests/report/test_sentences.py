@@ -1,5 +1,7 @@
 """The sentences of the report are true of the runs they are about, also where results are equal or runs are missing."""
 
+import re
+
 import pytest
 
 from cifar_resnet.report import claims, tables
@@ -96,3 +98,13 @@ def test_models_with_the_same_depths_are_described_together(make_run, findings):
     for model, depth in (("plain", 8), ("resnet", 20), ("resnet", 8), ("preact", 8)):
         make_run(f"{model}-{depth}", [50.0, 8.0], model=model, depth=depth)
     assert findings().networks == "plain and preact networks with 8 layers, and resnet networks with 8 and 20 layers"
+
+
+def test_the_networks_that_lack_seeds_are_those_of_the_command(make_run, report):
+    for model in ("plain", "resnet", "preact"):
+        make_run(model, [50.0, 8.0], model=model, depth=8)
+        make_run(f"{model}-14", [50.0, 7.0], model=model, depth=14)
+    wanted = report().partition("### What would make this more certain")[2]
+    words, command = re.search(r"^- (.*)\n\n +```\n((?: +python.*\n)+)", wanted, re.MULTILINE).groups()
+    assert words == "3 seeds of each of the following networks, which show the spread between trainings."
+    assert command.strip() == "python train.py -m model=plain,resnet depth=8,14 seed=0,1,2 data=digits optim.epochs=2"

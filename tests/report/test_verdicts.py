@@ -9,6 +9,8 @@ from cifar_resnet.report.claims import FAILS, HOLDS, OPEN
 from cifar_resnet.report.runs import load
 from tests.report.conftest import REAL
 
+SEEDS = "3 seeds of each of the following networks, which show the spread between trainings"
+
 
 @pytest.fixture
 def network(make_run):
@@ -76,7 +78,7 @@ def test_one_seed_asks_for_three_and_a_decided_verdict_for_none(network, judge, 
     network(*second, [[50.0, high]] * seeds, early[1])
     claim = judge(number)
     assert claim.one_seed == (seeds == 1)
-    assert claim.missing == ("3 seeds of each network, which show the spread between trainings" if seeds == 1 else "")
+    assert claim.missing == (SEEDS if seeds == 1 else "")
     assert ("seed=0,1,2 " in claim.command + " ") == (seeds == 1)
 
 
@@ -87,7 +89,7 @@ def test_an_open_verdict_asks_for_the_seeds_that_find_a_stated_difference(networ
     claim = judge(1)
     assert claim.verdict == OPEN
     assert claim.missing.startswith(
-        "11 seeds of each network. With the spread so far, that many find a difference of 0.5"
+        "11 seeds of each of the following networks. With the spread so far, that many find a difference of 0.5"
     )
     assert "until a difference is significant finds one in noise" in claim.missing
     assert "seed=0,1,2,3,4,5,6,7,8,9,10 " in claim.command
@@ -97,7 +99,7 @@ def test_no_command_takes_weeks(network, judge):
     network("plain", 20, [[3.0], [5.0], [7.0]])
     network("plain", 56, [[3.0], [5.5], [7.0]])
     claim = judge(1)
-    assert claim.missing.startswith("255 seeds")
+    assert claim.missing.startswith("255 seeds of each of plain-20 and plain-56. With the spread so far")
     assert claim.command == ""
 
 
@@ -228,9 +230,7 @@ def test_missing_responses_are_requested_for_the_depths_that_both_have(network, 
     assert f"depth={wanted} " in claim.command and "diagnostics.enabled=true" in claim.command
 
 
-@pytest.mark.parametrize(
-    ("seeds", "missing"), [(1, "3 seeds of each network, which show the spread between trainings"), (3, "")]
-)
+@pytest.mark.parametrize(("seeds", "missing"), [(1, SEEDS), (3, "")])
 def test_responses_of_fewer_than_three_seeds_ask_for_more(layers, judge, seeds, missing):
     layers("plain", [0.5] * 4, (1,) * 4, seeds=seeds)
     layers("resnet", [0.3] * 4, (1,) * 4, seeds=seeds)

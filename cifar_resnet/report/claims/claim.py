@@ -151,7 +151,8 @@ class Case:
         seen: adding seeds until a difference is significant finds one in noise.
         """
         if any(one.one_seed for one in found):
-            words = f"{SEEDS} seeds of each network, which show the spread between trainings"
+            # A claim, and therefore its command, may be about only some of the report's networks.
+            words = f"{SEEDS} seeds of each of the following networks, which show the spread between trainings"
             return words, self.command(models, depths, SEEDS, extra)
         undecided = [one for one in found if not one.sign and self.verdict(one) != SAME]
         needed = []
@@ -163,12 +164,15 @@ class Case:
         if not needed:
             return "", ""
         seeds, wanted = max(needed)
+        command = self.command(models, depths, seeds, extra) if seeds <= _MOST_SEEDS else ""
+        names = join(f"{model}-{depth}" for model in models for depth in depths)
         words = (
-            f"{seeds:,} seeds of each network. With the spread so far, that many find a difference of "
-            f"{significant(wanted, 2)} points with a probability of {100 * POWER:.0f} %. Train all of them before "
-            "looking again: adding seeds until a difference is significant finds one in noise"
+            f"{seeds:,} seeds of each of {'the following networks' if command else names}. With the spread so far, "
+            f"that many find a difference of {significant(wanted, 2)} points with a probability of {100 * POWER:.0f} "
+            "%. Train all of them before looking again: adding seeds until a difference is significant finds one in "
+            "noise"
         )
-        return words, self.command(models, depths, seeds, extra) if seeds <= _MOST_SEEDS else ""
+        return words, command
 
     def unfinished(self, *models: str, at: int | None = None) -> str:
         """A sentence on the networks of these models of which some started run hasn't finished; empty without any.
