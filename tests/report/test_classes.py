@@ -9,7 +9,7 @@ import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import figures, tables
-from cifar_resnet.report.figures import classes, mistakes, style
+from cifar_resnet.report.figures import FIGURES, classes, mistakes, style
 from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
 
@@ -116,7 +116,7 @@ def test_a_matrix_is_shown_only_where_it_has_a_pattern(pairs, shown, make_run, m
     found = runs().confusions["digits"]
     assert (classes.draw_confusion(found) is not None) == shown
     words = Subject(load.load([tmp_path / "runs"]), "digits").largest_confusions
-    assert words == ("Most frequent on average: cat taken for dog (5 %)." if shown else "")
+    assert words == ("Most frequent: cat taken for dog (5 %)." if shown else "")
 
 
 def test_each_matrix_has_its_own_scale_and_hidden_networks_are_named(make_run, make_predictions, runs, tmp_path):
@@ -127,7 +127,28 @@ def test_each_matrix_has_its_own_scale_and_hidden_networks_are_named(make_run, m
     assert [axes.images[0].get_clim() for axes in figure.axes] == [(0.0, 10.0), (0.0, 30.0)]
     assert [axes.get_title().partition("\n")[2] for axes in figure.axes] == ["(largest: 10 %)", "(largest: 30 %)"]
     words = Subject(load.load([tmp_path / "runs"]), "digits").largest_confusions
-    assert words.endswith("Without a pattern, and not shown: resnet-110.")
+    assert words == (
+        "Most frequent on average over these matrices: cat taken for dog (20 %), dog taken for cat (20 %). Not shown, "
+        "with an error near chance: resnet-110."
+    )
+
+
+def test_the_caption_names_the_only_network_that_is_shown(make_run, make_predictions, tmp_path):
+    (spec,) = (spec for spec in FIGURES if spec.name == "confusion")
+    for depth, wrong in ((20, 10), (56, 4)):
+        make_predictions(make_run(f"r{depth}", [30.0], depth=depth), [(0, 0)] * (100 - wrong) + [(0, 1)] * wrong)
+    assert spec.caption_of(Subject(load.load([tmp_path / "runs"]), "digits")) == (
+        "Confusion matrix of resnet-20: percentage of each class's test images, over all seeds. The diagonal (correct "
+        "predictions) is gray. Most frequent: cat taken for dog (10 %). Not shown, with no mistake made at least 5 "
+        "times and on 2 % of the images of a class: resnet-56."
+    )
+
+
+def test_a_pattern_is_a_mistake_that_is_frequent_in_both_ways(make_run, make_predictions, runs):
+    # A fifth of a class of ten images, and one in a hundred of a class of a thousand.
+    pairs = [(0, 0)] * 8 + [(0, 1)] * 2 + [(1, 1)] * 990 + [(1, 0)] * 10
+    make_predictions(make_run("a", [30.0]), pairs, ("cat", "dog"))
+    assert classes.draw_confusion(runs().confusions["digits"]) is None
 
 
 def test_a_hundred_classes_have_no_numbers_and_the_table_has_the_hardest(make_run, make_predictions, runs):

@@ -12,31 +12,37 @@ from matplotlib.figure import Figure
 
 from cifar_resnet.report.figures import fonts, style
 from cifar_resnet.report.runs.confusion import Confusion
+from cifar_resnet.report.runs.groups import chance_error
 
 # The most classes for which there is room for numbers in the cells, and for names at the sides.
 _MOST_NUMBERS, _MOST_NAMES = 10, 20
 _LONGEST_NAME = 11
-# A network that makes no mistake as often as this, in percent of a class's images, shows nothing but noise.
-_LEAST_SHARE = 2.0
-# The fewest images in a matrix's largest cell.
-_LEAST_IMAGES = 5
+# A network that makes no mistake as often as this, in percent of a class's images and in images, shows only noise.
+_LEAST_SHARE, _LEAST_IMAGES = 2.0, 5
 # Mistakes as frequent as this share of what guessing makes are those of a network that learned nothing.
 _GUESSING = 0.9
 _COLORS = colormaps["Blues"].with_extremes(bad="#d0d0d0")
 
 
 def worth_showing(found: Sequence[Confusion]) -> list[Confusion]:
-    """The networks that learned something and make some mistakes often, so that their matrices show a pattern."""
-    return [one for one in found if _has_pattern(one)]
+    """The networks that learned something and make some mistake often, so that their matrices show a pattern."""
+    return [one for one in found if not why_hidden(one)]
 
 
-def _has_pattern(one: Confusion) -> bool:
-    counts, shares = one.counts.copy(), _mistakes(one)
-    guessing = 100.0 * (1 - 1 / len(counts))
+def why_hidden(one: Confusion) -> str:
+    """Why a network's matrix isn't `worth_showing`, to complete "not shown, with …"; empty if it is.
+
+    >>> why_hidden(Confusion("resnet", 20, ["cat", "dog"], [np.array([[98, 2], [4, 96]])]))
+    'no mistake made at least 5 times and on 2 % of the images of a class'
+    """
+    counts = one.counts.copy()
     wrong = 100.0 * (1 - float(np.trace(counts)) / float(counts.sum()))
+    if wrong >= _GUESSING * chance_error(len(counts)):
+        return "an error near chance"
     np.fill_diagonal(counts, 0)
-    largest = float(np.nanmax(shares, initial=0.0))
-    return wrong < _GUESSING * guessing and largest >= _LEAST_SHARE and int(counts.max()) >= _LEAST_IMAGES
+    if np.any((counts >= _LEAST_IMAGES) & (np.nan_to_num(one.shares) >= _LEAST_SHARE)):
+        return ""
+    return f"no mistake made at least {_LEAST_IMAGES} times and on {_LEAST_SHARE:g} % of the images of a class"
 
 
 def name_largest(found: Sequence[Confusion], most: int = 3) -> str:

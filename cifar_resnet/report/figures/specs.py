@@ -145,9 +145,7 @@ FIGURES = (
     FigureSpec(
         "confusion",
         "classes",
-        "Confusion matrices of the final networks: percentage of each class's test images, over all seeds. Each matrix "
-        "has its own color scale; the diagonal (correct predictions) is gray. "
-        "{of.largest_confusions}{of.omitted_depths}{of.in_setting}",
+        "{of.confusion_matrices} {of.largest_confusions}{of.omitted_depths}{of.in_setting}",
         lambda of: classes.draw_confusion(of.confusions),
     ),
     FigureSpec(

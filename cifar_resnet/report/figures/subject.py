@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -212,15 +213,29 @@ class Subject:
         return f"{some} runs that haven't finished"
 
     @property
+    def confusion_matrices(self) -> str:
+        """Whose confusion matrices are shown, and how."""
+        shares = "percentage of each class's test images, over all seeds."
+        if len(shown := classes.worth_showing(self.confusions)) == 1:
+            return f"Confusion matrix of {_name(shown[0])}: {shares} The diagonal (correct predictions) is gray."
+        return (
+            f"Confusion matrices of the final networks: {shares} Each matrix has its own color scale; the diagonal "
+            "(correct predictions) is gray."
+        )
+
+    @property
     def largest_confusions(self) -> str:
         """A sentence on the most frequent mistakes, and one on the networks without a matrix; empty where none is."""
         shown = classes.worth_showing(self.confusions)
         if not shown:
             return ""
-        names = [f"{one.model}-{one.depth}" for one in shown]
-        hidden = [name for one in self.confusions if (name := f"{one.model}-{one.depth}") not in names]
-        left_out = f" Without a pattern, and not shown: {join(hidden)}." if hidden else ""
-        return f"Most frequent on average: {classes.name_largest(shown)}.{left_out}"
+        average = " on average over these matrices" if len(shown) > 1 else ""
+        hidden: dict[str, list[str]] = defaultdict(list)
+        for one in self.confusions:
+            if reason := classes.why_hidden(one):
+                hidden[reason].append(_name(one))
+        left_out = "".join(f" Not shown, with {reason}: {join(names)}." for reason, names in hidden.items())
+        return f"Most frequent{average}: {classes.name_largest(shown)}.{left_out}"
 
     @property
     def watched(self) -> str:
@@ -260,6 +275,10 @@ class Subject:
         devices = ", ".join(sorted({str(device) for device in timed["device"].dropna()}))
         shown = self.in_setting if len(self.timed_runs) < len(self.finished) else ""
         return (f"; measured on {devices}." if devices else ".") + shown
+
+
+def _name(one: Confusion) -> str:
+    return f"{one.model}-{one.depth}"
 
 
 def published_beside(runs: pd.DataFrame) -> list[Published]:
