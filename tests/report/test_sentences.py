@@ -8,6 +8,7 @@ from cifar_resnet.report import claims, tables
 from cifar_resnet.report.document.findings import Findings
 from cifar_resnet.report.document.text import Text
 from cifar_resnet.report.runs import load
+from tests.report.conftest import REAL
 
 
 @pytest.fixture
@@ -108,3 +109,62 @@ def test_the_networks_that_lack_seeds_are_those_of_the_command(make_run, report)
     words, command = re.search(r"^- (.*)\n\n +```\n((?: +python.*\n)+)", wanted, re.MULTILINE).groups()
     assert words == "3 seeds of each of the following networks, which show the spread between trainings."
     assert command.strip() == "python train.py -m model=plain,resnet depth=8,14 seed=0,1,2 data=digits optim.epochs=2"
+
+
+@pytest.fixture
+def network(make_run):
+    """A network of three seeds with these final test and training errors, a tenth of a point apart."""
+
+    def make(model, depth, test, train):
+        for seed in range(3):
+            step = seed / 10
+            keys = {"model": model, "depth": depth, "seed": seed, **REAL}
+            make_run(f"{model}-{depth}-{seed}", [60.0, test + step], [50.0, train + step], **keys)
+
+    return make
+
+
+def test_every_decided_comparison_is_named_where_they_are_few(network, findings):
+    network("plain", 20, 9.0, 5.0)
+    network("plain", 56, 9.05, 11.0)
+    assert findings("cifar10").comparison == [
+        "plain-56 is worse than plain-20: final training error 11.10 % compared with 5.10 %.",
+        "Of 2 comparisons of models and depths, in 1 the second network is worse and in 1 the result is inconclusive.",
+    ]
+
+
+def test_the_last_sentence_names_the_decided_comparisons_that_have_none(network, findings):
+    network("plain", 20, 9.0, 5.0)
+    network("plain", 56, 13.0, 11.0)
+    network("resnet", 20, 8.0, 4.9)
+    network("resnet", 56, 7.0, 1.0)
+    assert findings("cifar10").comparison == [
+        "At 56 layers, resnet-56 is better than plain-56: final test error 7.10 % compared with 13.10 %.",
+        "At 20 layers, resnet-20 is better than plain-20: final test error 8.10 % compared with 9.10 %.",
+        "plain-56 is worse than plain-20: final training error 11.10 % compared with 5.10 %.",
+        "Of 8 comparisons of models and depths, in 5 the second network is better (resnet-20 to resnet-56, training "
+        "and test error; plain-56 to resnet-56, training error), in 2 it is worse (plain-20 to plain-56, test error) "
+        "and in 1 the result is inconclusive.",
+    ]
+
+
+def test_the_clearest_effect_of_depth_is_named_however_many_models_differ(network, findings):
+    for depth, plain in ((20, 9.0), (32, 9.6), (56, 13.0), (110, 30.0)):
+        network("plain", depth, plain, 2 * plain)
+        network("resnet", depth, 7.0, 5.0)
+    found = findings("cifar10").comparison
+    assert len(found) == 4
+    assert found[2] == "plain-110 is worse than plain-56: final training error 60.10 % compared with 26.10 %."
+
+
+def test_networks_alike_of_another_setting_are_named_with_it(network, make_run, findings):
+    for model in ("plain", "resnet", "preact"):
+        network(model, 20, 9.0, 5.0)
+    for model in ("plain", "resnet"):
+        for seed in range(2):
+            keys = {"model": model, "seed": seed, "depth": 56, "optim__lr": 0.05, **REAL}
+            make_run(f"{model}{seed}-lr", [9.0, 8.01], **keys)
+    assert findings("cifar10").comparison[0] == (
+        "At 56 layers, there is no difference worth naming between plain-56 (lr=0.05) and resnet-56 (lr=0.05): final "
+        "test error 8.01 % compared with 8.01 %."
+    )

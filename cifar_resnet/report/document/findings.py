@@ -9,12 +9,13 @@ from functools import cached_property
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.report import published
-from cifar_resnet.report.intervals import BETTER, MARK, OPEN, SAME, WORSE, decimals, mean_and_std
+from cifar_resnet.report.document import comparing
+from cifar_resnet.report.intervals import decimals, mean_and_std
 from cifar_resnet.report.runs.collection import Runs
 from cifar_resnet.report.runs.factors import split_length
 from cifar_resnet.report.runs.groups import TIE, Group, compared, fewest, lowest
 from cifar_resnet.report.tables.beside import is_comparable
-from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed, comparisons
+from cifar_resnet.report.tables.differences import MEASURES, Comparison, ablations, changed
 from cifar_resnet.report.tables.table import MISSING, with_std
 from cifar_resnet.report.wording import count, join
 
@@ -76,7 +77,7 @@ class Findings:
         seeds = best.share or count(len(best.values(measure)), "seed")
         sentence = f"{best.name} has the lowest {MEASURES[measure].words}: {_std(best, measure)} % ({seeds}{setting})"
         if others:
-            sentence += f", shared with {_some_of([_name(group) for group in others], 'other network')}"
+            sentence += f", shared with {_some_of([comparing.name(group) for group in others], 'other network')}"
         if measure != "test_error" and best.values("test_error"):
             sentence += f"; its final test error is {_std(best, 'test_error')} %"
         if not self.runs.has_default(self.data):
@@ -112,7 +113,7 @@ class Findings:
     def lost(self) -> str:
         """Which networks lack runs, in a sentence; empty if all that started have finished."""
         lost = [
-            f"{_name(group)}: {group.finished} of {group.started} ({group.lost})"
+            f"{comparing.name(group)}: {group.finished} of {group.started} ({group.lost})"
             for group in self.runs.networks[self.data].values()
             if group.lost
         ]
@@ -129,57 +130,8 @@ class Findings:
 
     @property
     def comparison(self) -> list[str]:
-        """The clearest differences between models at equal depth, and how many comparisons came out how."""
-        made = [each for each in comparisons(self.runs, self.data) if each.one is not None]
-        at_depth = [
-            each
-            for each in made
-            if each.measure == "test_error"
-            and each.first.depth == each.second.depth
-            and each.first.setting == self.runs.main_settings[self.data]
-            and self._verdict(each) != OPEN
-        ]
-        at_depth.sort(key=lambda each: -abs(each.one.mean) if each.one else 0)
-        sentences = [self._sentence(each) for each in at_depth[:_MOST]]
-        if made:
-            sentences.append(self._tally(made))
-        return sentences
-
-    def _verdict(self, each: Comparison) -> str:
-        return each.one.verdict(self.runs.smallest) if each.one else OPEN
-
-    def _words(self, each: Comparison) -> str:
-        return each.one.words(self.runs.smallest) if each.one else OPEN
-
-    def _sentence(self, each: Comparison) -> str:
-        """A comparison whose verdict isn't open."""
-        second, first = (f"{_shown(group, each)} %{_some(group)}" for group in (each.second, each.first))
-        shown = f"final test error {second} compared with {first}"
-        marked = f" {MARK}" if each.one and each.one.one_seed else ""
-        if self._verdict(each) == SAME:
-            pair = f"{each.first.name} and {each.second.name}"
-            return f"At {each.first.depth} layers, there is no difference worth naming between {pair}{marked}: {shown}."
-        verdict = self._verdict(each)
-        return f"At {each.first.depth} layers, {each.second.name} is {verdict} than {each.first.name}{marked}: {shown}."
-
-    def _tally(self, made: list[Comparison]) -> str:
-        verdicts = Counter(self._verdict(each) for each in made)
-        words = {
-            BETTER: "the second network is better",
-            WORSE: "it is worse" if verdicts[BETTER] else "the second network is worse",
-            SAME: "there is no difference worth naming",
-            OPEN: "the result is inconclusive",
-        }
-        single = sum(each.one.one_seed for each in made if each.one)
-        some = "one rests on one seed" if single == 1 else f"{single:,} rest on one seed"
-        marked = f" ({some if single < len(made) else 'one seed each'})" if single else ""
-        if len(verdicts) == 1:
-            (verdict,) = verdicts
-            amounts = {1: "the only comparison", 2: "both comparisons"}
-            amount = amounts.get(len(made), f"all {len(made):,} comparisons")
-            return f"In {amount} of models and depths{marked}, {words[verdict]}."
-        parts = [f"in {verdicts[verdict]:,} {words[verdict]}" for verdict in words if verdicts[verdict]]
-        return f"Of {len(made):,} comparisons of models and depths{marked}, {join(parts)}."
+        """The clearest differences between models and between depths, and how many comparisons came out how."""
+        return comparing.describe(self.runs, self.data)
 
     @cached_property
     def ablation(self) -> list[str]:
@@ -202,16 +154,17 @@ class Findings:
         if best.one is None or best.one.mean > -TIE:
             return (
                 f"{network}: of {number}, none has a lower {words} than the reference ({own}, "
-                f"{_shown(reference, best)} %)."
+                f"{comparing.shown(reference, best)} %)."
             )
         shared = ""
         if others:
             settings = [_setting(each.second, reference) for each in others]
             shared = f" (shared with {_some_of(settings, 'other setting')})"
+        least = f"{comparing.shown(best.second, best)} %{comparing.some(best.second)}"
         return (
-            f"{network}: of {number}, {_setting(best.second, reference)} has the lowest {words}{shared}, "
-            f"{_shown(best.second, best)} %{_some(best.second)} compared with {_shown(reference, best)} % for the "
-            f"reference ({own}): {self._words(best)}."
+            f"{network}: of {number}, {_setting(best.second, reference)} has the lowest {words}{shared}, {least} "
+            f"compared with {comparing.shown(reference, best)} % for the reference ({own}): "
+            f"{best.one.words(self.runs.smallest)}."
         )
 
 
@@ -231,16 +184,6 @@ def _some_of(names: list[str], noun: str) -> str:
     return join([*names[:_MOST], *([count(rest, noun)] if rest > 0 else [])])
 
 
-def _name(group: Group) -> str:
-    """The network's name with its setting."""
-    return f"{group.name} ({group.setting})" if group.setting else group.name
-
-
-def _some(group: Group) -> str:
-    """How many of the group's runs have finished, where that isn't all of them."""
-    return f" ({group.share})" if group.share else ""
-
-
 def _setting(group: Group, other: Group) -> str:
     shown = changed(group, other)
     return group.setting if shown == MISSING else shown
@@ -256,10 +199,6 @@ def _digits(group: Group, measure: str) -> int:
 
 def _std(group: Group, measure: str) -> str:
     return with_std(*mean_and_std(list(group.values(measure).values())), _digits(group, measure))
-
-
-def _shown(group: Group, each: Comparison) -> str:
-    return f"{_mean(group, each.measure):.{decimals(each.images)}f}"
 
 
 def _change(first: Group, last: Group, measure: str) -> str:
