@@ -168,3 +168,25 @@ def test_networks_alike_of_another_setting_are_named_with_it(network, make_run, 
         "At 56 layers, there is no difference worth naming between plain-56 (lr=0.05) and resnet-56 (lr=0.05): final "
         "test error 8.01 % compared with 8.01 %."
     )
+
+
+@pytest.mark.parametrize(
+    ("images", "advised"),
+    [
+        (50_000, "`data.holdout=5000`"),
+        (1437, "`data.holdout=100`"),
+        (9, "A hold-out split (`data.holdout`)"),
+        (None, "A hold-out split (`data.holdout`)"),
+    ],
+)
+def test_the_advice_to_hold_images_out_fits_the_data_set(make_run, report, images, advised):
+    data = {"kind": "digits", "fingerprint": "same", "train_images": images, "test_images": 360, "classes": 10}
+    make_run("a", [50.0, 8.0], status={"data": data})
+    assert f"has selected on the test set. {advised} avoids this." in report()
+
+
+def test_the_advice_to_hold_images_out_follows_from_the_runs_that_do_not(make_run, report):
+    for name, images, holdout in (("a", 2000, 0), ("b", 300, 200)):
+        data = {"train_images": images, "val_images": holdout, "test_images": 360, "classes": 10}
+        make_run(name, [50.0, 8.0], status={"data": data}, data__holdout=holdout)
+    assert "`data.holdout=200` avoids this." in report()

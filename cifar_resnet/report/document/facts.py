@@ -219,6 +219,12 @@ class Facts:
         return any(not count for count in self.every("data.holdout"))
 
     @property
+    def advised_holdout(self) -> int | None:
+        """A tenth of the images of the smallest training set without a hold-out split, rounded; None if unknown."""
+        images = self.finished["train_images"][~(self.finished["val_images"] > 0)].min()
+        return None if pd.isna(images) else int(float(f"{images / 10:.1g}")) or None
+
+    @property
     def epochs(self) -> str:
         """The numbers of epochs of the runs."""
         return join(sorted(int(count) for count in self.finished["epochs"].unique()))
