@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cifar_resnet.architectures import ARCHITECTURES
-from cifar_resnet.report import figures, tables
+from cifar_resnet.report import tables
 from cifar_resnet.report.figures import FIGURES, classes, mistakes, style
 from cifar_resnet.report.figures.subject import Subject
 from cifar_resnet.report.runs import load
@@ -47,7 +47,7 @@ def test_depths_that_are_not_shown_are_named(make_run, make_predictions, runs, d
     table = tables.class_errors(runs(), "digits")
     assert len(table.frame.columns) == 2 + 3
     subject = Subject(runs(), "digits")
-    captions = [spec.caption_of(subject) for spec in figures.FIGURES if spec.name in ("models_by_depth", "confusion")]
+    captions = [spec.caption_of(subject) for spec in FIGURES if spec.name in ("models_by_depth", "confusion")]
     for text in (table.note, *captions):
         assert ("not shown" in text) is bool(omitted) and omitted in text
     assert len(captions) == 2

@@ -190,3 +190,21 @@ def test_the_advice_to_hold_images_out_follows_from_the_runs_that_do_not(make_ru
         data = {"train_images": images, "val_images": holdout, "test_images": 360, "classes": 10}
         make_run(name, [50.0, 8.0], status={"data": data}, data__holdout=holdout)
     assert "`data.holdout=200` avoids this." in report()
+
+
+def test_kernels_are_named_where_they_are_known(make_run, report):
+    make_run("a", [50.0, 8.0])
+    assert "computed by" not in report()
+    make_run("b", [50.0, 8.0], depth=56, status={"kernels": "fused"})
+    text = report()
+    assert "in fp32. Their training steps were computed by fused kernels.\n\n" in text
+    assert "**Several kernels.**" not in text
+    make_run("c", [50.0, 8.0], depth=110, status={"kernels": "eager"})
+    text = report()
+    assert "computed by fused and eager kernels." in text
+    assert "- **Several kernels.** The runs were trained with fused and eager kernels, which round differently." in text
+
+
+def test_kernels_of_an_earlier_part_of_a_run_are_named(make_run, report):
+    make_run("a", [50.0, 8.0], status={"kernels": "eager", "earlier": [{"device": "a CPU", "kernels": "fused"}]})
+    assert "computed by fused and eager kernels." in report()

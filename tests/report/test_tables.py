@@ -432,6 +432,23 @@ def test_what_only_some_runs_record_is_not_that_of_all(make_run, tmp_path):
     assert "In all runs: data digits-images, device a CPU, threads 1, precision fp32." in table.note
 
 
+def test_kernels_are_a_column_where_they_differ_and_in_the_note_where_they_do_not(make_run, tmp_path):
+    for seed in range(2):
+        make_run(f"r{seed}", [6.0], seed=seed, status={"kernels": "fused"})
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    assert "threads 1, kernels fused, precision fp32." in table.note
+    assert "kernels" not in table.frame
+    make_run("other", [6.0], seed=2, status={"kernels": "eager"})
+    table = tables.runs_table(load.load([tmp_path]), "digits")
+    assert [row["kernels"] for row in rows(table)] == ["fused", "fused", "eager"]
+
+
+def test_the_note_on_times_names_what_lengthens_them(make_run, tmp_path):
+    make_run("a", [6.0])
+    table = tables.cost(load.load([tmp_path]), "digits")
+    assert table.note.endswith("and evaluation. Other work on the machine at the same time makes it longer.")
+
+
 def test_a_run_of_an_installed_package_is_traced_to_its_version(make_run, tmp_path):
     versions = {"cifar_resnet": "0.1.0", "torch": "2.13.0", "python": "3.11.7"}
     before = {"commit": "f" * 40, "device": "a CPU", "threads": 1, "versions": versions}

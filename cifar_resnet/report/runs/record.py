@@ -120,6 +120,7 @@ def _describe(run: RunDir, config: dict[str, Any], status: dict[str, Any]) -> di
         "classes": data.get("classes"),
         "device": made_by["device"],
         "threads": made_by["threads"],
+        "kernels": made_by["kernels"],
         "precision": config["precision"],
         "fingerprint": data.get("fingerprint"),
         "commit": made_by["commit"],

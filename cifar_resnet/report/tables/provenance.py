@@ -17,7 +17,7 @@ from cifar_resnet.run.identity import as_override
 from cifar_resnet.schedules import SCHEDULES
 
 # Columns of the table of runs that its note replaces where all runs have the same value.
-_PROVENANCE = ("commit", "data", "torch", "python", "device", "threads", "precision")
+_PROVENANCE = ("commit", "data", "torch", "python", "device", "threads", "kernels", "precision")
 # Header → column, in the order of the table of runs.
 _COLUMNS = {
     "model": "model",
@@ -36,6 +36,7 @@ _COLUMNS = {
     "python": "python",
     "device": "device",
     "threads": "threads",
+    "kernels": "kernels",
     "earlier parts": "earlier",
     "precision": "precision",
     "folder": "folder",

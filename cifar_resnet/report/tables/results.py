@@ -62,7 +62,10 @@ def cost(runs: Runs, data: str) -> Table | None:
     times = (_cost(group, "seconds")[0] for group in groups)
     unit = time_unit(max((time for time in times if not math.isnan(time)), default=0.0))
     numbers = [{**identify(group), **_cost_numbers(group)} for group in groups]
-    note = "Means over the finished runs; the time covers training and evaluation."
+    note = (
+        "Means over the finished runs; the time covers training and evaluation. Other work on the machine at the same "
+        "time makes it longer."
+    )
     if any(_is_mixed(group) for group in groups):
         note += " Networks whose runs, or parts of them, were trained on different devices have no time and no speed."
     title = f"Size and cost of the networks on {runs.title(data)}"
