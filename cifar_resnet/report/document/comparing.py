@@ -42,8 +42,12 @@ def _is_of_depths(each: Comparison) -> bool:
 
 
 def _rank(each: Comparison, main: str) -> tuple[bool, int, float]:
-    """Models at equal depth by their test errors come first, then depths, of each kind the clearest ones first."""
-    kind = 1 if _is_of_depths(each) else 0 if each.measure == "test_error" else 2
+    """Models at equal depth by their test errors come first, then depths by their training errors: degradation.
+
+    Of each kind, the clearest ones come first.
+    """
+    kinds = [(False, "test_error"), (True, "train_error"), (True, "test_error"), (False, "train_error")]
+    kind = kinds.index((_is_of_depths(each), each.measure))
     return each.first.setting != main, kind, -abs(each.one.mean) if each.one else 0.0
 
 
