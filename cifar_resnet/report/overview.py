@@ -44,6 +44,9 @@ def print_overview(runs: Runs, folders: Mapping[str, Path]) -> None:
     counts.update("trained again" if counted.difference else "copied" for counted in runs.copies.values())
     counts["unreadable"] = len(runs.unreadable)
     left_out = ", ".join(f"{amount} {state}" for state, amount in counts.items() if amount)
+    if runs.source.where:
+        filters = " ".join(f"--where {one}" for one in runs.source.where)
+        console.print(f"{filters} leaves out {runs.source.excluded:,} of {runs.source.found:,} runs", markup=False)
     if left_out:
         console.print(f"excluded from these results: {left_out}; see tables/left-out for the reasons", markup=False)
     for data, folder in folders.items():

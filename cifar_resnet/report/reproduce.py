@@ -1,7 +1,8 @@
-"""The commands that train given runs again, as short as the packaged defaults allow."""
+"""The commands that train given runs again, as short as the packaged defaults allow, and that create their report."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections import defaultdict
@@ -11,6 +12,8 @@ from typing import Any
 
 from cifar_resnet import programs
 from cifar_resnet.datasets import DATASETS
+from cifar_resnet.report.intervals import SMALLEST
+from cifar_resnet.report.runs.collection import Source
 from cifar_resnet.run.defaults import USUAL_RECIPE, folder_name, has_recipe, overridden, recipe
 from cifar_resnet.run.identity import as_override, flatten
 
@@ -73,14 +76,19 @@ def _contains(larger: Mapping[str, set[str]], smaller: Mapping[str, set[str]]) -
     return others > keys or any(smaller[key] < larger[key] for key in keys)
 
 
-def folders(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The folders that contain these runs, without those inside another one, as they are written on the command line.
+def report_command(source: Source, smallest: float, author: str) -> str:
+    """The command that creates the report of these runs.
 
-    >>> folders([{"out": "outputs/demo"}, {"out": "outputs"}, {"out": "other"}])
-    ['outputs', 'other']
+    Args:
+        source: the folders that were read, and the filters.
+        smallest: the smallest difference between errors that the report names, in percentage points.
+        author: the name under its title, or nothing.
     """
-    named = list(dict.fromkeys(relative(config.get("out", _OUT)) for config in configs))
-    return [folder for folder in named if not {str(parent) for parent in Path(folder).parents} & set(named)]
+    folders = [relative(os.path.abspath(path)) for path in source.paths]
+    options = [word for one in source.where for word in ("--where", one)]
+    options += ["--smallest", as_override(smallest)] if smallest != SMALLEST else []
+    options += ["--author", author] if author else []
+    return " ".join([programs.command("aggregate"), *map(shlex.quote, [*folders, *options])])
 
 
 def relative(path: str) -> str:

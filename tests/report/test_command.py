@@ -1,6 +1,7 @@
 """The command line of `aggregate.py`, as a user runs it."""
 
 import io
+import shlex
 import subprocess
 import sys
 
@@ -116,6 +117,28 @@ def test_the_author_is_an_option(make_run, tmp_path):
     out = ["--out", str(tmp_path / "r"), "--format", "md"]
     assert command.main([str(tmp_path / "runs"), *out, "--author", "Ada  Lovelace"]) == 0
     assert (tmp_path / "r/report.md").read_text().splitlines()[2].startswith("Ada Lovelace, ")
+
+
+def test_a_filtered_report_says_so_and_its_command_creates_the_same_one(make_run, tmp_path, capsys):
+    for seed in range(3):
+        make_run(f"a{seed}", [9.0], depth=20 if seed else 56, seed=seed)
+    options = ["--where", "depth=20", "--where", "data=digits", "--smallest", "2.5", "--author", "Ada Lovelace"]
+    arguments = [str(tmp_path / "runs"), "--format", "md", *options]
+    assert command.main(arguments) == 0
+    assert "--where depth=20 --where data=digits leaves out 1 of 3 runs\n" in capsys.readouterr().out
+    written = (tmp_path / "runs/report/report.md").read_text()
+    assert "only the runs with `depth=20` and `data=digits`. The filters leave out 1 of the 3 runs that were" in written
+    (line,) = [line for line in written.splitlines() if line.startswith("python aggregate.py ")]
+    assert shlex.split(line)[2:] == [str(tmp_path / "runs"), *options]
+
+
+def test_a_report_of_all_runs_mentions_no_filter(make_run, tmp_path, capsys):
+    make_run("a", [9.0])
+    assert command.main([str(tmp_path / "runs"), "--format", "md"]) == 0
+    assert "leaves out" not in capsys.readouterr().out
+    written = (tmp_path / "runs/report/report.md").read_text()
+    assert f"```\npython aggregate.py {tmp_path}/runs\n```" in written
+    assert "includes only the runs" not in written
 
 
 def test_without_a_finished_run_the_terminal_reports_it(make_run, tmp_path, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from datetime import date
 from functools import cache, cached_property
@@ -16,7 +15,6 @@ from markdown_it.token import Token
 from cifar_resnet import notation
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
-from cifar_resnet.programs import command
 from cifar_resnet.report import escaping, published, reproduce, wording
 from cifar_resnet.report.claims import JudgedClaim
 from cifar_resnet.report.document.facts import Facts, title
@@ -101,6 +99,7 @@ class Text:
     def _names(self) -> dict[str, Any]:
         """The names that the templates can use."""
         finished = self.facts.finished
+        source = self.facts.runs.source
         configs = [self.facts.runs.configs[folder] for folder in finished["folder"]]
         names = wording.join(map(title, self.facts.models))
         commits = [str(commit) for commit in self.facts.measured("commit")]
@@ -126,8 +125,8 @@ class Text:
             "ref": lambda name: f"Figure {self._number(name)}",
             "formula": lambda name: f"```math\n{FORMULAS[name].latex}\n```",
             "commands": lambda: reproduce.commands(configs),
-            "aggregate": command("aggregate"),
-            "folders": " ".join(map(shlex.quote, reproduce.folders(configs))),
+            "report_command": reproduce.report_command(source, self.facts.runs.smallest, self.author),
+            "source": source,
             "commits": list(dict.fromkeys(commit[:10] + commit[40:] for commit in commits)),
             "versions": list(dict.fromkeys(installed["version"].dropna())),
             "dirty": any("+" in commit for commit in commits),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,23 @@ from cifar_resnet.run.states import State
 
 NAMES = ("data", "model", "depth", "setting", "seed", "state", "folder")
 """The columns that say which run a row of a long table belongs to."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the runs of a report come from.
+
+    Attributes:
+        paths: the folders that were read.
+        where: the filters, `KEY=VALUE`, as they were given.
+        found: the number of runs that were read, including copies.
+        excluded: the number of those that the filters left out.
+    """
+
+    paths: tuple[Path, ...] = ()
+    where: tuple[str, ...] = ()
+    found: int = 0
+    excluded: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,7 @@ class Runs:
         main_settings: data set → the setting that claims are judged on.
         unreadable: folder → reason, for what couldn't be read.
         copies: folder → the instance of the same run (config, seed and inputs) that is counted in its place.
+        source: the folders and filters that they come from, for all data sets together.
         smallest: the smallest difference between errors that the report names, in percentage points.
     """
 
@@ -48,6 +67,7 @@ class Runs:
     main_settings: dict[str, str]
     unreadable: dict[str, str]
     copies: dict[str, Counted]
+    source: Source = Source()
     smallest: float = SMALLEST
 
     @property

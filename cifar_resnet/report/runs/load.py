@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
 from cifar_resnet.report.runs import copies, csv_files, factors
-from cifar_resnet.report.runs.collection import NAMES, Runs
+from cifar_resnet.report.runs.collection import NAMES, Runs, Source
 from cifar_resnet.report.runs.filters import Where
 from cifar_resnet.report.runs.groups import compared, has_default
 from cifar_resnet.report.runs.record import Record, read_record
@@ -53,7 +54,9 @@ def load(paths: Sequence[Path], where: Sequence[str] = (), step: Callable[[int, 
             unreadable[str(run.path)] = printable(f"it can't be read: {type(error).__name__}: {error}"[:300])
     if not records:
         raise RunError("no run could be read: " + "; ".join(unreadable.values()))
-    return _assemble(wanted.filter(records, lambda one: one.config), unreadable)
+    fitting = wanted.filter(records, lambda one: one.config)
+    source = Source(tuple(paths), tuple(where), len(records), len(records) - len(fitting))
+    return replace(_assemble(fitting, unreadable), source=source)
 
 
 def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
