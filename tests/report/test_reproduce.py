@@ -2,12 +2,16 @@
 
 import itertools
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cifar_resnet import programs
 from cifar_resnet.report import reproduce
+from cifar_resnet.report.runs import load
+from cifar_resnet.report.runs.collection import Source
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.identity import config_hash
 
@@ -92,6 +96,33 @@ def test_folders_in_the_project_are_relative_to_it(composed):
     assert reproduce.commands([config]) == ["python train.py model=resnet depth=20 out=outputs/mine"]
     assert reproduce.relative("/elsewhere/outputs") == "/elsewhere/outputs"
     assert reproduce.relative("outputs") == "outputs"
+
+
+def test_commands_name_the_folder_that_the_runs_are_in_now(make_run, tmp_path):
+    first = make_run("digits/resnet-20/seed0", [6.0], out="/gone/outputs")
+    make_run("digits/plain-20/seed0", [6.0], model="plain", out="/gone/outputs/demo")
+    make_run("elsewhere", [6.0], data__kind="synthetic", data__name="other", out="/gone/outputs")
+
+    def outs():
+        runs = load.load([tmp_path / "runs"])
+        return {data: {config["out"] for config in runs.of(data).configs.values()} for data in runs.datasets}
+
+    assert outs() == {"digits": {str(tmp_path / "runs")}, "other": {"/gone/outputs"}}
+    commands = reproduce.commands(load.load([tmp_path / "runs"], ["data=digits"]).configs.values())
+    assert all(f"out={tmp_path / 'runs'} " in f"{line} " for line in commands)
+    # Copies in several folders: none of them contains all runs.
+    shutil.copytree(first.path, tmp_path / "runs/host/digits/resnet-20/seed0")
+    shutil.rmtree(first.path)
+    assert outs()["digits"] == {"/gone/outputs", "/gone/outputs/demo"}
+
+
+def test_the_report_is_created_from_the_folders_that_were_read():
+    source = Source((REPO_ROOT / "outputs", Path("/else where/runs")), ("optim.lr=0.1,0.05", "model=resnet"))
+    expected = "python aggregate.py outputs '/else where/runs' --where optim.lr=0.1,0.05 --where model=resnet"
+    assert reproduce.report_command(source, 0.1, "") == expected
+    assert reproduce.report_command(Source((Path("/r"),)), 0.25, "Ada B") == (
+        "python aggregate.py /r --smallest 0.25 --author 'Ada B'"
+    )
 
 
 def test_a_command_is_left_out_if_another_one_trains_all_of_its_runs():

@@ -47,7 +47,7 @@ class Runs:
             factors whose value isn't the default of conf/.
         epochs: one row per run and epoch, with the columns NAMES of the run.
         diagnostics: one row per run, epoch and 3×3 layer, with the same columns; empty where no run recorded any.
-        configs: folder → resolved config.yaml.
+        configs: folder → resolved config.yaml, with the folder that the runs are in now as `out`, see `locations`.
         statuses: folder → run.json.
         factors: data set → the keys that differ between its runs, apart from model, depth and seed; the column
             `setting` gives their values.

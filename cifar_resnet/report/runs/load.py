@@ -14,7 +14,7 @@ import pandas as pd
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import RunError
 from cifar_resnet.printable import printable
-from cifar_resnet.report.runs import copies, csv_files, factors
+from cifar_resnet.report.runs import copies, csv_files, factors, locations
 from cifar_resnet.report.runs.collection import NAMES, Runs, Source
 from cifar_resnet.report.runs.filters import Where
 from cifar_resnet.report.runs.groups import compared, has_default
@@ -97,7 +97,10 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
         runs,
         _named(epochs, runs, kept, ("epoch", *_NUMBERS)),
         _named(diagnostics, runs, kept, columns.DIAGNOSTICS),
-        {records[index].folder: records[index].config for index in kept},
+        locations.with_present_out(
+            {records[index].folder: records[index].config for index in kept},
+            dict(zip(runs["folder"], runs["data"], strict=True)),
+        ),
         {records[index].folder: records[index].status for index in kept},
         data_factors,
         _main_settings(runs),
