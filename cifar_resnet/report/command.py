@@ -117,7 +117,8 @@ def aggregate(
 ) -> list[Path]:
     """Reads all run folders under `paths`, writes the report into `out` and prints the main table.
 
-    If there are several data sets, each gets its own folder in `out`.
+    If there are several data sets, each gets its own folder in `out`. Files of former reports that this one doesn't
+    write are removed, because they would be mistaken for its own.
 
     Args:
         paths: folders with run folders under them.
@@ -136,7 +137,7 @@ def aggregate(
         ConfigError: a filter's key doesn't exist, or `out` can't be written to.
     """
     # Imported here so that --help and a mistyped path are answered at once.
-    from cifar_resnet.report import overview
+    from cifar_resnet.report import former, overview
     from cifar_resnet.report.runs import load
 
     with _progress() as step:
@@ -144,10 +145,13 @@ def aggregate(
         runs = replace(runs, smallest=smallest)
         folders = {data: out / data if len(runs.datasets) > 1 else out for data in runs.datasets}
         try:
+            earlier = former.linked_folders(out)
             for data, folder in folders.items():
-                _write_report(runs.of(data), data, folder, formats, step, stamp, author)
+                former.remove(folder, _write_report(runs.of(data), data, folder, formats, step, stamp, author))
             if len(folders) > 1:
-                overview.write_index(runs, folders, out, formats)
+                former.remove(out, overview.write_index(runs, folders, out, formats))
+            for folder in {*earlier} - {*folders.values()}:
+                former.remove(folder, [])
         except OSError as error:
             raise ConfigError(
                 f"--out {out}: can't be written ({error.strerror or error}); choose another folder"
@@ -158,18 +162,26 @@ def aggregate(
 
 def _write_report(
     runs: Runs, data: str, out: Path, formats: Sequence[str], step: Step, stamp: str, author: str
-) -> None:
+) -> list[str]:
+    """Writes the report of a data set; returns the names of its files, relative to `out`."""
+    from cifar_resnet.report import tables
+
     step(f"{data}: tables", 0, 0)
     made = write_tables(runs, data, out, formats)
+    written = [f"tables/{table.name}.{kind}" for table in made for kind in tables.FORMATS if kind in formats]
+    written += ["epochs.csv"] if "csv" in formats else []
     documents = [name for name in formats if name != "csv"]
     if not documents:
-        return
-    from cifar_resnet.report import claims, document, figures
+        return written
+    from cifar_resnet.report import claims, document, figures, watch
 
     step(f"{data}: figures", 0, 0)
     drawn = figures.draw_all(runs, data, out, "html" in documents)
     step(f"{data}: report", 0, 0)
-    document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents, stamp, author)
+    written += document.write(runs, data, made, claims.judge(runs, data), drawn, out, documents, stamp, author)
+    # `draw_all` removes the figures that it doesn't draw. While watching, open pages look for the stamp.
+    written += [f"{figures.FOLDER}/{path.name}" for path in (out / figures.FOLDER).iterdir()]
+    return [*written, watch.STAMP] if stamp else written
 
 
 def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> list[Table]:
@@ -183,13 +195,9 @@ def write_tables(runs: Runs, data: str, out: Path, formats: Sequence[str]) -> li
     (out / "tables").mkdir(parents=True, exist_ok=True)
     made = tables.all_tables(runs, data)
     for table in made:
-        for kind in ("csv", "md", "tex"):
+        for kind in tables.FORMATS:
             if kind in formats:
                 write_text(out / "tables" / f"{table.name}.{kind}", _render(table, kind))
-    for name in set(tables.NAMES) - {table.name for table in made}:
-        for kind in ("csv", "md", "tex"):
-            # A table of an earlier report would be mistaken for one of this report.
-            (out / "tables" / f"{name}.{kind}").unlink(missing_ok=True)
     if "csv" in formats:
         epochs.write(runs, out / "epochs.csv")
     return made

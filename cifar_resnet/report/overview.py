@@ -66,8 +66,8 @@ def _rich(table: Table) -> rich.table.Table:
     return shown
 
 
-def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Sequence[str]) -> None:
-    """Writes index.md and index.html, which link to the report of each data set."""
+def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Sequence[str]) -> list[str]:
+    """Writes index.md and index.html, which link to the report of each data set; returns those written."""
     names = {data: folder.relative_to(out).as_posix() for data, folder in folders.items()}
     if "md" in formats:
         lines = [f"- [{escaping.markdown(data)}]({names[data]}/report.md): {_count(runs, data)}" for data in folders]
@@ -82,3 +82,4 @@ def write_index(runs: Runs, folders: Mapping[str, Path], out: Path, formats: Seq
         write_text(
             out / "index.html", "\n".join([head + style, "<h1>Reports</h1>", "<ul>", *items, "</ul></html>", ""])
         )
+    return [f"index.{kind}" for kind in ("md", "html") if kind in formats]

@@ -54,6 +54,55 @@ def test_a_table_that_an_earlier_report_had_is_gone(make_run, tmp_path):
     assert not (tmp_path / "r/tables/ablation.csv").exists()
 
 
+OWN = ("tables/notes.md", "figures/mine.png", "report.pdf", "other/notes.md", "notes/report.md")
+
+
+@pytest.mark.parametrize("kind", command.FORMATS)
+def test_what_a_former_report_wrote_in_other_formats_is_gone(make_run, tmp_path, unsaved, kind):
+    make_run("a", [6.0])
+    make_run("b", [9.0], model="plain", depth=56)
+
+    def report(kinds, folder):
+        assert command.main([str(tmp_path / "runs"), "--out", str(tmp_path / folder), "--format", kinds]) == 0
+        return tree(tmp_path / folder)
+
+    for name in OWN:
+        (tmp_path / "r" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "r" / name).write_text("mine")
+    before = report(",".join(command.FORMATS), "r")
+    assert {"report.tex", "tables/main.md", "epochs.csv", "figures/overview.png", *OWN} <= {*before}
+    assert report(kind, "r") == sorted([*OWN, *report(kind, "only")])
+
+
+@pytest.mark.parametrize("kinds", ["md", "html"])
+def test_the_report_of_one_data_set_and_those_of_several_replace_each_other(make_run, tmp_path, unsaved, kinds):
+    make_run("a", [6.0])
+    out, one = tmp_path / "r", ["--where", "data=digits"]
+    for name in OWN:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+
+    def report(folder, *options):
+        assert command.main([str(tmp_path / "runs"), "--out", str(folder), "--format", kinds, *options]) == 0
+        return set(tree(folder))
+
+    assert report(out) - {*OWN} == report(tmp_path / "first")
+    make_run("b", [7.0], data__kind="synthetic", data__name="other")
+    assert report(out) - {*OWN} == report(tmp_path / "both")
+    assert f"other/report.{kinds}" in tree(out) and f"report.{kinds}" not in tree(out)
+    assert report(out, *one) - {*OWN} == report(tmp_path / "one", *one)
+    assert {*OWN} <= {*tree(out)}
+
+
+def test_files_of_the_users_with_the_names_of_ours_stay(make_run, tmp_path):
+    make_run("a", [6.0])
+    own = ["report.md", "report.html", "report.tex", "index.md", "index.html"]
+    for name in own:
+        (tmp_path / name).write_text("# Reports on my thesis")
+    assert command.main([str(tmp_path / "runs"), "--out", str(tmp_path), "--format", "csv"]) == 0
+    assert {*own} <= {*tree(tmp_path)}
+
+
 def test_several_data_sets_have_a_report_each_and_an_index(make_run, tmp_path, unsaved):
     make_run("a", [6.0])
     make_run("b", [7.0], data__kind="synthetic", data__name="other")

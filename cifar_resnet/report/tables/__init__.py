@@ -12,6 +12,7 @@ from cifar_resnet.report.tables.search import search
 from cifar_resnet.report.tables.table import MISSING, Table
 
 __all__ = [
+    "FORMATS",
     "GRIDS",
     "MISSING",
     "NAMES",
@@ -29,6 +30,9 @@ __all__ = [
     "runs_table",
     "search",
 ]
+
+FORMATS = ("csv", "md", "tex")
+"""The kinds of files that each table can be written to."""
 
 NAMES = (
     "main",
