@@ -313,12 +313,28 @@ def test_runs_must_match_all_filters(make_run, tmp_path):
         ("=3", ConfigError, "expected key=value"),
         ("depth=[", ConfigError, "can't be read"),
         ("depth=44", RunError, "no run has it; the runs have 20"),
+        ("depth=20,44", RunError, "--where depth=20,44: no run has 44; the runs have 20"),
+        ("model=resnet,Plain,preakt", RunError, "no run has Plain,preakt; the runs have resnet"),
+        ("milestones=[2]", RunError, r"no run has it; the runs have \[1\]"),
     ],
 )
 def test_a_wrong_filter_is_reported(make_run, tmp_path, filter, error, expected):
     make_run("a", [6.0])
     with pytest.raises(error, match=expected.replace("?", r"\?")):
         load.load([tmp_path], [filter])
+
+
+def test_a_filter_may_list_values_that_only_runs_excluded_by_another_one_have(make_run, tmp_path):
+    make_run("a", [6.0])
+    make_run("b", [7.0], model="plain", seed=1)
+    assert len(load.load([tmp_path], ["model=resnet", "seed=0,1"]).runs) == 1
+
+
+def test_of_many_values_the_error_shows_the_first_ones(make_run, tmp_path):
+    for seed in range(11):
+        make_run(f"a{seed}", [6.0], seed=seed)
+    with pytest.raises(RunError, match="the runs have 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"):
+        load.load([tmp_path], ["seed=0,77"])
 
 
 @pytest.mark.parametrize("key", ["lr", "optim.lr"])

@@ -15,6 +15,7 @@ from cifar_resnet.run.schema import FIELDS, full_keys, unknown_key
 
 # What keys are called in the configs as `with_defaults` returns them, where that is not their full name.
 _SHORT = {"model": "model.name", "data": "data.name", "optim.name": RECIPE}
+_MOST_SHOWN = 10
 _Item = TypeVar("_Item")
 
 
@@ -39,25 +40,32 @@ class Where:
 
         Raises:
             ConfigError: a filter's key is in no config.
-            RunError: no item matches.
+            RunError: no item matches, or no item has one of the values that a filter lists.
         """
         if not self._values:
             return list(items)
-        left = [(item, with_defaults(config(item))) for item in items]
+        left = every = [(item, with_defaults(config(item))) for item in items]
         for key, values in self._values.items():
             if key not in FIELDS and not any(key in flat for _, flat in left):
                 raise ConfigError(f"--where {key}=…: {unknown_key(key)}")
             fitting = [(item, flat) for item, flat in left if any(flat.get(key) == value for value in values)]
-            if not fitting:
-                present = sorted(
-                    {flat.get(key) for _, flat in left if not isinstance(flat.get(key), list)}, key=sort_key
-                )
+            # Runs that another filter excludes count as well: a seed that only some networks have is no mistake.
+            absent = [value for value in values if not any(flat.get(key) == value for _, flat in every)]
+            if absent or not fitting:
+                missing = ",".join(map(as_override, absent)) if len(values) > 1 and absent else "it"
                 raise RunError(
-                    f"--where {key}={','.join(as_override(value) for value in values)}: no run has it; "
-                    f"the runs have {', '.join(as_override(value) for value in present[:10])}"
+                    f"--where {key}={','.join(map(as_override, values))}: no run has {missing}; "
+                    f"the runs have {_present(key, [flat for _, flat in (every if absent else left)])}"
                 )
             left = fitting
         return [item for item, _ in left]
+
+
+def _present(key: str, flats: Sequence[Mapping[str, Any]]) -> str:
+    """The values that the runs have, in order; of many, the first ones."""
+    values = {as_override(flat.get(key)): flat.get(key) for flat in flats}
+    shown = sorted(values, key=lambda text: sort_key(values[text]))
+    return ", ".join(shown[:_MOST_SHOWN] + ["…"] * (len(shown) > _MOST_SHOWN))
 
 
 def _full(key: str) -> str:
