@@ -506,6 +506,10 @@ def test_an_author_stands_below_the_title_with_the_date_and_only_then(make_run, 
     assert source.count("Lovelace") == 2 and "author 'Ada *Lovelace*'" in source
 
 
+def test_a_code_block_shows_nothing_that_acts_on_a_terminal():
+    assert words.block("one\x1b[2J\ntwo ```") == "````\none [2J\ntwo ```\n````"
+
+
 def test_the_date_is_in_words():
     assert re.fullmatch(r"\d{1,2} [A-Z][a-z]+ \d{4}", words.today())
 

@@ -207,9 +207,10 @@ def _fail(key: str, value: object) -> NoReturn:
 
 
 def block(text: object) -> str:
-    """Text of unknown origin as a code block."""
-    fence = _fence(str(text), 3)
-    return f"{fence}\n{text}\n{fence}"
+    """Lines of unknown origin as a code block."""
+    shown = "\n".join(map(printable, str(text).split("\n")))
+    fence = _fence(shown, 3)
+    return f"{fence}\n{shown}\n{fence}"
 
 
 def _fence(text: str, least: int) -> str:
