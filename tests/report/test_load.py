@@ -189,7 +189,6 @@ def test_a_finished_run_with_truncated_metrics_is_interrupted(make_run, tmp_path
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        ("run.json", "{", "run.json can't be read"),
         ("config.yaml", "a: [", "config.yaml can't be read"),
         ("config.yaml", "depth: 20", "is not the config of a run"),
         ("metrics.csv", "epoch,step\n1,1\n", "no column train_loss"),
@@ -204,6 +203,37 @@ def test_unreadable_files_are_reported(make_run, tmp_path, file, text, expected)
     assert list(runs.unreadable) == [str(damaged.path)]
     assert expected in runs.unreadable[str(damaged.path)]
     assert len(runs.runs) == (2 if file == "diagnostics.csv" else 1)
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_a_run_without_a_readable_run_json_is_interrupted(make_run, tmp_path, text):
+    for seed in range(2):
+        make_run(f"a{seed}", [7.0], seed=seed)
+    damaged = make_run("b", [9.0, 7.0], seed=2)
+    damaged.status.unlink() if text is None else damaged.status.write_text(text)
+    runs = load.load([tmp_path])
+    (left_out,) = tables.left_out(runs, "digits").frame.to_dict("records")
+    expected = "its run.json is missing" if text is None else f"{damaged.status} can't be read: "
+    assert (left_out["folder"], left_out["state"]) == (str(damaged.path), "interrupted")
+    assert left_out["reason"].startswith(f"after 2 epochs: {expected}")
+    assert "2 of 3" in str(tables.main(runs, "digits").frame.to_dict("records"))
+
+
+def test_a_copy_without_a_readable_run_json_is_a_copy(make_run, tmp_path):
+    original = make_run("b", [6.0])
+    shutil.copytree(original.path, tmp_path / "runs/a")
+    (tmp_path / "runs/a/run.json").unlink()
+    runs = load.load([tmp_path])
+    assert len(runs.runs) == 1
+    assert runs.copies == {str(tmp_path / "runs/a"): Counted(str(original.path), "")}
+
+
+def test_without_metrics_the_epochs_are_those_that_run_json_records(make_run, tmp_path):
+    make_run("a", [6.0])
+    run = make_run("b", [7.0], seed=1, status={"progress": {"step": 37, "steps_per_epoch": 12}})
+    run.metrics.unlink()
+    (left_out,) = tables.left_out(load.load([tmp_path]), "digits").frame.to_dict("records")
+    assert left_out["reason"] == "after 3 epochs: its metrics.csv is missing"
 
 
 def test_one_damaged_file_does_not_affect_others(make_run, tmp_path):

@@ -103,6 +103,16 @@ def test_a_run_that_has_not_started_has_an_empty_row(tmp_path):
     assert row.seconds_left is None
 
 
+@pytest.mark.parametrize("file", ["metrics.csv", "checkpoint.pt"])
+def test_a_run_that_has_started_but_lost_its_run_json_is_interrupted(tmp_path, file):
+    (tmp_path / file).touch()
+    run = RunDir(tmp_path)
+    row = read_row(run, 20)
+    assert (row.state, row.reason) == run.verify() == (State.INTERRUPTED, "its run.json is missing")
+    run.update_status(state=State.QUEUED)
+    assert run.read_status().keys() == {"state", "updated"}
+
+
 def test_a_damaged_run_json_is_reported_as_the_reason(tmp_path):
     (tmp_path / "run.json").write_text("{")
     row = read_row(RunDir(tmp_path), 20)

@@ -33,14 +33,16 @@ def runs(tmp_path):
     for seed, state in enumerate([*State, "no diagnostics", "no weights"]):
         run = made[str(state)] = RunDir(tmp_path / f"synthetic/resnet-8/seed{seed}-1a")
         run.path.mkdir(parents=True)
+        if state == State.PENDING:
+            continue
         run.metrics.write_text("epoch\n")
         run.checkpoint.write_bytes(b"state")
         run.final.write_bytes(b"half" if state == "no weights" else EMPTY_ARCHIVE)
         if state != "no diagnostics":
             run.diagnostics.write_text("epoch\n")
-        if state != State.PENDING:
-            value = state if isinstance(state, State) else State.FINISHED
-            run.update_status(state=value, metrics_digest=digest(run.metrics), outcome={"test_error": 5.0})
+        run.update_status(state=state if isinstance(state, State) else State.FINISHED)
+        if run.read_status()["state"] == State.FINISHED:
+            run.update_status(metrics_digest=digest(run.metrics), outcome={"test_error": 5.0})
     return made
 
 
@@ -70,6 +72,14 @@ def test_a_sweep_reports_what_it_will_do_with_each_run(runs, composed, capsys, r
         f"1 interrupted, 2 failed, 1 being trained by another process, 1 in Slurm jobs, {3 if retry_failed else 2} to "
         "train, 2 at a time"
     )
+
+
+def test_a_run_whose_run_json_is_gone_is_listed_as_interrupted(runs, composed, capsys):
+    runs["finished"].status.unlink()
+    print_standing({runs["finished"]: OmegaConf.create(composed(*TINY))}, 2, True, {})
+    line, standing = capsys.readouterr().out.splitlines()
+    assert line == "  resnet-8 seed3: interrupted (its run.json is missing); will continue"
+    assert standing == "1 run: 1 interrupted, 1 to train, 2 at a time"
 
 
 def test_a_sweep_without_known_runs_prints_nothing(capsys):
@@ -144,9 +154,11 @@ def test_a_sweep_has_finished_if_all_its_runs_have(runs, state, is_finished):
 
 
 def test_a_finished_run_counts_as_finished_while_another_sweep_adds_to_it(runs):
-    assert not all_finished([runs["running"]])  # no process is
-    with runs["running"].lock():
-        assert all_finished([runs["running"]])
+    run = runs["running"]
+    assert not all_finished([run])  # no process is
+    run.update_status(metrics_digest=digest(run.metrics), outcome={"test_error": 5.0})
+    with run.lock():
+        assert all_finished([run])
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,15 @@ def find(records: list[Record], epochs: pd.DataFrame, faulty: set[int]) -> tuple
         faulty: the indices of runs to ignore.
     """
     known: dict[tuple[str | None, ...], int] = {}
+    named: dict[str, int] = {}
     kept, others = [], {}
     for index, record in enumerate(records):
         if index in faulty:
             continue
-        first = known.setdefault((record.row["hash"], *record.inputs.values()), index)
+        identity, inputs = record.row["hash"], tuple(record.inputs.values())
+        # Without a readable run.json, a folder doesn't say which images it is on: it is taken for the run that does.
+        first = known.setdefault((identity, *inputs), index if any(inputs) else named.get(identity, index))
+        named.setdefault(identity, first)
         if first == index:
             kept.append(index)
         else:

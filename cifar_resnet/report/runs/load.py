@@ -90,7 +90,9 @@ def _assemble(records: list[Record], unreadable: dict[str, str]) -> Runs:
     runs = pd.DataFrame([records[index].row for index in kept]).join(
         _results(epochs).reindex(kept).reset_index(drop=True)
     )
-    runs["epochs"] = runs["epochs"].fillna(0).astype(int)
+    # Without metrics.csv, run.json still knows how far the run was.
+    recorded = pd.Series([records[index].epochs for index in kept])
+    runs["epochs"] = runs["epochs"].fillna(recorded).astype(int)
     data_factors = {str(data): list(part["factors"].iloc[0]) for data, part in runs.groupby("data", sort=False)}
     runs = runs.drop(columns="factors")
     return Runs(

@@ -7,6 +7,7 @@ from typing import Any
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.datasets.cifar10 import is_cifar10
+from cifar_resnet.errors import RunError
 from cifar_resnet.report.published import is_published_network
 from cifar_resnet.report.runs import csv_files, factors
 from cifar_resnet.run.folder import RunDir
@@ -21,11 +22,12 @@ class Record:
     Attributes:
         folder: its path.
         config: config.yaml.
-        status: run.json.
+        status: run.json; empty if it can't be read.
         row: the run's row in the table of runs, as far as it can be known from this folder.
         flat: the run's identity as a flat mapping.
         metrics: the complete lines of metrics.csv.
         diagnostics: the complete lines of diagnostics.csv.
+        epochs: the number of epochs that run.json records.
     """
 
     folder: str
@@ -35,6 +37,7 @@ class Record:
     flat: dict[str, Any]
     metrics: str
     diagnostics: str
+    epochs: int
 
     @property
     def inputs(self) -> dict[str, str | None]:
@@ -46,9 +49,13 @@ def read_record(run: RunDir) -> Record:
     """Reads the folder.
 
     Raises:
-        RunError: a file can't be read, or config.yaml is invalid or was changed after the run began.
+        RunError: a file other than run.json can't be read, or config.yaml is invalid or was changed after the start.
     """
-    config, status = run.checked_config(), run.read_status()
+    config = run.checked_config()
+    try:
+        status = run.read_status()
+    except RunError:  # `verify` has the reason; the config still says which network has started
+        status = {}
     return Record(
         str(run.path),
         config,
@@ -57,7 +64,12 @@ def read_record(run: RunDir) -> Record:
         factors.describe(config),
         csv_files.read_lines(run.metrics),
         csv_files.read_lines(run.diagnostics),
+        _recorded_epochs(status.get("progress") or {}),
     )
+
+
+def _recorded_epochs(progress: dict[str, Any]) -> int:
+    return int((progress.get("step") or 0) // (progress.get("steps_per_epoch") or 1))
 
 
 def makers(status: dict[str, Any]) -> list[dict[str, Any]]:
