@@ -105,7 +105,7 @@ def test_runs_that_have_not_finished_are_named_where_the_claim_is_about_their_ne
     for model in ("plain", "resnet", "preact"):
         for depth in (20, 110):
             make_run(f"{model}-{depth}-lost", [60.0], model=model, depth=depth, seed=9, state="diverged")
-    named = re.findall(r"(\d of \d) of (\w+)-(\d+) \(1 diverged\)", found()[number].evidence)
+    named = re.findall(r"(\d of \d) (\w+)-(\d+) runs finished \(1 diverged\)", found()[number].evidence)
     assert sorted(named) == sorted(
         ("3 of 4" if (model, depth) in ERRORS else "0 of 1", model, str(depth))
         for model in CLAIMS[number].models
