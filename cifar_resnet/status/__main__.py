@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from cifar_resnet.run.find import find_runs
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
+from cifar_resnet.status.names import true_name
 from cifar_resnet.status.table import Row, make_table, read_row
 from cifar_resnet.terminal import make_console, never_fail
 
@@ -28,7 +30,8 @@ def read(paths: list[Path]) -> list[Row]:
 
 def _read_one(run: RunDir) -> Row:
     try:
-        return read_row(run, int(run.checked_config()["depth"]))
+        config = run.checked_config()
+        return dataclasses.replace(read_row(run, int(config["depth"])), true_name=true_name(run.path, config))
     except RunError as error:
         return Row(run, State.FAILED, reason=str(error))
 

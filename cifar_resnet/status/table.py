@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -64,12 +64,13 @@ class Row:
     depth: int | None = None
     job: str | None = None  # id of the Slurm job
     held_out: bool = False  # whether `error` is that of a validation split
+    true_name: str | None = None  # the run's name if its folder has that of another run
 
     @property
     def standing(self) -> Text:
-        """The state as a table cell; a queued run shows its job as well."""
+        """The state as a table cell; a queued run shows its job as well, and a misnamed one that it is."""
         job = f" {self.job}" if self.state is State.QUEUED and self.job else ""
-        return Text(f"{self.state}{job}", style=_STYLES[self.state])
+        return Text(f"{self.state}{job}{', misnamed' if self.true_name else ''}", style=_STYLES[self.state])
 
     @property
     def seconds_left(self) -> float | None:
@@ -199,6 +200,12 @@ def _split(rows: Sequence[Row]) -> str:
     return "" if len(kinds) == 2 else "val " if True in kinds else "test "
 
 
+def _notes(row: Row, with_reason: Collection[State]) -> list[str]:
+    """What the lines below the table say about a run."""
+    reason = [row.reason] if row.reason and row.state in with_reason else []
+    return [*reason, *([f"misnamed: by its config.yaml, the run is {row.true_name}"] if row.true_name else [])]
+
+
 def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: int | None = None) -> RenderableType:
     """The table of runs, followed by the reasons of runs that failed, and one line that summarizes the whole sweep.
 
@@ -211,9 +218,9 @@ def make_table(rows: Sequence[Row], width: int, height: int | None, at_a_time: i
     names = labels([row.run for row in rows])
     order = list(range(len(rows)))
     reasons = [
-        Text(f"{name}: {row.reason}", no_wrap=height is not None, overflow="ellipsis")
+        Text(f"{name}: {reason}", no_wrap=height is not None, overflow="ellipsis")
         for row, name in zip(rows, names, strict=True)
-        if row.reason and row.state in (_WITH_REASON if height is None else _FAILED)
+        for reason in _notes(row, _WITH_REASON if height is None else _FAILED)
     ][: None if height is None else _MOST_REASONS]
     most = len(rows) if height is None else max(3, height - 4 - len(reasons))
     if len(rows) > most:

@@ -1,12 +1,15 @@
 """The table of runs: their names, the contents of a row, and which rows are shown when not all of them fit."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import run_name
 from cifar_resnet.run.states import State
 from cifar_resnet.status import __main__ as status
 from cifar_resnet.status.table import (
@@ -283,6 +286,29 @@ def test_status_counts_the_runs_and_estimates_the_time_left_from_their_depth(two
     *_, last = capsys.readouterr().out.splitlines()
     # 1.5 s per step at 20 layers, 100 steps to go at 56 layers.
     assert last.strip() == "2 runs: 1 queued, 1 finished, about 7:00 min left"
+
+
+def test_runs_with_each_others_names_are_marked_with_their_own(tmp_path, capsys):
+    names = []
+    for seed in (0, 1):
+        config = compose_run(*TINY, f"seed={seed}")
+        names.append(run_name(config, overridden(config)))
+        run = RunDir(tmp_path / names[-1])
+        run.write_config(config)
+        run.update_status(state="finished")
+    first, second = (tmp_path / name for name in names)
+    assert status.main([str(tmp_path)]) == 0
+    assert "misnamed" not in capsys.readouterr().out
+    first.rename(tmp_path / "exp1")  # a name of the user's
+    second.rename(first)
+    other = tmp_path / "synthetic" / "plain-8" / second.name
+    other.parent.mkdir()
+    shutil.copytree(first, other)
+    (tmp_path / "exp1").rename(tmp_path / "synthetic" / "exp1")
+    assert status.main([str(tmp_path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("finished, misnamed") == 2
+    assert shown.count(f"misnamed: by its config.yaml, the run is {names[1]}") == 2
 
 
 def test_a_run_without_a_valid_config_is_shown_as_failed(two_runs, capsys):
