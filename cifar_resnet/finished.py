@@ -108,6 +108,8 @@ def load_network(run: RunDir, config: Config) -> Network:
         loaded = weights.load(described, torch.device("cpu"))
         network = network_of(config, channels, classes)
         network.load_state_dict(loaded)
+    except FileNotFoundError as error:
+        raise RunError(f"{run.final} is missing; {remedy(run)}") from error
     except (OSError, IndexError, *UNREADABLE) as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{run.final} doesn't contain weights of this run's network: {reason}; {remedy(run)}") from error

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle
+import shlex
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -17,8 +18,10 @@ from typing import Any
 import torch
 
 from cifar_resnet.errors import RunError
+from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.files import digest_of, read, write_atomically
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import run_name
 
 FORMAT = 2
 _CHECKSUM = 32
@@ -62,8 +65,17 @@ def remedy(run: RunDir) -> str:
     """What to do if the run's final.pt is damaged or missing."""
     if run.checkpoint.exists():
         delete = "delete it and " if run.final.exists() else ""
-        return f"{delete}run its training command again, which writes it from checkpoint.pt"
+        return f"{delete}{_command(run)}, which writes it from checkpoint.pt"
     return f"there is no checkpoint.pt to write it from, so delete {run.path} to train the run again"
+
+
+def _command(run: RunDir) -> str:
+    """What continues the run in this folder: not its training command, if the folder was renamed or copied."""
+    config = run.checked_config()
+    usual = Path(config["out"]) / run_name(config, overridden(config))
+    if run.path.resolve() == usual.resolve():
+        return "run its training command again"
+    return f"run python -m cifar_resnet.training.worker {shlex.quote(str(run.path))}"
 
 
 class Weights:

@@ -91,7 +91,7 @@ def test_init_from_begins_with_the_final_weights_of_that_run(make_folder, overri
     third = work(make_folder("third", *overrides, *still))
     assert third.returncode == 2
     assert "(it is not the one that the run finished with)" in third.stderr
-    assert "if the file is damaged, delete it and run its training command again" in third.stderr
+    assert "if the file is damaged, delete it and run python -m cifar_resnet.training.worker elsewhere" in third.stderr
 
 
 @acts("diagnostics.enabled", "diagnostics.enabled=true")

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from cifar_resnet.errors import ExitCode, RunError
+from cifar_resnet.run.defaults import overridden
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.identity import run_name
 from cifar_resnet.training import checkpoint, worker
-from tests.conftest import work
+from tests.conftest import TINY, compose_run, work
 from tests.training.conftest import finish
 
 CPU = torch.device("cpu")
@@ -176,3 +178,15 @@ def test_short_epochs_do_not_end_with_a_checkpoint_each(make_folder, monkeypatch
     run = make_folder("a", "runtime.checkpoint_seconds=3600", "optim.batch_size=8", "optim.epochs=3")
     finish(run)
     assert steps == [24]
+
+
+def test_missing_weights_are_restored_by_the_training_command_only_where_it_uses_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = compose_run(*TINY, "out=outputs")
+    run, renamed = RunDir(tmp_path / "outputs" / run_name(config, overridden(config))), RunDir(tmp_path / "my run")
+    for each in (run, renamed):
+        each.write_config(config)
+        each.checkpoint.touch()
+    assert checkpoint.remedy(run) == "run its training command again, which writes it from checkpoint.pt"
+    expected = f"run python -m cifar_resnet.training.worker '{renamed.path}', which writes it from checkpoint.pt"
+    assert checkpoint.remedy(renamed) == expected
