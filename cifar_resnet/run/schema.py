@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from omegaconf import MISSING
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.datasets import DATASETS
@@ -19,9 +19,11 @@ from cifar_resnet.optimizers import OPTIMIZERS
 from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.programs import command
 from cifar_resnet.run.durations import seconds_of
+from cifar_resnet.run.identity import as_override
 from cifar_resnet.schedules import SCHEDULES
 
 Check = Callable[[Any], bool]
+_LONGEST_SHOWN = 60
 
 
 def _key(accepted: str, check: Check | None = None) -> Any:
@@ -171,7 +173,11 @@ def describe(error: OmegaConfBaseException) -> str:
     key, first_line = getattr(error, "full_key", None), str(error).splitlines()[0]
     if key is None:
         return first_line
-    key = re.sub(r"\[\d+\]$", "", str(key))
+    given, key = str(key), re.sub(r"\[\d+\]$", "", str(key))
+    if key in FIELDS and isinstance(error, ValidationError):
+        value = as_override(error.value)
+        shown = value if len(value) <= _LONGEST_SHOWN else f"{value[: _LONGEST_SHOWN - 1]}…"
+        return f"{given}={shown}: expected {accepted(key)}"
     if key in FIELDS:
         return f"{key}: {first_line}; expected {accepted(key)}"
     return unknown_key(key) if isinstance(error, ConfigKeyError | ConfigAttributeError) else f"{key}: {first_line}"

@@ -100,6 +100,8 @@ def one_line(error: BaseException) -> str:
             f"brackets ({key}=[{value}]), and text quotes ({quoted})"
         )
     text = re.sub(r"\s+", " ", str(error)).strip()
+    if text.startswith(_FLAGS[0]):
+        return f"{text}: leave out the others, such as -m beside --cfg"
     if text.startswith(_GROUP_OVERRIDE):
         return f"{text}: set each group to the name of one of its options; `{command('train')} --help` lists them"
     return text
