@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cifar_resnet.architectures import ARCHITECTURES
 from cifar_resnet.errors import BusyError, RunError
 from cifar_resnet.run import later_keys, locks
-from cifar_resnet.run.defaults import overridden
+from cifar_resnet.run.defaults import REPO_ROOT, overridden
 from cifar_resnet.run.files import write_atomically
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import MAX_NAME, config_hash, identity, run_name
@@ -262,6 +262,17 @@ def test_changing_a_config_that_was_read_changes_no_other(tmp_path):
     run.write_config({"optim": {"lr": 0.1}})
     run.read_config()["optim"]["lr"] = 0.5
     assert run.read_config() == {"optim": {"lr": 0.1}}
+
+
+def test_the_documentation_lists_every_file_of_a_run_folder(tmp_path):
+    listing = (
+        (REPO_ROOT / "docs/running.md").read_text().partition("## The run folder")[2].partition("\nThe folder's")[0]
+    )
+    run = RunDir(tmp_path)
+    properties = [name for name, kind in vars(RunDir).items() if isinstance(kind, property)]
+    files = [getattr(run, name).name for name in properties] + [locks.file_of(run.path).name]
+    assert len(files) > 8
+    assert [file for file in [*files, "multirun.yaml"] if file not in listing] == []
 
 
 def test_a_key_added_later_renames_no_older_run(composed):
