@@ -169,6 +169,7 @@ def test_the_most_confident_mistakes_come_first():
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["cat (90.0 %)\nis ship", "ship (70.0 %)\nis dog", "dog (60.0 %)\nis cat"]
     assert [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [2, 3, 0]
+    assert "the predicted class with the probability" in " ".join(figure.get_supxlabel().split())
 
 
 def test_without_a_mistake_there_is_no_picture():

@@ -13,6 +13,7 @@ from cifar_resnet.report.figures import fonts, style
 
 COLUMNS, MOST = 8, 24
 _LONGEST_NAME = 12
+_LEGEND = "Above each image: the predicted class with the probability that the network gave it, and the true class."
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +42,7 @@ def draw(
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     with style.applied():
-        figure = Figure(figsize=(max(style.PAGE * columns / COLUMNS, style.COLUMN), 1.2 * rows + 0.3), dpi=style.DPI)
+        figure = Figure(figsize=(max(style.PAGE * columns / COLUMNS, style.COLUMN), 1.2 * rows + 0.5), dpi=style.DPI)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in panels:
@@ -52,6 +53,8 @@ def draw(
             predicted, actual = (named.names[int(number)] for number in (prediction[index], label[index]))
             caption = f"{predicted} ({100 * probability[index]:.1f} %)\nis {actual}"
             axes.set_title(caption, fontsize=6.5, fontfamily=named.fonts)
-        figure.suptitle("\n".join(textwrap.wrap(title, int(figure.get_figwidth() / 0.075))), fontsize=8.5)
+        width = figure.get_figwidth()
+        figure.suptitle("\n".join(textwrap.wrap(title, int(width / 0.075))), fontsize=8.5)
+        figure.supxlabel("\n".join(textwrap.wrap(_LEGEND, int(width / 0.055))), fontsize=6.5)
         figure.draw_without_rendering()
     return figure
