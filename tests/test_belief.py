@@ -217,7 +217,7 @@ def test_a_finished_run_with_a_damaged_file_is_refused_with_the_reason_and_what_
     ],
 )
 def test_what_to_do_about_an_unfinished_run_depends_on_its_state(run, state, remedy):
-    record(run, state=state, reason="why")
+    record(run, state=state, reason="why", metrics_digest=None)  # without results
     with run.lock(), pytest.raises(RunError) as error:
         load_run(run.path)
     assert str(error.value) == f"{run.path} is {state} (why): expected a finished run; {remedy}"
@@ -227,7 +227,7 @@ def test_what_to_do_about_an_unfinished_run_depends_on_its_state(run, state, rem
 def test_a_pipe_makes_no_program_wait(run, name):
     (run.path / name).unlink(missing_ok=True)
     os.mkfifo(run.path / name)
-    record(run, state="interrupted")
+    record(run, state="interrupted", metrics_digest=None)  # without results
     done = work(run)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "regular file" in done.stderr
@@ -238,7 +238,7 @@ def test_what_a_link_leads_to_is_not_written_to(run, tmp_path):
     precious.write_text("text\n")
     (run.path / "run.log").unlink(missing_ok=True)
     (run.path / "run.log").symlink_to(precious)
-    record(run, state="interrupted")
+    record(run, state="interrupted", metrics_digest=None)  # without results
     done = work(run)
     assert done.returncode == 2, done.stdout + done.stderr
     assert precious.read_text() == "text\n"

@@ -175,6 +175,11 @@ def _run_worker(assignment: Assignment, control: Control | SingleRun, slot: slot
     )
 
 
+def _is_lacking(run: RunDir) -> bool:
+    """Whether a finished run lacks something that its config asks for."""
+    return run.config.exists() and run.lacking(run.checked_config()) is not None
+
+
 def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
     """Records the state of a run whose worker could not, because it was killed or died early.
 
@@ -185,7 +190,7 @@ def _record_death(run: RunDir, code: int, control: Control | SingleRun) -> int:
         couldn't add to them what they lack.
     """
     ended, recorded = run.verify()
-    was_added_to = ended is State.FINISHED and recorded is None and run.lacking(run.checked_config()) is not None
+    was_added_to = ended is State.FINISHED and recorded is None and _is_lacking(run)
     if ended is State.FINISHED and not was_added_to:
         if recorded is not None:
             control.note(run, reason=recorded)
