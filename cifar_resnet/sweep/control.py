@@ -81,7 +81,7 @@ class SingleRun:
         return code
 
     def run_worker(self, command: list[str], log: Path, **options: Any) -> int:
-        """Starts the worker in this terminal and waits for its exit code; passes SIGTERM on to it."""
+        """Starts the worker in this terminal and waits for its exit code; passes SIGTERM and Ctrl-C on to it."""
         worker: subprocess.Popen[bytes] | None = None
         is_stopping = False
 
@@ -92,14 +92,17 @@ class SingleRun:
                 worker.terminate()
 
         # Without it, this process would end at once, and with it a container, before the checkpoint is written.
-        before = signal.signal(signal.SIGTERM, receive)
+        before = {signal.SIGTERM: signal.signal(signal.SIGTERM, receive)}
+        # A shell's background processes inherit that it is ignored.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             worker = subprocess.Popen(command, **options)
             if is_stopping:
                 worker.terminate()
             return self.wait(worker)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def wait(self, worker: subprocess.Popen[bytes]) -> int:
         """The worker's exit code, once it has ended; passes Ctrl-C on to it."""

@@ -181,7 +181,7 @@ def test_runs_per_job_is_the_runs_that_a_job_of_the_cluster_gets(monkeypatch, tm
 
     launcher = types.SimpleNamespace(
         config=config,
-        params={},
+        params={"submitit_folder": str(tmp_path / "jobs")},
         hydra_context=types.SimpleNamespace(config_loader=types.SimpleNamespace(load_sweep_config=compose)),
     )
     submit.submit_and_wait(launcher, [["first"], ["second"], ["third"]], 0)
