@@ -133,7 +133,7 @@ FIGURES = (
         "error_against_length",
         "ablation",
         "Final test error against the length of training, in epochs (left) and in time (right). Each point is the mean "
-        "over the seeds of one length; its time is that of the fastest of these runs.",
+        "over the seeds of one length; its time is that of training at the median speed of the fastest of these runs.",
         lambda of: summary.draw_error_against_length(of.finished),
     ),
     FigureSpec(

@@ -199,7 +199,8 @@ def draw_error_against_time(runs: pd.DataFrame) -> Figure | None:
 def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
     """Final test error against the length of training, in epochs and in time.
 
-    One line per network and setting with several lengths, through the means over seeds.
+    One line per network and setting with several lengths, through the means over seeds. The time is that of training at
+    the median speed of the fastest seed, without evaluation.
 
     Args:
         runs: one row per finished run, of one data set.
@@ -210,15 +211,16 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
     runs = runs.assign(kind=[split_length(str(setting))[0] for setting in runs["setting"]])
     kinds = ["model", "depth", "kind"]
     means = over_seeds(runs, "test_error", ["kind", "epochs"])
-    # Other work on the machine can only slow a run down, so the fastest run shows what training takes.
-    seconds = runs.groupby([*kinds, "epochs"], observed=True)["seconds"].min()
-    means = means.join(seconds, on=[*kinds, "epochs"])
+    # Other work on the machine slows down some epochs of some runs, but hardly the median epoch of the fastest run.
+    seconds = runs["epochs"] * runs["train_images"] / runs["images_per_second"]
+    runs = runs.assign(lasts=seconds.where(runs["seconds"].notna()))  # not where devices are mixed
+    means = means.join(runs.groupby([*kinds, "epochs"], observed=True)["lasts"].min(), on=[*kinds, "epochs"])
     lines = {key: part.sort_values("epochs") for key, part in means.groupby(kinds, sort=False, observed=True)}
     lines = {key: part for key, part in lines.items() if part["epochs"].nunique() > 1}
     if not lines:
         return None
     shown = pd.concat(lines.values())
-    unit = time_unit(float(shown["seconds"].max()))
+    unit = time_unit(float(shown["lasts"].max()))
     figure, (panels,) = style.figure_of(1, 2)
     suffix = style.scale(panels, pd.concat([shown["low"], shown["high"]]))
     handles: list[Artist] = []
@@ -232,13 +234,13 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
                 (errors - style.on_axis(points["low"], panels[0])),
                 style.on_axis(points["high"], panels[0]) - errors,
             ]
-            for axes, x in zip(panels, (points["epochs"], points["seconds"] / unit.seconds), strict=True):
+            for axes, x in zip(panels, (points["epochs"], points["lasts"] / unit.seconds), strict=True):
                 axes.errorbar(
                     x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, label=label, **look
                 )
             handles.append(style.line_handle(label, **look))
     panels[0].set(xlabel="epochs of training", ylabel=f"final test error (%{suffix})")
-    panels[1].set(xlabel=f"training and evaluation ({unit.name})")
+    panels[1].set(xlabel=f"time of training ({unit.name})")
     style.depth_ticks(panels[0], sorted(int(epochs) for epochs in shown["epochs"].unique()))
     if (shown["n"] > 1).any():
         handles.append(
