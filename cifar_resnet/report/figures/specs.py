@@ -79,8 +79,9 @@ FIGURES = (
         "models_by_depth",
         "comparison",
         "The models at equal depth: training error (dashed) and {of.watched} (solid) per epoch, with the final errors "
-        "at the lines' ends. The linear axis ends a little above them, below the errors of the first epochs; "
-        "arrows mark networks that end above it.{of.omitted_depths}{of.in_setting}",
+        "beside the lines' ends, in their order (moved apart where they would overlap). The linear axis ends a little "
+        "above them, below the errors of the first epochs; arrows mark networks that end above it."
+        "{of.omitted_depths}{of.in_setting}",
         lambda of: headline.draw_by_depth(of.main_epochs),
     ),
     FigureSpec(
@@ -100,7 +101,7 @@ FIGURES = (
     FigureSpec(
         "error_against_depth",
         "comparison",
-        "Final test error against depth{of.published_marks}{of.in_setting}",
+        "Final test error against depth{of.side_by_side}{of.published_marks}{of.in_setting}",
         lambda of: summary.draw_error_against_depth(of.main_runs, of.published),
     ),
     FigureSpec(

@@ -243,6 +243,11 @@ class Subject:
         return paper.SIDES[paper.watched(self.main_epochs)]
 
     @property
+    def side_by_side(self) -> str:
+        """What to know of marks that are drawn beside their depth; empty for one model."""
+        return ", with the models side by side at each depth" if self.main_runs["model"].nunique() > 1 else ""
+
+    @property
     def published_marks(self) -> str:
         """The end of a sentence: what stars stand for, where there are any."""
         return "; stars are the values published by He et al. (2015, 2016)." if self.published else "."
