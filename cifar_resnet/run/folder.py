@@ -232,12 +232,13 @@ class RunDir:
         Raises:
             RunError: run.json is unreadable.
         """
-        state = State(self.read_status()["state"])
-        if state is State.RUNNING and not self._is_held():
+        status = self.read_status()
+        if status["state"] == State.RUNNING and not self._is_held():
             # Read again: its process may meanwhile have recorded its end and released the lock.
-            state = State(self.read_status()["state"])
-            state = State.INTERRUPTED if state is State.RUNNING else state
-        return State.FINISHED if state in (State.INTERRUPTED, State.FAILED) and self.has_results() else state
+            status = self.read_status()
+            status = {**status, "state": State.INTERRUPTED} if status["state"] == State.RUNNING else status
+        state = State(status["state"])
+        return State.FINISHED if state in (State.INTERRUPTED, State.FAILED) and self._is_whole(status) else state
 
     def _is_held(self) -> bool:
         try:
@@ -289,6 +290,10 @@ class RunDir:
             status = self.read_status()
         except RunError:
             return False
+        return self._is_whole(status)
+
+    def _is_whole(self, status: Mapping[str, Any]) -> bool:
+        """Whether a run with this run.json finished with its current tables."""
         return "outcome" in status and self._damaged_table(status) is None
 
     def _damaged_table(self, status: Mapping[str, Any]) -> Path | None:

@@ -40,7 +40,8 @@ def test_mean_deviation_and_median_over_seeds_are_those_worked_by_hand(make_run,
 @pytest.mark.parametrize(("length", "rest"), [(25, "only 1 of 12 steps"), (36, ""), (None, "")])
 def test_a_training_error_over_a_part_of_an_epoch_is_marked(make_run, tmp_path, length, rest):
     epochs = 2 if length is None else None
-    make_run("a", [6.0], optim__iterations=length, optim__epochs=epochs)
+    progress = {"step": length or 24, "steps": length or 24, "steps_per_epoch": 12}
+    make_run("a", [6.0], optim__iterations=length, optim__epochs=epochs, status={"progress": progress})
     note = tables.main(load.load([tmp_path]), "digits").note
     assert ("last epoch has" in note) is bool(rest) and rest in note
 

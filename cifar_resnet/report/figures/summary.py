@@ -213,14 +213,14 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
     means = over_seeds(runs, "test_error", ["kind", "epochs"])
     # Other work on the machine slows down some epochs of some runs, but hardly the median epoch of the fastest run.
     seconds = runs["epochs"] * runs["train_images"] / runs["images_per_second"]
-    runs = runs.assign(lasts=seconds.where(runs["seconds"].notna()))  # not where devices are mixed
-    means = means.join(runs.groupby([*kinds, "epochs"], observed=True)["lasts"].min(), on=[*kinds, "epochs"])
+    runs = runs.assign(training_seconds=seconds.where(runs["seconds"].notna()))  # not where devices are mixed
+    means = means.join(runs.groupby([*kinds, "epochs"], observed=True)["training_seconds"].min(), on=[*kinds, "epochs"])
     lines = {key: part.sort_values("epochs") for key, part in means.groupby(kinds, sort=False, observed=True)}
     lines = {key: part for key, part in lines.items() if part["epochs"].nunique() > 1}
     if not lines:
         return None
     shown = pd.concat(lines.values())
-    unit = time_unit(float(shown["lasts"].max()))
+    unit = time_unit(float(shown["training_seconds"].max()))
     figure, (panels,) = style.figure_of(1, 2)
     suffix = style.scale(panels, pd.concat([shown["low"], shown["high"]]))
     handles: list[Artist] = []
@@ -234,7 +234,7 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
                 (errors - style.on_axis(points["low"], panels[0])),
                 style.on_axis(points["high"], panels[0]) - errors,
             ]
-            for axes, x in zip(panels, (points["epochs"], points["lasts"] / unit.seconds), strict=True):
+            for axes, x in zip(panels, (points["epochs"], points["training_seconds"] / unit.seconds), strict=True):
                 axes.errorbar(
                     x, errors, yerr=spread if (points["n"] > 1).any() else None, capsize=2, label=label, **look
                 )

@@ -165,10 +165,10 @@ def _notes_on_last_epochs(runs: Runs, groups: list[Group]) -> list[str]:
     """Says where training errors are means over a part of an epoch, because the length is in iterations."""
     parts = set()
     for row in (row for group in groups for row in group.rows):
-        optim = runs.configs[row["folder"]]["optim"]
-        if optim.get("iterations") is not None and not math.isnan(row["train_images"] or math.nan):
-            whole = math.ceil(row["train_images"] / optim["batch_size"])
-            parts.add((optim["iterations"], optim["iterations"] % whole, whole))
+        length = runs.configs[row["folder"]]["optim"].get("iterations")
+        whole = (runs.statuses[row["folder"]].get("progress") or {}).get("steps_per_epoch")
+        if length and whole:
+            parts.add((length, length % whole, whole))
     return [
         f"With optim.iterations={length}, the last epoch has only {steps} of {whole} steps, and the final training "
         "error is the mean over these."
