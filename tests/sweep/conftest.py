@@ -14,7 +14,7 @@ from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import run_name
 from cifar_resnet.run.states import State
 from cifar_resnet.sweep.control import Control, SingleRun
-from tests.conftest import TINY, compose_run, work
+from tests.conftest import EMPTY_ARCHIVE, TINY, compose_run, work
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +62,17 @@ def finish(run: RunDir) -> None:
     run.update_status(
         state=State.FINISHED, outcome={"test_error": 12.345}, seconds=61.4, metrics_digest=digest(run.metrics)
     )
+
+
+@pytest.fixture
+def lacking(run, values):
+    """A finished run whose diagnostics are requested, with a checkpoint to add them from."""
+    run.path.mkdir(parents=True)
+    finish(run)
+    run.checkpoint.write_bytes(b"state")
+    run.final.write_bytes(EMPTY_ARCHIVE)
+    values["diagnostics"]["enabled"] = True
+    return run
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from cifar_resnet.run.states import State
 from cifar_resnet.sweep import launch, slots
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun
-from tests.conftest import EMPTY_ARCHIVE
 from tests.sweep.conftest import Exited, finish
 
 
@@ -163,13 +162,8 @@ def test_a_queued_run_with_a_checkpoint_continues(run, values, started, sweep, c
     assert "queued before; continuing" in capsys.readouterr().out
 
 
-def test_missing_diagnostics_are_added_to_a_finished_run(run, values, started, sweep, capsys):
-    run.path.mkdir(parents=True)
-    finish(run)
-    run.checkpoint.write_bytes(b"state")
-    run.final.write_bytes(EMPTY_ARCHIVE)
-    values["diagnostics"]["enabled"] = True
-    launch.train(Assignment(run, values), sweep)
+def test_missing_diagnostics_are_added_to_a_finished_run(lacking, values, started, sweep, capsys):
+    launch.train(Assignment(lacking, values), sweep)
     assert len(started) == 1
     assert "finished before; adding its diagnostics" in capsys.readouterr().out
 

@@ -14,7 +14,7 @@ from cifar_resnet.run.states import State
 from cifar_resnet.sweep import launch
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.control import Control, SingleRun
-from tests.conftest import EMPTY_ARCHIVE, wait_for
+from tests.conftest import wait_for
 from tests.sweep.conftest import Exited, finish
 
 
@@ -123,19 +123,14 @@ def test_the_reason_for_a_workers_death_is_recorded(run, values, started, sweep,
     assert f"{state}: {reason}" in capsys.readouterr().out
 
 
-def test_a_finished_run_outlives_the_process_that_adds_diagnostics_to_it(run, values, started, sweep, capsys):
-    run.path.mkdir(parents=True)
-    finish(run)
-    run.checkpoint.write_bytes(b"state")
-    run.final.write_bytes(EMPTY_ARCHIVE)
-    values["diagnostics"]["enabled"] = True
+def test_a_finished_run_outlives_the_process_that_adds_diagnostics_to_it(lacking, values, started, sweep, capsys):
     started.work, started.code = died, -signal.SIGKILL
-    assert launch.train(Assignment(run, values), sweep) == -signal.SIGKILL
+    assert launch.train(Assignment(lacking, values), sweep) == -signal.SIGKILL
     reason = "it has finished, but adding what it lacks failed: killed by signal 9: out of memory?"
-    assert run.verify() == (State.FINISHED, reason)
-    assert run.read_status()["state"] == State.FINISHED
+    assert lacking.verify() == (State.FINISHED, reason)
+    assert lacking.read_status()["state"] == State.FINISHED
     assert reason in capsys.readouterr().out
-    assert run.verify(values)[0] is State.INTERRUPTED  # the same command tries again
+    assert lacking.verify(values)[0] is State.INTERRUPTED  # the same command tries again
 
 
 def test_a_run_killed_by_a_stopped_sweep_is_interrupted_and_not_failed(run, values, started, sweep):
