@@ -141,9 +141,8 @@ class Findings:
             if each.one is not None:
                 by_reference[each.first.name, each.first.setting].append(each)
         times = Counter(name for name, _ in by_reference)
-        return [self._beside_reference(found, times[name] > 1) for (name, _), found in by_reference.items()][
-            : _MOST + 1
-        ]
+        shown = list(by_reference.items())[: _MOST + 1]
+        return [self._beside_reference(found, times[name] > 1) for (name, _), found in shown]
 
     def _beside_reference(self, found: list[Comparison], one_of_several_lengths: bool) -> str:
         best, *others = _best(found)

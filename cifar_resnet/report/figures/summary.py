@@ -200,7 +200,7 @@ def draw_error_against_length(runs: pd.DataFrame) -> Figure | None:
     """Final test error against the length of training, in epochs and in time.
 
     One line per network and setting with several lengths, through the means over seeds. The time is that of training at
-    the median speed of the fastest seed, without evaluation.
+    the median speed of the fastest seed, without evaluation; a part of an epoch at the end counts as a whole one.
 
     Args:
         runs: one row per finished run, of one data set.
