@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_resnet.datasets import cifar10
+from cifar_resnet.datasets import DATASETS, cifar10
 from cifar_resnet.errors import DataError
 
 RECORDED = {
@@ -176,3 +176,15 @@ def test_it_is_refused_before_anything_is_written(train_py, pngs, tmp_path, swee
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.startswith("error: data.root=pngs") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == [pngs]
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["alone", "sweep"])
+@pytest.mark.parametrize("kind", [kind for kind, known in DATASETS.items() if known.is_absent is not None])
+def test_without_a_network_it_is_one_line_and_nothing_is_written(train_py, tmp_path, monkeypatch, capfd, kind, sweep):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    done = train_py(*sweep, f"data={kind}", "data.root=data", "depth=8", "seed=0,1" if sweep else "seed=0")
+    assert done.returncode == 2, done.stdout + done.stderr
+    first, error = capfd.readouterr().err.splitlines()
+    assert first == f"downloading {kind} to data.root=data"
+    assert error.startswith(f"error: {kind} is not in data.root=data and can't be downloaded from https://")
+    assert list(tmp_path.iterdir()) == []

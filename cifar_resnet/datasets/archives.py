@@ -1,10 +1,15 @@
-"""Where torchvision's archives of CIFAR-10 and CIFAR-100 must be."""
+"""Where torchvision's archives of CIFAR-10 and CIFAR-100 must be, and whether they are there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cifar_resnet.errors import DataError
+
+
+def is_there(root: Path, unpacked: str, archive: str) -> bool:
+    """Whether `root` contains the archive or the folder that it was unpacked to, whole or damaged."""
+    return (root / unpacked).is_dir() or (root / archive).is_file()
 
 
 def check_place(root: Path, unpacked: str, member: str) -> None:

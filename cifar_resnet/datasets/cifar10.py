@@ -100,8 +100,13 @@ def is_folder(root: Path) -> bool:
     return False
 
 
+def is_absent(root: Path) -> bool:
+    """Whether CIFAR-10 is in `root` in neither form, so that the archive has to be downloaded; see `is_folder`."""
+    return not _has_archive(root) and not is_folder(root)
+
+
 def _has_archive(root: Path) -> bool:
-    return (root / UNPACKED).is_dir() or (root / ARCHIVE).is_file()
+    return archives.is_there(root, UNPACKED, ARCHIVE)
 
 
 def _check_folder(root: Path) -> None:

@@ -31,6 +31,7 @@ class DataSet:
         needs_root: whether `data.root` must name a folder.
         usual_root: the default of `data.root` in conf/.
         check_root: raises DataError if `data.root` can't be this data set; only lists files. None with `read_sizes`.
+        is_absent: whether it has to be downloaded to `data.root`; None if it can't be downloaded or needs no files.
         identify: text that differs between different data sets of this kind in `data.root`, found without reading all
             of the images; None if there is only one data set of this kind.
         named_by_root: whether `data.name` defaults to the folder's name.
@@ -48,6 +49,7 @@ class DataSet:
     usual_root: str | None = None
     read_sizes: Callable[[Path], Sizes] | None = None
     check_root: Callable[[Path], object] | None = None
+    is_absent: Callable[[Path], bool] | None = None
     identify: Callable[[Path], str] | None = None
     named_by_root: bool = False
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -68,6 +70,7 @@ DATASETS: dict[str, DataSet] = {
         needs_root=True,
         usual_root="data",
         check_root=cifar10.is_folder,
+        is_absent=cifar10.is_absent,
         # The lab's values; the exact ones, `cifar10.MEAN` and `cifar10.STD`, differ by up to 0.0002.
         statistics=((0.4914, 0.4824, 0.4467), (0.2471, 0.2435, 0.2616)),
     ),
@@ -79,6 +82,7 @@ DATASETS: dict[str, DataSet] = {
         needs_root=True,
         usual_root="data",
         check_root=partial(archives.check_place, unpacked="cifar-100-python", member="meta"),
+        is_absent=lambda root: not archives.is_there(root, "cifar-100-python", "cifar-100-python.tar.gz"),
     ),
     "image_folder": DataSet(
         title="a folder of images",

@@ -21,7 +21,7 @@ from cifar_resnet.run.schema import Config
 from cifar_resnet.run.states import State
 from cifar_resnet.status.live import LiveTable
 from cifar_resnet.status.table import Row, make_summary, make_table, read_row
-from cifar_resnet.sweep import checks, compose, launch, machines, same_inputs, search_path, selection, warm_up
+from cifar_resnet.sweep import checks, compose, download, launch, machines, same_inputs, search_path, selection, warm_up
 from cifar_resnet.sweep.assignment import Assignment
 from cifar_resnet.sweep.budget import Budget
 from cifar_resnet.sweep.control import Control
@@ -58,6 +58,7 @@ class SweepCallback(Callback):
         same_inputs.check(list(by_run.items()))
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
+        download.download(by_run)
         checks.check_out(config.out, str(config.hydra.run.dir))
         checks.check_folders(by_run)
 
@@ -78,6 +79,8 @@ class SweepCallback(Callback):
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()
             _dry_run(by_run, machine.runs_at_a_time)
+        if machine.trains_here:
+            download.download(by_run)
         for out, sweep_dir in {(one.out, one.hydra.sweep.dir) for one in selected.composed}:
             checks.check_out(out, sweep_dir)
         checks.check_folders(by_run)

@@ -15,6 +15,9 @@ from cifar_resnet.run.schema import DataConfig
 from cifar_resnet.training.data import image_folder
 from cifar_resnet.training.data.source import Source, make_source
 
+_OTHER_FORM = {"cifar10": "or PNG files (train/<class>/*.png, test/<class>/*.png) "}
+"""Value of `data.kind` → what `data.root` may contain instead of the archive, for an error message."""
+
 
 def import_torchvision() -> Any:
     """Imports torchvision even if its compiled operators don't load.
@@ -53,32 +56,30 @@ def read_cifar10(config: DataConfig, progress: bool) -> Source:
     """
     root = Path(config.root or ".")
     if not cifar10.is_folder(root):
-        return read(config, progress, "or PNG files (train/<class>/*.png, test/<class>/*.png) ")
+        return read(config, progress)
     # Not resized here: `load` resizes both forms in the same way.
     source = image_folder.read(dataclasses.replace(config, image_size=None), progress)
     cifar10.check_statistics(root, *source.statistics_of_train())
     return source
 
 
-def read(config: DataConfig, progress: bool, other_form: str = "") -> Source:
+def read(config: DataConfig, progress: bool) -> Source:
     """The archive in `data.root`, downloaded if it isn't there.
 
     Args:
         config: the data set.
         progress: unused.
-        other_form: for an error message, what `data.root` may contain instead.
 
     Raises:
         DataError: it is damaged, or it is missing and can't be downloaded.
     """
-    datasets = import_torchvision().datasets
-    kind: Any = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[config.kind]
-    root = Path(config.root or ".")
+    kind, root = _class_of(config.kind), Path(config.root or ".")
     try:
         try:
             train = kind(root, train=True)
         except RuntimeError:
-            train = _download(kind, root, config.kind, other_form)
+            download(config.kind, root)
+            train = kind(root, train=True)
         test = kind(root, train=False)
     except PermissionError as error:
         raise DataError(f"data.root={root} can't be read: {error.strerror} ({error.filename})") from error
@@ -87,13 +88,28 @@ def read(config: DataConfig, progress: bool, other_form: str = "") -> Source:
     )
 
 
-def _download(kind: Any, root: Path, name: str, other_form: str) -> Any:
-    """Downloads the archive once; other processes wait and then use the same files."""
+def _class_of(name: str) -> Any:
+    """The class in torchvision for this value of `data.kind`."""
+    datasets = import_torchvision().datasets
+    return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+
+
+def download(name: str, root: Path) -> None:
+    """Downloads the archive once and unpacks it; other processes wait and then use the same files.
+
+    Args:
+        name: cifar10 or cifar100.
+        root: the folder for it, created if necessary.
+
+    Raises:
+        DataError: that isn't possible, or what is there is damaged and can't be replaced.
+    """
+    kind = _class_of(name)
     damaged, was_there = None, (root / kind.filename).exists()
     try:
         with locks.fill_alone(root, name):
             damaged = _find_damage(kind, root)  # before the download, which may leave a part of the archive
-            return kind(root, train=True, download=True)
+            kind(root, train=True, download=True)
     except (OSError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if damaged is not None:
@@ -108,7 +124,7 @@ def _download(kind: Any, root: Path, name: str, other_form: str) -> Any:
             ) from error
         raise DataError(
             f"{name} is not in data.root={root} and can't be downloaded from {kind.url} ({reason}); copy "
-            f"{kind.filename} {other_form}there, or use data=digits"
+            f"{kind.filename} {_OTHER_FORM.get(name, '')}there, or use data=digits"
         ) from error
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import DataError
-from cifar_resnet.training.data import load
+from cifar_resnet.training.data import download, load
 from cifar_resnet.training.data.cifar import import_torchvision
 from tests.training.data.test_dataset import config
 
@@ -88,6 +88,23 @@ def test_it_is_downloaded_once_and_read_as_it_was_written(served, tmp_path):
     made = len(requests)  # torchvision first checks for redirections
     assert made > 0
     assert load(config(kind, root=str(root)), seed=0).fingerprint == data.fingerprint
+    assert len(requests) == made
+
+
+def test_it_can_be_downloaded_before_the_runs(served, tmp_path, capsys):
+    kind, handler, requests = served
+    root = tmp_path / "data"
+    whole, handler.content = handler.content, handler.content[:1000]
+    assert download.main(kind, str(root)) == 2
+    announcement, *_, error = capsys.readouterr().err.splitlines()
+    assert announcement == f"downloading {kind} to data.root={root}"
+    assert error.startswith(
+        f"error: {kind} is not in data.root={root} and can't be downloaded from {CLASSES[kind].url}"
+    )
+    handler.content = whole
+    assert download.main(kind, str(root)) == 0
+    made = len(requests)
+    assert len(load(config(kind, root=str(root)), seed=0).test.labels) == 20
     assert len(requests) == made
 
 
