@@ -1,4 +1,4 @@
-"""Tests a finished run's network again: `python -m cifar_resnet.evaluate FOLDER [data.root=FOLDER] [--mistakes PNG]`.
+"""Tests a finished run's network again: `python -m cifar_resnet.evaluate FOLDER [KEY=VALUE …] [--mistakes PNG]`.
 
 Prints the test error and the recorded one. Exit codes: 0 if they are equal, 1 if they differ, 2 for a user error. If an
 older run has no predictions.csv, it is added.
@@ -22,7 +22,7 @@ from cifar_resnet.terminal import never_fail
 if TYPE_CHECKING:
     from cifar_resnet.training.predictions import Predictions
 
-KEYS = ("data.root", "data.cache", "runtime.device", "runtime.threads")
+KEYS = ("data.root", "data.cache", "precision", "runtime.device", "runtime.threads")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,8 +75,9 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     run = finished.load(folder)
     values = dataclasses.asdict(run.config)
     for key, value in overrides.items():
-        group, _, name = key.partition(".")
-        values[group][name] = value
+        group, _, name = key.rpartition(".")
+        (values[group] if group else values)[name] = value
+    trained = run.config.precision
     run = dataclasses.replace(run, config=from_container(values))
     device, _ = set_up(run.config)
     dataset = run.load_data()
@@ -85,11 +86,14 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     found = training.evaluator.predict(training.splits["test"])
     recorded = float(run.status["outcome"]["test_error"])
     equal = found.error == recorded
-    verdict = (
-        "equal" if equal else f"not equal: another machine ({run.status['device']}) or version may round differently"
+    precision = run.config.precision
+    cause = f"another machine ({run.status['device']}) or version" if precision == trained else "another precision"
+    verdict = "equal" if equal else f"not equal: {cause} may round differently"
+    print(
+        f"test error {found.error:.6g} % of {len(found.label)} images{f' in {precision}' * (precision != trained)}; "
+        f"recorded {recorded:.6g} %{f' in {trained}' * (precision != trained)}: {verdict}"
     )
-    print(f"test error {found.error:.6g} % of {len(found.label)} images; recorded {recorded:.6g} %: {verdict}")
-    if equal and not run.run.predictions.exists():
+    if equal and precision == trained and not run.run.predictions.exists():
         try:
             with run.run.lock():
                 predictions.write(run.run.predictions, found)

@@ -41,7 +41,7 @@ def obstacle(name: str, capability: tuple[int, int] | None) -> str | None:
     """Why a precision is impossible on a GPU of this compute capability, or on a CPU (None); None if it is possible."""
     precision = PRECISIONS[name]
     if capability is None:
-        return "it needs a GPU, and this run would train on the CPU" if precision.needs_gpu else None
+        return "it needs a GPU, and the run would use the CPU" if precision.needs_gpu else None
     if precision.capability is None or capability >= precision.capability:
         return None
     needed, found = (".".join(map(str, one)) for one in (precision.capability, capability))

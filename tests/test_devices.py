@@ -148,7 +148,7 @@ def test_the_installed_torch_is_asked_for_its_cuda():
             "fp16",
             "auto",
             None,
-            "precision=fp16: it needs a GPU, and this run would .*; expected one of fp32, bf16$",
+            "precision=fp16: it needs a GPU, and the run would .*; expected one of fp32, bf16$",
         ),
         ("tf32", "auto", None, "precision=tf32: it needs a GPU"),
         ("fp32", "graph", None, "runtime.kernels=graph: it needs a GPU"),

@@ -14,6 +14,7 @@ import torch
 import cifar_resnet
 from cifar_resnet import evaluate
 from cifar_resnet.errors import DataError, RunError
+from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.states import State
 from cifar_resnet.training.data import normalise
@@ -117,6 +118,28 @@ def test_evaluation_says_the_recorded_error_again(run, capsys, tmp_path):
     recorded = run.read_status()["outcome"]["test_error"]
     assert f"test error {recorded:.6g} % of 32 images; recorded {recorded:.6g} %: equal" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_can_be_tested_in_another_precision(run, capsys):
+    whole = run.predictions.read_bytes()
+    run.predictions.unlink()
+    run.update_status(predictions_digest=None)
+    try:
+        code = evaluate.main([str(run.path), "precision=bf16"])
+        out = capsys.readouterr().out
+        assert re.match(r"test error \S+ % of 32 images in bf16; recorded \S+ % in fp32: ", out)
+        assert (": equal" in out, "not equal: another precision may round differently" in out) == (code == 0, code == 1)
+        assert not run.predictions.exists()
+    finally:
+        run.predictions.write_bytes(whole)
+
+
+@pytest.mark.parametrize("precision", [name for name, one in PRECISIONS.items() if one.needs_gpu])
+def test_a_precision_for_gpus_is_refused_on_a_cpu_with_those_that_work(run, capsys, precision):
+    assert evaluate.main([str(run.path), f"precision={precision}", "runtime.device=cpu"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: precision={precision}: it needs a GPU, and the run would use the CPU")
+    assert err.endswith("expected one of fp32, bf16\n")
 
 
 def test_a_run_from_before_there_were_predictions_gets_them(run, capsys):

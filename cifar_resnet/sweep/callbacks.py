@@ -58,9 +58,9 @@ class SweepCallback(Callback):
         same_inputs.check(list(by_run.items()))
         if checked.runtime.dry_run:
             _dry_run(by_run, at_a_time=1)
-        download.download(by_run)
-        checks.check_out(config.out, str(config.hydra.run.dir))
+        created = checks.check_out(config.out, str(config.hydra.run.dir))
         checks.check_folders(by_run)
+        download.download(by_run, created)
 
     @user_errors()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -79,11 +79,11 @@ class SweepCallback(Callback):
         if any(one.runtime.dry_run for one in checked):
             selected.print_before_dry_run()
             _dry_run(by_run, machine.runs_at_a_time)
-        if machine.trains_here:
-            download.download(by_run)
-        for out, sweep_dir in {(one.out, one.hydra.sweep.dir) for one in selected.composed}:
-            checks.check_out(out, sweep_dir)
+        outs = {(one.out, one.hydra.sweep.dir) for one in selected.composed}
+        created = [folder for out, sweep_dir in outs for folder in checks.check_out(out, sweep_dir)]
         checks.check_folders(by_run)
+        if machine.trains_here:
+            download.download(by_run, created)
         selected.print_standing(machine)
         if machine.trains_here:
             warm_up.compile_kernels(by_run, machine.runs_at_a_time)

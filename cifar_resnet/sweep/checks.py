@@ -185,19 +185,24 @@ def check_identities(runs: Iterable[tuple[RunDir, Config]]) -> None:
         run.check_belongs_to(config)
 
 
-def check_out(out: str, folder: str) -> None:
+def check_out(out: str, folder: str) -> list[Path]:
     """Creates the folder for run folders; raises ConfigError if it can't be created or written to.
 
     Args:
         out: the key `out`, below which run folders are, unless Hydra's own keys place them elsewhere.
         folder: the folder that is needed: of one run or of the whole sweep.
+
+    Returns:
+        The folders that were created, the innermost first.
     """
     key, needed = ("out", Path(out)) if Path(out) in (Path(folder), *Path(folder).parents) else ("folder", Path(folder))
+    missing = [path for path in (needed, *needed.parents) if not path.exists()]
     try:
         needed.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=needed).close()
     except OSError as error:
         raise ConfigError(f"{key}={needed}: expected a folder that can be written to ({error.strerror})") from error
+    return missing
 
 
 def make_way(folder: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cifar_resnet.datasets import DATASETS
@@ -15,8 +16,12 @@ from cifar_resnet.sweep.assignment import reason_to_skip
 from cifar_resnet.sweep.worker_process import import_path
 
 
-def download(configs: Mapping[RunDir, Config]) -> None:
+def download(configs: Mapping[RunDir, Config], created: Iterable[Path]) -> None:
     """Downloads what the runs that will be trained need; exits with the code of a download that fails.
+
+    Args:
+        configs: the runs.
+        created: folders that were created for them, which are removed if a download fails, the innermost first.
 
     Workers would download it themselves, one of them while the others wait, but nobody would see how far it has come,
     and without a network, each of them would fail on its own.
@@ -35,4 +40,7 @@ def download(configs: Mapping[RunDir, Config]) -> None:
             command = [sys.executable, "-m", "cifar_resnet.training.data.download", kind, root]
             done = subprocess.run(command, env={**os.environ, **import_path()}, check=False, start_new_session=True)
             if done.returncode:
+                for folder in created:
+                    with contextlib.suppress(OSError):  # another process uses it by now
+                        folder.rmdir()
                 sys.exit(done.returncode)

@@ -26,7 +26,7 @@ def downloaded(monkeypatch, tmp_path, composed):
         download, "subprocess", types.SimpleNamespace(run=lambda command, **options: commands.append(command) or code)
     )
 
-    def of(*runs, state=State.PENDING, returncode=0):
+    def of(*runs, state=State.PENDING, returncode=0, created=()):
         code.returncode = returncode
         configs = {}
         for index, overrides in enumerate(runs):
@@ -35,7 +35,7 @@ def downloaded(monkeypatch, tmp_path, composed):
             run.update_status(state=state)
             configs[run] = from_container(composed(*overrides))
         try:
-            download.download(configs)
+            download.download(configs, created)
         finally:
             made, commands[:] = [command[3:] for command in commands], []
         return made
@@ -75,6 +75,11 @@ def test_the_home_folder_may_be_written_as_a_tilde(downloaded, tmp_path, monkeyp
 
 
 def test_a_download_that_fails_ends_the_sweep_with_its_code(downloaded, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    created = [tmp_path / "a" / "b", tmp_path / "a"]
+    assert downloaded(["data=cifar10", f"data.root={tmp_path}"], created=created) != []
+    assert all(folder.exists() for folder in created)
     with pytest.raises(SystemExit) as ended:
-        downloaded(["data=cifar10", f"data.root={tmp_path}"], returncode=2)
+        downloaded(["data=cifar10", f"data.root={tmp_path}"], returncode=2, created=created)
     assert ended.value.code == 2
+    assert not any(folder.exists() for folder in created)
