@@ -19,6 +19,7 @@ from cifar_resnet.run.defaults import REPO_ROOT, overridden
 from cifar_resnet.run.files import write_atomically
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import MAX_NAME, config_hash, identity, run_name
+from cifar_resnet.run.layout import Layout
 from cifar_resnet.run.states import State
 
 VALID = re.compile(r"[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+/[A-Za-z0-9._=,-]+")
@@ -269,7 +270,7 @@ def test_the_documentation_lists_every_file_of_a_run_folder(tmp_path):
         (REPO_ROOT / "docs/running.md").read_text().partition("## The run folder")[2].partition("\nThe folder's")[0]
     )
     run = RunDir(tmp_path)
-    properties = [name for name, kind in vars(RunDir).items() if isinstance(kind, property)]
+    properties = [name for name, kind in vars(Layout).items() if isinstance(kind, property)]
     files = [getattr(run, name).name for name in properties] + [locks.file_of(run.path).name]
     assert len(files) > 8
     assert [file for file in [*files, "multirun.yaml"] if file not in listing] == []

@@ -1,15 +1,13 @@
-"""The run folder: its files, its state and its lock; the contract between training, sweep and report.
+"""The run folder: its config, its record and its state; the contract between training, sweep and report.
 
-These packages share nothing else, and every file name of a run is defined only here.
+These packages share nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +15,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from cifar_resnet.errors import BusyError, ConfigError, RunError
+from cifar_resnet.errors import ConfigError, RunError
 from cifar_resnet.run import locks
 from cifar_resnet.run.config import typed
 from cifar_resnet.run.files import FULL_DISK, digest, open_to_read, overwrite, read_text, write_text
 from cifar_resnet.run.identity import config_hash, flatten, identity
+from cifar_resnet.run.layout import Layout
 from cifar_resnet.run.parsing import parse_config, parse_record
 from cifar_resnet.run.states import STATES, State
 
@@ -36,82 +35,8 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")  # noqa: TID251
 
 
-@dataclass(frozen=True)
-class RunDir:
-    """One run's folder."""
-
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The resolved config, which determines the run's identity."""
-        return self.path / "config.yaml"
-
-    @property
-    def status(self) -> Path:
-        """State, reason, times, versions, commit, data fingerprint, device, threads, parameters, outcome."""
-        return self.path / "run.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One row per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def diagnostics(self) -> Path:
-        """One row per measured epoch and 3×3 layer, if requested."""
-        return self.path / "diagnostics.csv"
-
-    @property
-    def predictions(self) -> Path:
-        """One row per test image, once finished: its class, the prediction, and the prediction's probability."""
-        return self.path / "predictions.csv"
-
-    @property
-    def tensorboard(self) -> Path:
-        """A folder with the numbers of metrics.csv for TensorBoard, if requested."""
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The latest state of training; replaced atomically."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def previous_checkpoint(self) -> Path:
-        """The previous checkpoint, used if the latest is damaged."""
-        return self.path / "checkpoint.previous.pt"
-
-    @property
-    def final(self) -> Path:
-        """The final weights, once finished."""
-        return self.path / "final.pt"
-
-    @property
-    def log(self) -> Path:
-        """The run's log."""
-        return self.path / "run.log"
-
-    def remove_leftovers(self) -> None:
-        """Removes the partial files of a killed process; only call it while holding the lock."""
-        for path in (self.checkpoint, self.final, self.metrics, self.diagnostics, self.predictions, self.status):
-            for left in self.path.glob(f".{path.name}.*"):
-                left.unlink(missing_ok=True)
-
-    def lock(self, timeout: float = 0) -> contextlib.AbstractContextManager[None]:
-        """Locks the run for this process; waits at most `timeout` seconds, then raises BusyError."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return locks.hold(self.path, timeout)
-
-    def is_locked(self, timeout: float = 0) -> bool:
-        """Whether a process holds the run now, and still holds it after `timeout` seconds."""
-        if not locks.file_of(self.path).exists():
-            return False
-        try:
-            with self.lock(timeout):
-                return False
-        except BusyError:
-            return True
+class RunDir(Layout):
+    """One run's folder: its config, its record, and the state that follows from its files."""
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes the resolved config."""
