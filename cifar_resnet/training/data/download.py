@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 from cifar_resnet.errors import CifarResnetError, ExitCode
+from cifar_resnet.terminal import never_fail
 from cifar_resnet.training.data import cifar
 
 
-def main(kind: str, root: str) -> int:
-    """Downloads the archive of `kind` to `root`, with a progress bar; returns the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Downloads the archive of KIND to ROOT, with a progress bar; returns the exit code."""
+    never_fail()
+    kind, root = sys.argv[1:] if arguments is None else arguments
     print(f"downloading {kind} to data.root={root}", file=sys.stderr, flush=True)
     try:
         cifar.download(kind, Path(root))
@@ -21,4 +24,4 @@ def main(kind: str, root: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

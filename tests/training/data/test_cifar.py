@@ -95,14 +95,14 @@ def test_it_can_be_downloaded_before_the_runs(served, tmp_path, capsys):
     kind, handler, requests = served
     root = tmp_path / "data"
     whole, handler.content = handler.content, handler.content[:1000]
-    assert download.main(kind, str(root)) == 2
+    assert download.main([kind, str(root)]) == 2
     announcement, *_, error = capsys.readouterr().err.splitlines()
     assert announcement == f"downloading {kind} to data.root={root}"
     assert error.startswith(
         f"error: {kind} is not in data.root={root} and can't be downloaded from {CLASSES[kind].url}"
     )
     handler.content = whole
-    assert download.main(kind, str(root)) == 0
+    assert download.main([kind, str(root)]) == 0
     made = len(requests)
     assert len(load(config(kind, root=str(root)), seed=0).test.labels) == 20
     assert len(requests) == made
