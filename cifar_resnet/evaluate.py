@@ -77,6 +77,7 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     for key, value in overrides.items():
         group, _, name = key.rpartition(".")
         (values[group] if group else values)[name] = value
+    values["runtime"]["kernels"] = "auto"  # those of training steps, which a CPU may not have
     trained = run.config.precision
     run = dataclasses.replace(run, config=from_container(values))
     device, _ = set_up(run.config)
@@ -86,14 +87,14 @@ def evaluate(folder: Path, overrides: dict[str, Any], mistakes: Path | None = No
     found = training.evaluator.predict(training.splits["test"])
     recorded = float(run.status["outcome"]["test_error"])
     equal = found.error == recorded
-    precision = run.config.precision
-    cause = f"another machine ({run.status['device']}) or version" if precision == trained else "another precision"
+    here = there = ""
+    cause = f"another machine ({run.status['device']}) or version"
+    if run.config.precision != trained:
+        here, there, cause = f" in {run.config.precision}", f" in {trained}", "another precision"
     verdict = "equal" if equal else f"not equal: {cause} may round differently"
-    print(
-        f"test error {found.error:.6g} % of {len(found.label)} images{f' in {precision}' * (precision != trained)}; "
-        f"recorded {recorded:.6g} %{f' in {trained}' * (precision != trained)}: {verdict}"
-    )
-    if equal and precision == trained and not run.run.predictions.exists():
+    tested = f"test error {found.error:.6g} % of {len(found.label)} images{here}"
+    print(f"{tested}; recorded {recorded:.6g} %{there}: {verdict}")
+    if equal and run.config.precision == trained and not run.run.predictions.exists():
         try:
             with run.run.lock():
                 predictions.write(run.run.predictions, found)

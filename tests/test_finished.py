@@ -1,6 +1,7 @@
 """A finished run can be loaded in Python and tested again, with the numbers it finished with."""
 
 import csv
+import dataclasses
 import errno
 import inspect
 import re
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import cifar_resnet
-from cifar_resnet import evaluate
+from cifar_resnet import evaluate, finished
 from cifar_resnet.errors import DataError, RunError
 from cifar_resnet.precisions import PRECISIONS
 from cifar_resnet.run.folder import RunDir
@@ -132,6 +133,14 @@ def test_a_run_can_be_tested_in_another_precision(run, capsys):
         assert not run.predictions.exists()
     finally:
         run.predictions.write_bytes(whole)
+
+
+def test_a_run_with_graphs_can_be_tested_on_a_cpu(run, capsys, monkeypatch):
+    loaded = finished.load(run.path)
+    runtime = dataclasses.replace(loaded.config.runtime, kernels="graph")
+    graphs = dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, runtime=runtime))
+    monkeypatch.setattr(finished, "load", lambda folder: graphs)
+    assert evaluate.main([str(run.path), "runtime.device=cpu"]) == 0
 
 
 @pytest.mark.parametrize("precision", [name for name, one in PRECISIONS.items() if one.needs_gpu])
