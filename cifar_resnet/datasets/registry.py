@@ -16,6 +16,7 @@ from cifar_resnet.datasets import archives, cifar10, folders
 from cifar_resnet.datasets.sizes import Sizes
 
 DIGITS_TEST_IMAGES = 360
+_CIFAR100 = "cifar-100-python"  # torchvision's name for the folder in the archive, and for the archive itself
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ DATASETS: dict[str, DataSet] = {
         sizes=Sizes(50_000, 10_000, 32, 32, 3, 100),
         needs_root=True,
         usual_root="data",
-        check_root=partial(archives.check_place, unpacked="cifar-100-python", member="meta"),
-        is_absent=lambda root: not archives.is_there(root, "cifar-100-python", "cifar-100-python.tar.gz"),
+        check_root=partial(archives.check_place, unpacked=_CIFAR100, member="meta"),
+        is_absent=lambda root: not archives.is_there(root, _CIFAR100, f"{_CIFAR100}.tar.gz"),
     ),
     "image_folder": DataSet(
         title="a folder of images",

@@ -8,6 +8,7 @@ from typing import Any
 
 from cifar_resnet.printable import printable
 from cifar_resnet.run.folder import RunDir
+from cifar_resnet.run.schema import Config
 from cifar_resnet.run.states import State
 
 
@@ -42,6 +43,11 @@ def reason_to_skip(run: RunDir, state: State, retry_failed: bool) -> str | None:
     if state is State.FAILED and not retry_failed:
         return "failed before; skipped because runtime.retry_failed=false"
     return None
+
+
+def needs_training(run: RunDir, config: Config) -> bool:
+    """Whether the run has steps left to train; a finished run that only lacks weights or diagnostics has none."""
+    return reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
 
 
 def why_interrupted(state: State, reason: str | None) -> str:

@@ -23,7 +23,7 @@ from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.identity import as_override, as_text, config_hash, flatten, identity
 from cifar_resnet.run.schema import Config
 from cifar_resnet.schedules import SCHEDULES
-from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.assignment import needs_training
 from cifar_resnet.sweep.resolvers import plain_config
 
 # Networks must agree in these to exchange weights; the initialization, for example, doesn't matter.
@@ -224,7 +224,7 @@ def check_folders(configs: Mapping[RunDir, Config]) -> None:
         place = next(path for path in own if os.access(path, os.F_OK))
         if os.access(place, os.W_OK):
             continue
-        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
+        if needs_training(run, config):
             raise ConfigError(f"{place} can't be written to, perhaps because it is another user's: set another out")
 
 
@@ -257,7 +257,7 @@ def check_images(configs: Mapping[RunDir, Config]) -> None:
     """
     sizes_in = lru_cache(_checked_sizes)  # forgotten afterwards, because files change
     for run, config in configs.items():
-        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
+        if needs_training(run, config):
             _check_fit(config, sizes_in(config.data.kind, str(config.data.root)))
 
 

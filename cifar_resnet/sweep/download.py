@@ -12,7 +12,7 @@ from pathlib import Path
 from cifar_resnet.datasets import DATASETS
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
-from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.assignment import needs_training
 from cifar_resnet.sweep.worker_process import import_path
 
 
@@ -29,12 +29,11 @@ def download(configs: Mapping[RunDir, Config], created: Iterable[Path]) -> None:
     needed = {
         (config.data.kind, os.path.expanduser(str(config.data.root)))
         for run, config in configs.items()
-        if DATASETS[config.data.kind].is_absent is not None
-        and reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None
+        if DATASETS[config.data.kind].is_absent and needs_training(run, config)
     }
     for kind, root in sorted(needed):
         is_absent = DATASETS[kind].is_absent
-        if is_absent is not None and is_absent(Path(root)):
+        if is_absent and is_absent(Path(root)):
             # In a process of its own, because torch takes seconds to import and a sweep does without it. In a session
             # of its own, because Ctrl-C would have it print a traceback; `run` kills it instead.
             command = [sys.executable, "-m", "cifar_resnet.training.data.download", kind, root]

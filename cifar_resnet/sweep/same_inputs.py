@@ -16,7 +16,7 @@ from cifar_resnet.datasets import DATASETS
 from cifar_resnet.errors import ConfigError, DataError
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
-from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.assignment import needs_training
 
 
 def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
@@ -39,7 +39,7 @@ def check(runs: Sequence[tuple[RunDir, Config]]) -> None:
                 f"data.name={data.name}, so their runs would be the same; train each with its own data.name=<name>"
             )
     for run, config in runs:
-        if reason_to_skip(run, run.verified_state(), config.runtime.retry_failed) is None:
+        if needs_training(run, config):
             continue
         known, data = recorded_images(run), config.data
         if known is not None and identity_of(data.kind, data.root) not in (None, known):

@@ -13,7 +13,7 @@ from cifar_resnet.devices import count_slots
 from cifar_resnet.run.defaults import REPO_ROOT
 from cifar_resnet.run.folder import RunDir
 from cifar_resnet.run.schema import Config
-from cifar_resnet.sweep.assignment import reason_to_skip
+from cifar_resnet.sweep.assignment import needs_training
 from cifar_resnet.sweep.worker_process import worker_config, worker_environment
 
 _SOURCE = REPO_ROOT / "cifar_resnet" / "training" / "kernels.py"
@@ -32,11 +32,7 @@ def compile_kernels(configs: Mapping[RunDir, Config], at_a_time: int) -> None:
     }
     if not fused or not _has_to_compile():
         return
-    needed = [
-        values
-        for run, values in fused.items()
-        if reason_to_skip(run, run.verified_state(), configs[run].runtime.retry_failed) is None
-    ]
+    needed = [values for run, values in fused.items() if needs_training(run, configs[run])]
     if needed:
         precisions = sorted({str(values["precision"]) for values in needed})
         command = [sys.executable, "-m", "cifar_resnet.training.kernel_choice", *precisions]
